@@ -1,0 +1,112 @@
+"""What the data is: tasks, templates, submixtures and evaluation suites.
+
+``tasks(source)`` and ``eval_tasks(source)`` list them for a source of data: ``"mini"`` has its own embedded collection;
+every other source holds the real one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from importlib import import_module
+
+from flannb.collection.submixtures import ALWAYS_OPTIONS, SETTINGS, SUBMIXTURES, SUITES, Submixture
+from flannb.collection.task import Data, EvalTask, Field, RawFile, Record, RowError, Split, Task
+from flannb.collection.template import Template, TemplateSet, templates
+from flannb.errors import UserError
+
+__all__ = [
+    "ALWAYS_OPTIONS",
+    "SETTINGS",
+    "SUBMIXTURES",
+    "SUITES",
+    "Data",
+    "EvalTask",
+    "Field",
+    "RawFile",
+    "Record",
+    "RowError",
+    "Split",
+    "Submixture",
+    "Task",
+    "Template",
+    "TemplateSet",
+    "check",
+    "eval_tasks",
+    "tasks",
+    "templates",
+]
+
+_MODULES = ("flan2021", "t0_sf", "super_natural_instructions", "cot", "dialog", "program_synthesis")
+
+
+def tasks(source_name: str) -> tuple[Task, ...]:
+    """The training tasks of a source, in a fixed order.
+
+    Args:
+        source_name: ``"mini"`` for the embedded collection; any other name for the real one.
+    """
+    if source_name == "mini":
+        return tuple(import_module("flannb.collection.mini").TASKS)
+    return tuple(task for module in _MODULES for task in import_module(f"flannb.collection.{module}").TASKS)
+
+
+def eval_tasks(source_name: str) -> tuple[EvalTask, ...]:
+    """The evaluation sets of a source, suite by suite. ``source_name`` as in ``tasks``."""
+    module = "mini" if source_name == "mini" else "suites"
+    return tuple(import_module(f"flannb.collection.{module}").EVAL_TASKS)
+
+
+def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | None = None) -> None:
+    """Checks tasks against each other and against the templates.
+
+    Args:
+        tasks: training tasks, evaluation sets, or both.
+        sets: the template sets; the package's own by default.
+
+    Raises:
+        UserError: a name used twice (by two tasks, or by two sets of a suite), an unknown submixture or suite, a
+            template set that does not exist, or a template that names a field which its task lacks.
+    """
+    tasks, sets = tuple(tasks), templates() if sets is None else sets
+    names = Counter(_title(task) for task in tasks)
+    if repeated := [name for name, count in names.items() if count > 1]:
+        raise UserError(f"{repeated[0]} is defined twice; give every task a name of its own")
+    for task in tasks:
+        group, known = (task.suite, SUITES) if isinstance(task, EvalTask) else (task.submixture, SUBMIXTURES)
+        if group not in known:
+            raise UserError(f"{_title(task)}: unknown '{group}'; use one of {', '.join(known)}")
+        if task.templates not in sets:
+            raise UserError(f"{_title(task)}: no template set '{task.templates}' in flannb/collection/templates")
+        _check_fields(task, sets[task.templates])
+
+
+def _title(task: Task | EvalTask) -> str:
+    return f"evaluation set '{task.suite}/{task.name}'" if isinstance(task, EvalTask) else f"task '{task.name}'"
+
+
+# Rendering supplies these: a task without options loses the line, and the templates that ask for a letter.
+_FROM_RENDERING = frozenset({"options", "letter"})
+
+
+def _check_fields(task: Task | EvalTask, templates: TemplateSet) -> None:
+    for kind, wordings in (("zero_shot", templates.zero_shot), ("few_shot", templates.few_shot)):
+        for position, template in enumerate(wordings):
+            for wanted, present in _needs(task, template, kind):
+                if missing := sorted(wanted - set(present) - _FROM_RENDERING):
+                    raise UserError(
+                        f"{_title(task)}: template '{templates.name}', {kind} {position}, names the field "
+                        f"'{missing[0]}', which the task lacks; it has {', '.join(sorted(present))}"
+                    )
+
+
+def _needs(
+    task: Task | EvalTask, template: Template, kind: str
+) -> Iterator[tuple[frozenset[str], Mapping[str, Field]]]:
+    """Pairs of the fields that the template names and those that there are."""
+    if isinstance(task, Task):
+        yield template.fields, task.fields
+        return
+    # a scored row fills the prompt only; an exemplar, like a training row, fills the target too
+    yield replace(template, target="").fields, task.fields
+    if task.exemplars is not None and kind == "few_shot":
+        yield template.fields, task.exemplar_fields or task.fields

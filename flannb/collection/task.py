@@ -1,0 +1,230 @@
+"""What a task is: where its rows are, which columns become which fields, and which templates render them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+Record = dict[str, str | tuple[str, ...]]
+"""One usable row: field name -> text. ``answer`` is the target's text; ``options``, where there is a choice, holds the
+texts of all options, and ``answer`` is one of them."""
+
+
+class RowError(ValueError):
+    """A row that cannot be used. ``str(error)`` is the reason, such as ``"empty question"``; rows are counted by it."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """A dataset split: the Parquet files at ``<root>/<repo_id>/<config>/<split>/*.parquet``."""
+
+    repo_id: str
+    config: str
+    split: str
+
+    def __str__(self) -> str:
+        return f"{self.repo_id}/{self.config}/{self.split}"
+
+
+@dataclass(frozen=True)
+class RawFile:
+    """A file that has no Parquet form on the Hub, at ``<root>/github/<owner>/<repo>/<path>``.
+
+    ``columns`` names the columns of a headerless ``.tsv``; a ``.json`` file holds a list of objects.
+    """
+
+    path: str
+    columns: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return self.path
+
+
+Data = Split | RawFile
+
+
+class Field(Protocol):
+    """Reads one field from a row. ``columns`` are the source columns that it needs."""
+
+    @property
+    def columns(self) -> tuple[str, ...]: ...
+
+    def __call__(self, row: Mapping[str, Any]) -> str | tuple[str, ...]: ...
+
+
+def _text(value: Any, column: str) -> str:
+    text = "" if value is None else str(value).strip()
+    if not text:
+        raise RowError(f"empty {column}")
+    return text
+
+
+@dataclass(frozen=True)
+class Column:
+    """The text of a column."""
+
+    name: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def __call__(self, row: Mapping[str, Any]) -> str:
+        return _text(row[self.name], self.name)
+
+
+@dataclass(frozen=True)
+class Label:
+    """The name of a class label: ``names[row[name]]``; booleans count as 0 and 1."""
+
+    name: str
+    names: tuple[str, ...]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def __call__(self, row: Mapping[str, Any]) -> str:
+        value = row[self.name]
+        if value is None or not 0 <= int(value) < len(self.names):
+            raise RowError(f"{self.name} out of range")
+        return self.names[int(value)]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same value in every row, such as the options of a yes/no question."""
+
+    value: str | tuple[str, ...]
+    columns: tuple[str, ...] = ()
+
+    def __call__(self, row: Mapping[str, Any]) -> str | tuple[str, ...]:
+        return self.value
+
+
+@dataclass(frozen=True)
+class Options:
+    """The texts of a list column; ``name`` may reach into a struct: ``"choices.text"``."""
+
+    name: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.name.split(".")[0],)
+
+    def __call__(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        value: Any = row
+        for part in self.name.split("."):
+            value = value[part] if value is not None else None
+        return tuple(_text(item, self.name) for item in value or ())
+
+
+@dataclass(frozen=True)
+class Pick:
+    """The text of the right option: the key column holds its letter, its digit (from 1), or its index (an integer,
+    from 0).
+    """
+
+    options: Field
+    key: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.options.columns, self.key)
+
+    def __call__(self, row: Mapping[str, Any]) -> str:
+        options, key = self.options(row), row[self.key]
+        if isinstance(key, str):
+            key = key.strip()
+            index = int(key) - 1 if key.isdigit() else ord(key.upper()) - ord("A") if len(key) == 1 else -1
+        else:
+            index = -1 if key is None else int(key)
+        if not 0 <= index < len(options):
+            raise RowError(f"{self.key} names no option")
+        return options[index]
+
+
+@dataclass(frozen=True)
+class Apply:
+    """Any pure function of the named columns, for what the other fields cannot say.
+
+    The function gets the columns' values as positional arguments and may raise ``RowError``.
+    """
+
+    function: Callable[..., str | tuple[str, ...]]
+    columns: tuple[str, ...]
+
+    def __call__(self, row: Mapping[str, Any]) -> str | tuple[str, ...]:
+        value = self.function(*(row[column] for column in self.columns))
+        return value if isinstance(value, tuple) else _text(value, "+".join(self.columns))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A training task.
+
+    Attributes:
+        name: unique in the collection, letters, digits and ``_`` only, such as ``boolq``.
+        submixture: a key of ``flannb.collection.SUBMIXTURES``.
+        data: where the training rows are.
+        fields: field name -> how to read it. ``answer`` is required by templates that name it.
+        templates: the key of the template set that renders it.
+        where: keeps only the rows for which this holds (many tasks share a file, as in Super-Natural Instructions).
+        where_columns: the columns that ``where`` needs.
+        held_in: the task's validation split is in the Held-In suite.
+        inverted: made by input inversion (see ``flannb.build.inversion``).
+    """
+
+    name: str
+    submixture: str
+    data: Data
+    fields: Mapping[str, Field]
+    templates: str
+    where: tuple[str, str] | None = None
+    held_in: bool = False
+    inverted: bool = False
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The source columns that the task reads, in order, without repetition."""
+        filtered = (self.where[0],) if self.where else ()
+        return tuple(dict.fromkeys([*filtered, *(c for f in self.fields.values() for c in f.columns)]))
+
+    @property
+    def has_options(self) -> bool:
+        return "options" in self.fields
+
+
+@dataclass(frozen=True)
+class EvalTask:
+    """One evaluation set of a suite.
+
+    Attributes:
+        name: unique within its suite, such as ``boolq`` or ``abstract_algebra``.
+        suite: a key of ``flannb.collection.SUITES``.
+        data: the rows that are scored.
+        fields: as in ``Task``; ``answer`` is the gold answer.
+        templates: the template set whose first zero-shot and few-shot templates make the prompts.
+        answer: how an answer is read from a prediction: ``option``, ``number``, ``yes_no`` or ``text``.
+        exemplars: the split from which few-shot exemplars come; never the scored split.
+        exemplar_fields: the fields of the exemplar rows, where they differ from ``fields``.
+        prompt: a public few-shot prompt used as it is (BBH), instead of drawn exemplars.
+        shots: number of exemplars in the few-shot setting.
+        chain_of_thought: prompts ask for an explanation; the answer is extracted from it.
+    """
+
+    name: str
+    suite: str
+    data: Data
+    fields: Mapping[str, Field]
+    templates: str
+    answer: str
+    exemplars: Data | None = None
+    exemplar_fields: Mapping[str, Field] = field(default_factory=dict)
+    prompt: RawFile | None = None
+    shots: int = 5
+    chain_of_thought: bool = False
+
+    @property
+    def split(self) -> str:
+        """The scored split, as tables report it."""
+        return self.data.split if isinstance(self.data, Split) else "file"

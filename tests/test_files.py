@@ -1,0 +1,108 @@
+"""Files are whole or absent; hashes are the same everywhere."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flannb.errors import UserError
+from flannb.files import atomic, code_digest, digest, read_json, sha256, write_json, write_text
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def fail_halfway(path):
+    with atomic(path) as temporary:
+        temporary.write_text("half")
+        raise KeyError("halfway")
+
+
+def test_a_failing_block_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old")
+    with pytest.raises(KeyError):
+        fail_halfway(path)
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failing_block_leaves_no_new_file(tmp_path):
+    with pytest.raises(KeyError):
+        fail_halfway(tmp_path / "a.txt")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_killed_writer_leaves_no_file_of_the_name(tmp_path):
+    program = (
+        "import os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from flannb.files import atomic\n"
+        "with atomic(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('half')\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    path = tmp_path / "a.txt"
+    ended = subprocess.run([sys.executable, "-c", program, str(path)], check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert not path.exists()
+    assert all(left.suffix == ".tmp" for left in tmp_path.iterdir())
+
+
+def test_results_are_readable_by_others_and_folders_are_made(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.json"
+    write_json(path, {"b": 1, "a": "ü"})
+    assert path.read_text(encoding="utf-8") == '{\n  "a": "ü",\n  "b": 1\n}\n'
+    assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_a_folder_that_cannot_be_made_is_a_user_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be written"):
+        write_text(tmp_path / "file" / "a.txt", "text")
+
+
+@pytest.mark.parametrize("content", [None, "{", "\x00"])
+def test_json_that_cannot_be_read_is_a_user_error_that_names_the_file(tmp_path, content):
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(UserError, match=r"a\.json"):
+        read_json(path)
+
+
+@given(JSON)
+def test_json_comes_back_as_it_was(tmp_path_factory, value):
+    path = tmp_path_factory.getbasetemp() / "round.json"
+    write_json(path, value)
+    assert read_json(path) == value
+
+
+@given(st.dictionaries(st.text(), JSON, min_size=1))
+def test_equal_values_have_equal_digests_whatever_their_order(value):
+    assert digest(value) == digest(dict(reversed(value.items())))
+    assert digest(value) != digest([value])
+
+
+def test_digest_is_the_same_in_another_process():
+    program = "from flannb.files import digest; print(digest({'b': [1, 'é'], 'a': None}))"
+    environment = os.environ | {"PYTHONHASHSEED": "123"}
+    other = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    assert other.stdout.strip() == digest({"a": None, "b": [1, "é"]})
+
+
+def test_sha256_is_that_of_the_bytes(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_code_digest_covers_the_named_parts_only():
+    assert code_digest("files.py") == code_digest("files.py")
+    assert code_digest("build") != code_digest("mixture")
+    assert code_digest("build", "files.py") == code_digest("files.py", "build")
