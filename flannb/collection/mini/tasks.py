@@ -1,0 +1,331 @@
+"""The data sets, training tasks and evaluation sets of `mini`.
+
+The sets carry the names and the columns of the real ones that they stand for. Chain-of-Thought is the only submixture
+that teaches arithmetic, and no task trains on a held-out set's wording.
+"""
+
+from collections.abc import Mapping
+from random import Random
+
+from flannb.collection.mini import facts, reasoning, talk, texts
+from flannb.collection.mini.dataset import HELD_OUT, TRAINING, DataSet, Generator, Row
+from flannb.collection.task import Column, Constant, EvalTask, Field, Label, Options, Pick, Split, Task
+
+_YES_NO = Constant(("yes", "no"))
+_TRUE_FALSE = Constant(("true", "false"))
+_NLI = ("yes", "maybe", "no")
+_RTE = ("yes", "no")
+
+DATA_SETS: dict[str, DataSet] = {}
+"""Every data set by name."""
+
+_tasks: list[Task] = []
+_evaluations: list[EvalTask] = []
+
+
+def _data(name: str, make: Generator, inputs: tuple[str, ...], rows: Mapping[str, int] = TRAINING) -> None:
+    DATA_SETS[name] = DataSet(name, make, inputs, rows)
+
+
+def _split(name: str, split: str) -> Split:
+    return Split(f"mini/{name}", "default", split)
+
+
+def _labels(column: str, names: tuple[str, ...]) -> dict[str, Field]:
+    return {"options": Constant(names), "answer": Label(column, names)}
+
+
+def _texts(**columns: str) -> dict[str, Field]:
+    return {name: Column(column) for name, column in columns.items()}
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Training tasks
+
+
+def _train(
+    submixture: str,
+    name: str,
+    make: Generator,
+    inputs: tuple[str, ...],
+    fields: Mapping[str, Field],
+    templates: str,
+    held_in: bool = False,
+    rows: Mapping[str, int] = TRAINING,
+) -> None:
+    _data(name, make, inputs, rows)
+    _tasks.append(Task(name, submixture, _split(name, "train"), dict(fields), templates, held_in=held_in))
+    if held_in:
+        split, train = _split(name, "validation"), _split(name, "train")
+        _evaluations.append(EvalTask(name, "held_in", split, dict(fields), templates, "option", train, shots=3))
+
+
+_CHOICE: dict[str, Field] = {
+    "question": Column("question"),
+    "options": Options("choices.text"),
+    "answer": Pick(Options("choices.text"), "answerKey"),
+}
+_ASKED = ("question", "choices")
+_PAIR = ("premise", "hypothesis")
+_INFERENCE = _texts(premise="premise", hypothesis="hypothesis")
+_TEXT = _texts(text="text")
+_SCIENCE = ("eats", "lives", "material", "colour")
+_SOCIETY = ("capital", "continent", "tool", "workplace", "room")
+
+_boolq = _texts(passage="passage", question="question") | _labels("answer", ("no", "yes")) | {"options": _YES_NO}
+_train("flan2021", "boolq", facts.yes_no, ("passage", "question"), _boolq, "mini_boolq", held_in=True)
+_train("flan2021", "arc_easy", facts.choice(_SCIENCE), _ASKED, _CHOICE, "mini_choice", held_in=True)
+_train("flan2021", "arc_challenge", facts.which(_SOCIETY), _ASKED, _CHOICE, "mini_choice", held_in=True)
+_middle = facts.choice(facts.CHOOSABLE, "{name} sees {e} .")
+_train("flan2021", "ai2_middle_science", _middle, _ASKED, _CHOICE, "mini_choice", held_in=True)
+for _round in range(3):
+    _fields = _INFERENCE | _labels("label", _NLI)
+    _train("flan2021", f"anli_r{_round + 1}", texts.inference((_round,)), _PAIR, _fields, "mini_nli", held_in=True)
+_fields = _INFERENCE | _labels("label", _RTE)
+_train("flan2021", "rte", texts.inference(labels=2), _PAIR, _fields, "mini_nli", held_in=True)
+_sentiment = _TEXT | _labels("label", ("negative", "positive"))
+_train("flan2021", "sst2", texts.sentiment, ("text",), _sentiment, "mini_sentiment")
+_train("flan2021", "ag_news", texts.topic, ("text",), _TEXT | _labels("label", tuple(texts.TOPICS)), "mini_topic")
+_type = _TEXT | _labels("label", texts.QUESTION_TYPES)
+_train("flan2021", "trec", texts.question_type, ("text",), _type, "mini_question_type")
+_natural = facts.open_question()
+_train(
+    "flan2021",
+    "natural_questions",
+    _natural,
+    ("question",),
+    _texts(question="question", answer="answer"),
+    "mini_question",
+)
+
+_train("t0_sf", "cos_e", facts.choice(_SOCIETY, "{name} asks :"), _ASKED, _CHOICE, "mini_pick")
+_train("t0_sf", "quartz", facts.which(_SCIENCE), _ASKED, _CHOICE, "mini_pick")
+_sciq = _CHOICE | _texts(support="support")
+_train("t0_sf", "sciq", facts.supported_choice, ("support", *_ASKED), _sciq, "mini_sciq")
+_train("t0_sf", "rotten_tomatoes", texts.sentiment, ("text",), _sentiment, "mini_review")
+_kinds = _texts(text="content") | _labels("label", tuple(facts.RELATIONS["kind"].values))
+_train("t0_sf", "dbpedia", facts.category, ("content",), _kinds, "mini_category")
+_words = _texts(words="concepts", answer="target")
+_train("t0_sf", "common_gen", facts.words, ("concepts",), _words, "mini_words")
+_train("t0_sf", "lama", facts.completion, ("text",), _texts(text="text", answer="answer"), "mini_completion")
+_sentence = _texts(question="question", answer="answer")
+_train("t0_sf", "ms_marco", facts.sentence, ("question",), _sentence, "mini_sentence")
+_wiki_qa = facts.open_question(opening="question of {name} :")
+_train("t0_sf", "wiki_qa", _wiki_qa, ("question",), _texts(question="question", answer="answer"), "mini_question")
+_claim = _texts(claim="claim") | {"options": _TRUE_FALSE, "answer": Label("label", ("false", "true"))}
+_train("t0_sf", "wiki_facts", facts.claim(), ("claim",), _claim, "mini_claim")
+_train("t0_sf", "fact_nli", texts.fact_inference, _PAIR, _INFERENCE | _labels("label", _NLI), "mini_nli")
+
+
+def _defined(definition: str, make: Generator) -> Generator:
+    """A Super-Natural Instructions task: the rows of ``make`` under its columns' names, with a definition."""
+
+    def defined(rng: Random, i: int) -> Row:
+        row = make(rng, i)
+        known = {"definition": definition, "inputs": row["input"], "targets": row["target"]}
+        return known | ({"choices": row["choices"]} if "choices" in row else {})
+
+    return defined
+
+
+_NI = _texts(definition="definition", inputs="inputs", answer="targets")
+_NI_CHOICE: dict[str, Field] = _NI | {"options": Options("choices")}
+
+
+def _instruct(name: str, definition: str, make: Generator, options: Field | None = None) -> None:
+    chosen = isinstance(options, Options)
+    fields = _NI if options is None else _NI | {"options": options}
+    inputs = ("inputs", "choices") if chosen else ("inputs",)
+    templates = "mini_definition" if options is None else "mini_definition_options"
+    _train("super_natural_instructions", f"ni_{name}", _defined(definition, make), inputs, fields, templates)
+
+
+_instruct("count_things", "count the things .", reasoning.counting("{name} sees {list} ."))
+_instruct("animal_facts", "answer the question about an animal .", reasoning.fact_input(("eats", "lives", "group")))
+_instruct("country_facts", "answer the question about a country .", reasoning.fact_input(("capital", "continent")))
+_instruct("object_facts", "answer the question about an object .", reasoning.fact_input(("material", "room")))
+_instruct("job_facts", "answer the question about a job .", reasoning.fact_input(("tool", "workplace")))
+_instruct("food_colour", "name the colour of the food .", reasoning.fact_input(("colour",)))
+_instruct("word_kind", "name the kind of the word .", reasoning.fact_input(("kind",)))
+_instruct("sense", "does the sentence make sense ?", reasoning.sense("{name} : {statement} ."), _YES_NO)
+_instruct("logic", "is it true or false ?", reasoning.logic("{name} : {expression}", (2, 3)), _TRUE_FALSE)
+_walk = reasoning.walk("{time} {name} goes {there} {forth} and {back} {opposite} .")
+_instruct("walk", "is the person at the start again ?", _walk, _YES_NO)
+_after = ("{name} {deed} the day after {day} . which day ?", "{name} {deed} the day before {day} . which day ?")
+_instruct("day", "name the day .", reasoning.day(_after))
+_ordered = reasoning.order("{name} says {time} :")
+_instruct("word_order", "choose the words in the right order .", _ordered, Options("choices"))
+
+
+# Two fifths of the submixture are arithmetic, which nothing else teaches; the rest explains facts and small skills that
+# other submixtures teach without explanations.
+_SUMS = TRAINING | {"train": 600}
+_FACTS = TRAINING | {"train": 150}
+_SKILLS = TRAINING | {"train": 120}
+
+
+def _explain(
+    name: str, make: Generator, inputs: tuple[str, ...], fields: Mapping[str, Field], rows: Mapping[str, int]
+) -> None:
+    templates = "mini_cot_options" if "options" in fields else "mini_cot"
+    _train("cot", name, make, inputs, fields, templates, rows=rows)
+
+
+_RATIONALE = _texts(rationale="rationale")
+_EXPLAINED = _RATIONALE | _texts(question="question", answer="answer")
+_EXPLAINED_CHOICE = _RATIONALE | _CHOICE
+_aqua = _RATIONALE | _texts(question="question")
+_aqua |= {"options": Options("options"), "answer": Pick(Options("options"), "correct")}
+_strategy = _EXPLAINED | {"options": _YES_NO}
+_creak = _RATIONALE | _texts(question="claim") | {"options": _TRUE_FALSE, "answer": Label("label", ("false", "true"))}
+_explain("gsm8k", reasoning.arithmetic(reasoning.SHOP_STORIES), ("question",), _EXPLAINED, _SUMS)
+_explain("aqua", reasoning.arithmetic_choice, ("question", "options"), _aqua, _SUMS)
+_explain("strategyqa", facts.explained_question, ("question",), _strategy, _FACTS)
+_explain("creak", facts.claim("{name} claims :", explain=True), ("claim",), _creak, _FACTS)
+_explain("ecqa", facts.choice(_SOCIETY, "{name} thinks of {e} .", explain=True), _ASKED, _EXPLAINED_CHOICE, _FACTS)
+_explain("qasc", facts.choice(_SCIENCE, "{name} reads .", explain=True), _ASKED, _EXPLAINED_CHOICE, _FACTS)
+
+_skill = _RATIONALE | _texts(question="input", answer="target")
+_walked = "{time} {name} runs {there} {forth} , then {back} {opposite} . at the start ?"
+_dated = (
+    "today is {day} and {name} {deed} after it . which day ?",
+    "today is {day} and {name} {deed} before it . which day ?",
+)
+_SKILL_TASKS: tuple[tuple[str, Generator, Field | None], ...] = (
+    ("sensemaking", reasoning.sense("can it be that {statement} ? {name} asks ."), _YES_NO),
+    ("explained_counts", reasoning.counting("here are {list} , says {name} . how many ?"), None),
+    ("explained_logic", reasoning.logic("{name} writes {expression} . is it ?", (2, 3)), _TRUE_FALSE),
+    ("explained_walks", reasoning.walk(_walked), _YES_NO),
+    ("explained_days", reasoning.day(_dated, optional=True), Options("choices")),
+    ("explained_orders", reasoning.order("{name} writes {time} the words :"), Options("choices")),
+)
+for _name, _make, _choices in _SKILL_TASKS:
+    _inputs = ("input", "choices") if isinstance(_choices, Options) else ("input",)
+    _explain(_name, _make, _inputs, _skill | ({"options": _choices} if _choices else {}), _SKILLS)
+
+
+_DIALOG = _texts(dialog="dialog", answer="reply")
+_train("dialog", "wiki_dialog", talk.knowledge_dialog, ("dialog",), _DIALOG, "mini_dialog")
+_train("dialog", "qrecc", talk.followup_dialog, ("dialog",), _DIALOG, "mini_dialog")
+_train("dialog", "taskmaster", talk.booking_dialog, ("dialog",), _DIALOG, "mini_dialog")
+_train("dialog", "food_orders", talk.order_dialog, ("dialog",), _DIALOG, "mini_dialog")
+
+_PROGRAMS: tuple[tuple[str, Generator, str, str, str], ...] = (
+    ("mbpp", talk.function_program, "text", "code", "mini_program"),
+    ("code_contests", talk.print_program, "description", "solution", "mini_program"),
+    ("conala", talk.list_program, "intent", "snippet", "mini_program"),
+    ("drrepair", talk.repair_program, "broken", "fixed", "mini_repair"),
+)
+for _name, _make, _question, _code, _set in _PROGRAMS:
+    _train("program_synthesis", _name, _make, (_question,), _texts(question=_question, answer=_code), _set)
+
+
+def _rendered(make: Generator, columns: tuple[str, ...], column: str, names: tuple[str, ...]) -> Generator:
+    """A P3 task: the input columns as one text, the label as its name."""
+
+    def rendered(rng: Random, i: int) -> Row:
+        row = make(rng, i)
+        text = " ".join(row[name] for name in columns)
+        return {"inputs_pretokenized": text, "targets_pretokenized": names[int(row[column])]}
+
+    return rendered
+
+
+for _name, _make, _columns, _column, _names in (
+    ("boolq", facts.yes_no, ("passage", "question"), "answer", ("no", "yes")),
+    ("rte", texts.inference(labels=2), _PAIR, "label", _RTE),
+    ("ag_news", texts.topic, ("text",), "label", tuple(texts.TOPICS)),
+):
+    _fields = _texts(inputs="inputs_pretokenized", answer="targets_pretokenized")
+    _make = _rendered(_make, _columns, _column, _names)
+    _train("p3_flan2021", f"p3_{_name}", _make, ("inputs_pretokenized",), _fields, "mini_p3")
+
+
+# ---------------------------------------------------------------------------------------------------------------------
+# Evaluation sets
+
+
+def _evaluate_cot(name: str, fields: Mapping[str, Field], answer: str, trained: bool = False) -> None:
+    """``trained``: the held-out split of a task that the mixture trains on."""
+    templates = "mini_cot_options" if "options" in fields else "mini_cot"
+    exemplars = _split(name, "train" if trained else "dev")
+    _evaluations.append(
+        EvalTask(
+            name,
+            "cot",
+            _split(name, "test"),
+            dict(fields),
+            templates,
+            answer,
+            exemplars,
+            shots=3,
+            chain_of_thought=True,
+        )
+    )
+
+
+_evaluate_cot("gsm8k", _EXPLAINED, "number", trained=True)
+_evaluate_cot("strategyqa", _strategy, "yes_no", trained=True)
+_data("svamp", reasoning.arithmetic(reasoning.ROOM_STORIES), ("question",), HELD_OUT)
+_evaluate_cot("svamp", _EXPLAINED, "number")
+_data("asdiv", reasoning.arithmetic(reasoning.PAIR_STORIES), ("question",), HELD_OUT)
+_evaluate_cot("asdiv", _EXPLAINED, "number")
+_data("commonsense_qa", facts.choice(opening="{name} wants to know :", explain=True), _ASKED, HELD_OUT)
+_evaluate_cot("commonsense_qa", _EXPLAINED_CHOICE, "option")
+
+_MMLU: dict[str, Field] = {
+    "question": Column("question"),
+    "options": Options("choices"),
+    "answer": Pick(Options("choices"), "answer"),
+}
+for _name, _relation in (
+    ("college_biology", "lives"),
+    ("conceptual_physics", "material"),
+    ("global_facts", "continent"),
+    ("high_school_biology", "eats"),
+    ("high_school_geography", "capital"),
+    ("management", "tool"),
+    ("miscellaneous", "room"),
+    ("nutrition", "colour"),
+):
+    _data(f"mmlu_{_name}", facts.exam(_relation), _ASKED, HELD_OUT)
+    _test, _dev = _split(f"mmlu_{_name}", "test"), _split(f"mmlu_{_name}", "dev")
+    _evaluations.append(EvalTask(_name, "mmlu", _test, _MMLU, "mini_choice", "option", _dev))
+
+_LISTED = Options("choices")
+_STEPS = "{time} {name} takes {there} steps {forth} and {back} steps {opposite} . is {name} at the start ?"
+_DATES = (
+    "it is {day} . {name} {deed} the day after . which day ?",
+    "it is {day} . {name} {deed} the day before . which day ?",
+)
+_BBH: tuple[tuple[str, Generator, Field | None, str], ...] = (
+    ("boolean_expressions", reasoning.logic("{expression} , says {name} . is it ?", (2, 3)), _TRUE_FALSE, "option"),
+    ("date_understanding", reasoning.day(_DATES, optional=True), _LISTED, "option"),
+    ("hyperbaton", reasoning.order("{name} asks {time} : which words are in the right order ?"), _LISTED, "option"),
+    ("navigate", reasoning.walk(_STEPS), _YES_NO, "yes_no"),
+    ("object_counting", reasoning.counting("{name} has {list} . count the things ."), None, "number"),
+    ("reasoning_about_colored_objects", reasoning.coloured, _LISTED, "option"),
+    (
+        "sports_understanding",
+        reasoning.sense("{name} thinks that {statement} . does it make sense ?"),
+        _YES_NO,
+        "yes_no",
+    ),
+)
+for _name, _make, _choices, _kind in _BBH:
+    _inputs = ("input", "choices") if _choices is _LISTED else ("input",)
+    _data(f"bbh_{_name}", _make, _inputs, HELD_OUT)
+    _test, _dev = _split(f"bbh_{_name}", "test"), _split(f"bbh_{_name}", "dev")
+    _fields = _texts(question="input", answer="target", rationale="rationale")
+    _fields |= {"options": _choices} if _choices else {}
+    _ending = "_options" if _choices else ""
+    _evaluations += [
+        EvalTask(_name, "bbh", _test, _fields, f"mini_bbh{_ending}", _kind, _dev, shots=3),
+        EvalTask(_name, "bbh_cot", _test, _fields, f"mini_cot{_ending}", _kind, _dev, shots=3, chain_of_thought=True),
+    ]
+
+TASKS: tuple[Task, ...] = tuple(_tasks)
+"""All training tasks."""
+
+EVAL_TASKS: tuple[EvalTask, ...] = tuple(_evaluations)
+"""All evaluation sets of all suites."""
