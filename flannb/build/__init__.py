@@ -1,0 +1,44 @@
+"""How the data are made: sources, rendering, tokenizing, shards."""
+
+from flannb.build.data import Build, BuildOptions, build_data, missing_tasks, open_build
+from flannb.build.examples import EXEMPLAR_COUNTS, Lengths, make_examples
+from flannb.build.inversion import INVERTED_SHARE, invert, with_inversions
+from flannb.build.options import LETTERED, STYLES, OptionStyle
+from flannb.build.records import Records, read_records
+from flannb.build.render import Piece, instruction, render, wordings
+from flannb.build.shards import Shard, TokenColumns, read_shard
+from flannb.build.sources import Hub, Mini, Mirror, Source, open_source
+from flannb.build.tokenizer import Tokenizer, train_tokenizer
+
+__all__ = [
+    "EXEMPLAR_COUNTS",
+    "INVERTED_SHARE",
+    "LETTERED",
+    "STYLES",
+    "Build",
+    "BuildOptions",
+    "Hub",
+    "Lengths",
+    "Mini",
+    "Mirror",
+    "OptionStyle",
+    "Piece",
+    "Records",
+    "Shard",
+    "Source",
+    "TokenColumns",
+    "Tokenizer",
+    "build_data",
+    "instruction",
+    "invert",
+    "make_examples",
+    "missing_tasks",
+    "open_build",
+    "open_source",
+    "read_records",
+    "read_shard",
+    "render",
+    "train_tokenizer",
+    "with_inversions",
+    "wordings",
+]

@@ -1,0 +1,91 @@
+"""T5's SentencePiece tokenizer: loading one, or training one on the collection's text.
+
+Ids are laid out as T5's are: 0 padding, 1 end, 2 unknown; the pieces; 100 sentinels; and the model's vocabulary rounded
+up to a multiple of 128, which matrix units like. T5's vocabulary has no newline: white space becomes one space, so the
+tokens of texts joined by white space are the tokens of each, one after the other. Builds and prompts rely on that.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import sentencepiece as spm
+
+from flannb.errors import UserError
+from flannb.files import atomic, sha256
+
+SENTINELS = 100
+
+
+class Tokenizer:
+    """A SentencePiece model of T5's kind.
+
+    Args:
+        path: a ``spiece.model`` file.
+
+    Raises:
+        UserError: the file is missing or is no SentencePiece model.
+    """
+
+    def __init__(self, path: Path):
+        self.path = Path(path)
+        if not self.path.is_file():
+            raise UserError(f"{path}: no such tokenizer; build the data first, or name a SentencePiece model")
+        try:
+            self._model = spm.SentencePieceProcessor(model_file=str(path))
+        except (RuntimeError, OSError) as error:
+            raise UserError(f"{path}: not a SentencePiece model ({error})") from error
+
+    @cached_property
+    def vocabulary_size(self) -> int:
+        """Size of the model's vocabulary: pieces and sentinels, rounded up to a multiple of 128."""
+        return -(-(self._model.get_piece_size() + SENTINELS) // 128) * 128
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return sha256(self.path)
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, without an end mark."""
+        return self._model.encode(list(texts))
+
+    def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """Text of each list of ids; ids beyond the pieces (sentinels, padding of the vocabulary) are skipped."""
+        pieces = self._model.get_piece_size()
+        return self._model.decode([[i for i in row if i < pieces] for row in ids])
+
+    def pieces(self, text: str) -> list[str]:
+        """The pieces of a text, for people to look at."""
+        return self._model.encode(text, out_type=str)
+
+
+def train_tokenizer(texts: Iterable[str], path: Path, vocabulary_size: int) -> Tokenizer:
+    """Trains a unigram model on texts and saves it; the same texts give the same bytes.
+
+    Args:
+        texts: training text; a line break counts as white space.
+        path: where the model is written, whole or not at all.
+        vocabulary_size: number of pieces aimed at; small text may give fewer.
+    """
+    model = io.BytesIO()
+    try:
+        spm.SentencePieceTrainer.train(
+            sentence_iterator=(" ".join(text.split()) for text in texts),
+            model_writer=model,
+            model_type="unigram",
+            vocab_size=vocabulary_size,
+            hard_vocab_limit=False,
+            character_coverage=0.9999,
+            pad_id=0,
+            eos_id=1,
+            unk_id=2,
+            bos_id=-1,
+            num_threads=1,  # more threads sum in another order
+            minloglevel=2,
+        )
+    except RuntimeError as error:
+        raise UserError(f"no tokenizer could be trained ({error}); is there any text?") from error
+    with atomic(path) as temporary:
+        temporary.write_bytes(model.getvalue())
+    return Tokenizer(path)

@@ -1,0 +1,187 @@
+"""Examples: few-shot prompts that never give the answer away, exemplars pruned from the far end, full provenance."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flannb.build import (
+    EXEMPLAR_COUNTS,
+    STYLES,
+    Lengths,
+    Mini,
+    Records,
+    Tokenizer,
+    make_examples,
+    read_records,
+    read_shard,
+    render,
+    with_inversions,
+    wordings,
+)
+from flannb.build.examples import SCHEMA, settings_of
+from flannb.collection import SETTINGS, SUBMIXTURES, Split, Task, templates
+from flannb.collection.task import Column
+from flannb.errors import UserError
+from flannb.vocabulary import EOS_ID
+
+LONG = Lengths(2048, 512)
+STYLE = {style.name: style for style in STYLES} | {"": STYLES[0]}
+QUESTIONS = Task(
+    "questions",
+    "flan2021",
+    Split("owner/set", "default", "train"),
+    {"question": Column("question"), "answer": Column("answer")},
+    "mini_question",
+)
+
+
+def rendered(task, setting, record, template, style):
+    """The zero-shot text of a record, or the query of its few-shot text."""
+    family = templates()[task.templates]
+    with_options = setting.endswith("_opt") and task.has_options
+    words = wordings(family.few_shot if setting.startswith("fs") else family.zero_shot, with_options)
+    return render(words[template], record, STYLE[style])
+
+
+def every(few_tasks, prefix=""):
+    for task in with_inversions(few_tasks):
+        for setting in settings_of(task, SUBMIXTURES[task.submixture].settings):
+            if setting.startswith(prefix):
+                yield task, setting, read_records(Mini(), task.data, task.fields, limit=20, seed=3)
+
+
+def test_tasks_without_options_skip_the_settings_that_would_repeat():
+    assert settings_of(QUESTIONS, SETTINGS) == ("zs_noopt", "fs_noopt")
+    assert settings_of(QUESTIONS, ("zs_opt", "fs_opt")) == ("zs_opt", "fs_opt")
+    with_options = replace(QUESTIONS, fields={**QUESTIONS.fields, "options": Column("options")})
+    assert settings_of(with_options, SETTINGS) == SETTINGS
+
+
+def test_zero_shot_texts_follow_from_their_provenance(few_tasks, tokenizer):
+    for task, setting, records in every(few_tasks, "zs"):
+        table, dropped = make_examples(task, setting, records, tokenizer, LONG, 0)
+        assert not dropped and table.schema == SCHEMA and table["row"].to_pylist() == records.rows
+        for line, record in zip(table.to_pylist(), records.records, strict=True):
+            piece = rendered(task, setting, record, line["template"], line["style"])
+            assert (line["inputs"], line["targets"], line["exemplars"]) == (piece.input, piece.target, [])
+
+
+def test_few_shot_texts_end_with_the_query_and_name_their_exemplars(few_tasks, tokenizer):
+    for task, setting, records in every(few_tasks, "fs"):
+        by_row = dict(zip(records.rows, records.records, strict=True))
+        table, _ = make_examples(task, setting, records, tokenizer, LONG, 0)
+        for line in table.to_pylist():
+            piece = rendered(task, setting, by_row[line["row"]], line["template"], line["style"])
+            assert line["inputs"].endswith(piece.input) and line["targets"] == piece.target
+            assert 1 <= len(line["exemplars"]) <= max(EXEMPLAR_COUNTS)
+            assert line["row"] not in line["exemplars"]
+            assert len(set(line["exemplars"])) == len(line["exemplars"])
+            asked = [
+                rendered(task, setting, by_row[row], line["template"], line["style"]).input for row in line["exemplars"]
+            ]
+            assert piece.input not in asked
+
+
+def test_numbers_of_exemplars_are_those_of_the_paper(few_tasks, tokenizer):
+    task = next(task for task in few_tasks if task.name == "natural_questions")
+    records = read_records(Mini(), task.data, task.fields)
+    table, _ = make_examples(task, "fs_noopt", records, tokenizer, LONG, 0)
+    shares = Counter(len(exemplars) for exemplars in table["exemplars"].to_pylist())
+    assert set(shares) == set(EXEMPLAR_COUNTS)
+    assert min(shares.values()) > 0.25 * len(table)
+
+
+# Few different words, so that rows with the same question and other answers are common.
+WORDS = st.sampled_from(["why", "who", "what", "is it", "ǆ ☃", "a\u0301", "\u200b x"])
+ROWS = st.lists(st.tuples(WORDS, st.sampled_from(["yes", "no", "é"])), min_size=1, max_size=12)
+
+
+@settings(max_examples=60)
+@given(ROWS, st.integers(0, 2**32), st.integers(8, 60))
+def test_whatever_the_rows_an_exemplar_never_reads_like_its_query(tokenizer, rows, seed, limit):
+    records = Records(list(range(100, 100 + len(rows))), [{"question": q, "answer": a} for q, a in rows])
+    table, dropped = make_examples(QUESTIONS, "fs_noopt", records, tokenizer, Lengths(limit, 4), seed)
+    assert len(table) + sum(dropped.values()) == len(rows)
+    for line in table.to_pylist():
+        question, _ = rows[line["row"] - 100]
+        assert line["exemplars"]
+        assert line["row"] not in line["exemplars"]
+        assert question not in {rows[row - 100][0] for row in line["exemplars"]}
+        assert len(line["input_ids"]) <= limit and len(line["target_ids"]) <= 4
+        assert line["input_ids"][-1] == line["target_ids"][-1] == EOS_ID
+
+
+def test_token_ids_of_the_parts_are_those_of_the_joined_text(few_tasks, tokenizer):
+    for task, setting, records in every(few_tasks):
+        for line in make_examples(task, setting, records, tokenizer, LONG, 0)[0].to_pylist():
+            assert line["input_ids"] == [*tokenizer.encode([line["inputs"]])[0], EOS_ID]
+            assert line["target_ids"] == [*tokenizer.encode([line["targets"]])[0], EOS_ID]
+            assert not line["truncated"]
+
+
+def test_pruning_keeps_the_last_exemplars_and_the_query(few_tasks, tokenizer):
+    pruned = 0
+    for task, setting, records in every(few_tasks, "fs"):
+        long, _ = make_examples(task, setting, records, tokenizer, LONG, 0)
+        short, dropped = make_examples(task, setting, records, tokenizer, Lengths(100, 512), 0)
+        whole = {line["row"]: line for line in long.to_pylist()}
+        assert len(short) + dropped["no exemplar fits the length limit"] == len(long)
+        for line in short.to_pylist():
+            before = whole[line["row"]]
+            kept = len(line["exemplars"])
+            assert kept > 0 and line["exemplars"] == before["exemplars"][-kept:]
+            assert len(line["input_ids"]) <= 100 and not line["truncated"]
+            assert line["targets"] == before["targets"]
+            pruned += kept < len(before["exemplars"])
+    assert pruned > 20
+
+
+def test_what_is_too_long_by_itself_is_cut_and_marked(few_tasks, tokenizer):
+    task, setting, records = next(every(few_tasks, "zs"))
+    whole, _ = make_examples(task, setting, records, tokenizer, LONG, 0)
+    cut, _ = make_examples(task, setting, records, tokenizer, Lengths(10, 2), 0)
+    for before, line in zip(whole.to_pylist(), cut.to_pylist(), strict=True):
+        assert line["truncated"] and line["input_ids"] == [*before["input_ids"][:9], EOS_ID]
+        assert len(line["target_ids"]) == 2 and line["inputs"] == before["inputs"]
+
+
+def test_a_text_that_just_fits_is_not_marked(tokenizer):
+    records = Records([0], [{"question": "who", "answer": "no"}])
+    (line,) = make_examples(QUESTIONS, "zs_noopt", records, tokenizer, LONG, 0)[0].to_pylist()
+    exact = Lengths(len(line["input_ids"]), len(line["target_ids"]))
+    assert make_examples(QUESTIONS, "zs_noopt", records, tokenizer, exact, 0)[0].to_pylist() == [line]
+    shorter = Lengths(exact.input - 1, exact.target)
+    assert make_examples(QUESTIONS, "zs_noopt", records, tokenizer, shorter, 0)[0]["truncated"].to_pylist() == [True]
+
+
+def test_a_single_row_has_no_exemplar(tokenizer):
+    records = Records([0], [{"question": "who", "answer": "me"}])
+    table, dropped = make_examples(QUESTIONS, "fs_noopt", records, tokenizer, LONG, 0)
+    assert len(table) == 0 and dropped == {"no other row to draw an exemplar from": 1}
+
+
+def test_draws_depend_on_seed_task_and_setting_only(few_tasks, tokenizer):
+    task, setting, records = next(every(few_tasks, "fs"))
+    first = make_examples(task, setting, records, tokenizer, LONG, 0)[0]
+    assert first.equals(make_examples(task, setting, records, tokenizer, LONG, 0)[0])
+    assert not first.equals(make_examples(task, setting, records, tokenizer, LONG, 1)[0])
+    other = make_examples(replace(task, name="other"), setting, records, tokenizer, LONG, 0)[0]
+    assert not first.equals(other)
+
+
+def test_a_vocabulary_beyond_16_bits_is_a_user_error(tokenizer):
+    class Large(Tokenizer):
+        vocabulary_size = 2**16 + 128
+
+    with pytest.raises(UserError, match="16-bit"):
+        make_examples(QUESTIONS, "zs_noopt", Records([], []), Large(tokenizer.path), LONG, 0)
+
+
+def test_stored_examples_respect_the_lengths_of_the_build(build):
+    for shard in build.shards:
+        table = read_shard(build.home / shard.path)
+        assert max(map(len, table["input_ids"].to_pylist())) <= build.lengths.input
+        assert max(map(len, table["target_ids"].to_pylist())) <= build.lengths.target

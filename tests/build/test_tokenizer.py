@@ -1,0 +1,54 @@
+"""The tokenizer: T5's layout of ids, the same bytes every time, and parts that tokenise apart as they do together."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flannb.build import Tokenizer, train_tokenizer
+from flannb.errors import UserError
+from flannb.vocabulary import EOS_ID, PAD_ID
+
+TEXTS = [
+    f"the {animal} eats {food} .\nwhat does the {animal} eat ?" for animal in ("cat", "ox") for food in ("hay", "fish")
+]
+
+
+def test_training_is_deterministic(tmp_path):
+    first = train_tokenizer(TEXTS * 5, tmp_path / "a.model", 60)
+    second = train_tokenizer(TEXTS * 5, tmp_path / "b.model", 60)
+    assert first.path.read_bytes() == second.path.read_bytes()
+    assert first.fingerprint == second.fingerprint
+
+
+def test_ids_are_laid_out_as_t5_has_them(tokenizer):
+    assert (PAD_ID, EOS_ID) == (0, 1)
+    assert tokenizer.pieces("") == [] and tokenizer.encode([""]) == [[]]
+    assert tokenizer.vocabulary_size % 128 == 0
+    ids = tokenizer.encode(["the cat eats"])[0]
+    assert min(ids) > 1 and max(ids) < tokenizer.vocabulary_size - 100
+
+
+def test_decoding_gives_the_text_and_skips_ids_without_a_piece(tokenizer):
+    ids = tokenizer.encode(["is it true or false ?"])[0]
+    last = tokenizer.vocabulary_size - 1
+    assert tokenizer.decode([ids, [*ids, last], []]) == ["is it true or false ?"] * 2 + [""]
+
+
+@given(st.lists(st.text(), min_size=1, max_size=5), st.sampled_from([" ", "\n", "\n\n", "\n\n\n"]))
+def test_ids_of_parts_joined_by_white_space_are_those_of_the_joined_text(tokenizer, parts, separator):
+    together = tokenizer.encode([separator.join(parts)])[0]
+    assert [i for ids in tokenizer.encode(parts) for i in ids] == together
+
+
+def test_a_missing_or_foreign_file_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match="no such tokenizer"):
+        Tokenizer(tmp_path / "spiece.model")
+    (tmp_path / "spiece.model").write_bytes(b"not a model")
+    with pytest.raises(UserError, match="not a SentencePiece model"):
+        Tokenizer(tmp_path / "spiece.model")
+
+
+def test_no_text_is_a_user_error(tmp_path):
+    with pytest.raises(UserError, match="no tokenizer could be trained"):
+        train_tokenizer([], tmp_path / "spiece.model", 60)
+    assert not (tmp_path / "spiece.model").exists()
