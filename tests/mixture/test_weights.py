@@ -1,0 +1,141 @@
+"""Mixture weights: caps, rates, settings and inversions, as shares that sum to 1."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flannb.build import Shard, read_shard
+from flannb.collection import SUBMIXTURES
+from flannb.errors import UserError
+from flannb.mixture import RELEASED_RATES, Mixture, shard_weights, submixture_shares, unigram_entropy
+
+FOUR = ("zs_opt", "zs_noopt", "fs_opt", "fs_noopt")
+
+
+def shards(task, submixture, records, settings=("zs_opt", "fs_opt"), inverted=False):
+    return [
+        Shard(task, submixture, setting, inverted, f"{submixture}/{task}.{setting}.arrow", records, records, 1, "")
+        for setting in settings
+    ]
+
+
+def share(weights, **wanted):
+    return sum(w for s, w in weights.items() if all(getattr(s, name) == value for name, value in wanted.items()))
+
+
+ONE_OF_EACH = [shard for name in RELEASED_RATES for shard in shards(f"{name}_task", name, 100)]
+
+
+def test_rates_are_those_of_the_release():
+    assert RELEASED_RATES == {
+        "flan2021": 0.40,
+        "t0_sf": 0.32,
+        "super_natural_instructions": 0.20,
+        "cot": 0.05,
+        "dialog": 0.03,
+        "program_synthesis": 0.03,
+    }
+
+
+TASKS = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(SUBMIXTURES)),
+        st.integers(1, 10**6),
+        st.lists(st.sampled_from(FOUR), min_size=1, unique=True),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(TASKS, st.floats(0.1, 1), st.floats(0.1, 1), st.booleans())
+def test_shares_sum_to_one_and_submixtures_keep_their_rates(drawn, zero_shot, few_shot, by_size):
+    made = [s for i, (name, n, have, twin) in enumerate(drawn) for s in shards(f"t{i}", name, n, have, twin)]
+    rates = dict.fromkeys(SUBMIXTURES, 0.1) | RELEASED_RATES
+    weights = shard_weights(made, Mixture(rates, zero_shot, few_shot, by_size=by_size))
+    assert set(weights) == set(made) and min(weights.values()) > 0
+    assert math.isclose(sum(weights.values()), 1)
+    if not by_size:
+        present = {shard.submixture for shard in made}
+        for name, part in submixture_shares(weights).items():
+            assert math.isclose(part, rates[name] / sum(rates[other] for other in present))
+
+
+def test_a_submixture_keeps_its_rate_whatever_its_tasks_have():
+    many = [s for i in range(50) for s in shards(f"extra{i}", "flan2021", 30_000, FOUR)]
+    for made in (ONE_OF_EACH, [*ONE_OF_EACH, *many]):
+        parts = submixture_shares(shard_weights(made, Mixture()))
+        assert parts == pytest.approx({name: rate / 1.03 for name, rate in RELEASED_RATES.items()})
+
+
+@pytest.mark.parametrize("name", SUBMIXTURES)
+def test_caps_cap(name):
+    cap = SUBMIXTURES[name].cap
+    made = [*shards("small", name, cap // 4), *shards("full", name, cap), *shards("huge", name, 50 * cap)]
+    weights = shard_weights(made, Mixture({name: 1.0}))
+    assert share(weights, task="huge") == pytest.approx(share(weights, task="full"))
+    assert share(weights, task="small") == pytest.approx(share(weights, task="full") / 4)
+
+
+def test_three_inverted_for_every_ten_regular_examples():
+    made = [*shards("gsm8k", "cot", 1000), *shards("gsm8k_inverted", "cot", 1000, inverted=True)]
+    weights = shard_weights(made, Mixture({"cot": 1.0}))
+    assert share(weights, inverted=True) / share(weights, inverted=False) == pytest.approx(3 / 10)
+    without = shard_weights(made, Mixture({"cot": 1.0}, inversion=False))
+    assert share(without, inverted=False) == pytest.approx(1) and not any(s.inverted for s in without)
+
+
+def test_settings_share_a_task_evenly_by_default():
+    weights = shard_weights([*shards("a", "flan2021", 10, FOUR), *shards("b", "cot", 10)], Mixture())
+    for setting in FOUR:
+        assert share(weights, task="a", setting=setting) == pytest.approx(share(weights, task="a") / 4)
+    assert share(weights, task="b", setting="zs_opt") == pytest.approx(share(weights, task="b") / 2)
+
+
+def test_a_missing_setting_leaves_the_kinds_their_shares():
+    weights = shard_weights(shards("a", "flan2021", 10, FOUR[:3]), Mixture(zero_shot=0.9, few_shot=0.1))
+    assert share(weights, setting="fs_opt") == pytest.approx(0.1)
+    assert share(weights, setting="zs_opt") == share(weights, setting="zs_noopt") == pytest.approx(0.45)
+
+
+def test_minus_few_shot_has_no_few_shot_shards():
+    weights = shard_weights(ONE_OF_EACH, Mixture(few_shot=0.0))
+    assert weights and all(shard.setting.startswith("zs") for shard in weights)
+    assert submixture_shares(weights) == pytest.approx(submixture_shares(shard_weights(ONE_OF_EACH, Mixture())))
+
+
+def test_a_mixture_less_a_submixture_rescales_the_others():
+    parts = submixture_shares(shard_weights(ONE_OF_EACH, Mixture().without("cot")))
+    assert "cot" not in parts and parts["flan2021"] == pytest.approx(0.40 / 0.98)
+
+
+def test_by_size_weighs_all_tasks_alike():
+    made = [*shards("a", "flan2021", 100), *shards("b", "flan2021", 100), *shards("c", "t0_sf", 100)]
+    weights = shard_weights(made, Mixture({"flan2021": 1.0, "t0_sf": 1.0}, by_size=True))
+    assert {task: share(weights, task=task) for task in "abc"} == pytest.approx(dict.fromkeys("abc", 1 / 3))
+
+
+def test_p3_on_datasets_of_flan_2021_is_no_part_of_flan_2022():
+    weights = shard_weights([*ONE_OF_EACH, *shards("p3", "p3_flan2021", 100)], Mixture())
+    assert share(weights, task="p3") == 0
+
+
+@pytest.mark.parametrize("made", [[], shards("a", "p3_flan2021", 10)])
+def test_a_mixture_without_data_is_a_user_error(made):
+    with pytest.raises(UserError, match="has no data in this build"):
+        shard_weights(made, Mixture())
+
+
+def test_unigram_entropy_is_that_of_the_weighted_targets(build):
+    one, two = build.shards[0], build.shards[-1]
+    counts = np.zeros(build.vocabulary_size)
+    for shard, weight in ((one, 0.25), (two, 0.75)):
+        for ids in read_shard(build.home / shard.path)["target_ids"].to_pylist():
+            for token in ids:
+                counts[token] += weight / shard.examples
+    expected = -sum(p * math.log(p) for p in counts / counts.sum() if p)
+    assert unigram_entropy(build, {one: 0.25, two: 0.75}) == pytest.approx(expected)
