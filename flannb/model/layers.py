@@ -1,0 +1,276 @@
+"""The layers of T5 (Raffel et al. 2020, arXiv 1910.10683), in Keras 3.
+
+Layer, attribute and variable names follow KerasHub's T5, so that weights pass between the two. What differs: attention
+takes a finished additive bias, which may come from segment ids; keys and values are computed apart from attention, so
+that generation keeps them; the relative bias is a one-hot product, whose gradient is a matrix product and no scatter.
+"""
+
+import math
+from typing import Any
+
+import jax
+import keras
+import numpy as np
+from keras import ops
+
+from flannb.model.config import T5Config
+
+BUCKETS = 32
+MAX_DISTANCE = 128
+MASKED = -1e9
+"""Added to the scores of keys that may not be attended to; finite, so that rows of padding stay defined."""
+
+
+class TokenEmbedding(keras.layers.Layer):
+    """Token embeddings of encoder and decoder, and the output projection, tied to them or not."""
+
+    def __init__(self, vocabulary_size: int, hidden_dim: int, tie_weights: bool, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.vocabulary_size = vocabulary_size
+        self.hidden_dim = hidden_dim
+        self.tie_weights = tie_weights
+
+    def build(self, input_shape=None):
+        self.embeddings = self.add_weight(
+            name="embeddings",
+            shape=(self.vocabulary_size, self.hidden_dim),
+            initializer=keras.initializers.RandomNormal(stddev=1.0),
+        )
+        if not self.tie_weights:
+            self.reverse_embeddings = self.add_weight(
+                name="reverse_embeddings",
+                shape=(self.hidden_dim, self.vocabulary_size),
+                initializer=keras.initializers.RandomNormal(stddev=self.hidden_dim**-0.5),
+            )
+
+    def call(self, ids):
+        """Embeddings (batch, length, hidden_dim) of token ids (batch, length)."""
+        return ops.take(ops.cast(self.embeddings, self.compute_dtype), ids, axis=0)
+
+    def logits(self, hidden):
+        """Float32 logits (..., vocabulary_size) of hidden states (..., hidden_dim)."""
+        if self.tie_weights:  # T5 1.0 rescales before its tied head
+            hidden = hidden * ops.cast(self.hidden_dim**-0.5, hidden.dtype)
+            kernel = ops.transpose(self.embeddings)
+        else:
+            kernel = self.reverse_embeddings
+        return ops.cast(ops.matmul(hidden, ops.cast(kernel, hidden.dtype)), "float32")
+
+
+class T5LayerNorm(keras.layers.Layer):
+    """Root-mean-square normalisation without mean or bias, computed in float32."""
+
+    def __init__(self, epsilon: float, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+
+    def build(self, input_shape):
+        self.weight = self.add_weight(name="weight", shape=(input_shape[-1],), initializer="ones")
+
+    def call(self, x):
+        full = ops.cast(x, "float32")
+        full = full * ops.rsqrt(ops.mean(ops.square(full), axis=-1, keepdims=True) + self.epsilon)
+        return ops.cast(full, x.dtype) * ops.cast(self.weight, x.dtype)
+
+
+def relative_position_bucket(distance: np.ndarray, bidirectional: bool) -> np.ndarray:
+    """Buckets of T5's relative positions.
+
+    Half of the buckets (of each direction) hold one distance each, the others grow logarithmically up to
+    ``MAX_DISTANCE``, beyond which all distances share the last. Lengths are known when a model is traced, so this is
+    NumPy and costs nothing at run time.
+
+    Args:
+        distance: int array, key position minus query position.
+        bidirectional: whether keys after the query have buckets of their own (encoder) or none (decoder).
+
+    Returns:
+        Int array of the same shape, with values in [0, BUCKETS).
+    """
+    buckets = BUCKETS // 2 if bidirectional else BUCKETS
+    offset = np.where(distance > 0, buckets, 0) if bidirectional else 0
+    distance = np.abs(distance) if bidirectional else np.maximum(-distance, 0)
+    exact = buckets // 2
+    # float32, as in the published models: a logarithm that falls on a border must fall on the same side of it
+    logarithm = np.log(np.maximum(distance, 1).astype(np.float32) / exact) / math.log(MAX_DISTANCE / exact)
+    far = exact + (logarithm * (buckets - exact)).astype(np.int32)
+    return offset + np.where(distance < exact, distance, np.minimum(far, buckets - 1))
+
+
+class T5Attention(keras.layers.Layer):
+    """Multi-head attention without scaling by the square root of the head size."""
+
+    def __init__(self, config: T5Config, bidirectional: bool, relative_bias: bool, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.heads, self.head_dim = config.num_heads, config.key_value_dim
+        self.bidirectional, self.relative_bias = bidirectional, relative_bias
+        inner = self.heads * self.head_dim
+
+        def projector(name: str, units: int, stddev: float) -> keras.layers.Dense:
+            initializer = keras.initializers.RandomNormal(stddev=stddev)
+            return keras.layers.Dense(
+                units, use_bias=False, kernel_initializer=initializer, dtype=self.dtype_policy, name=name
+            )
+
+        # T5 folds the scale of attention into the initial query weights.
+        self.query_projector = projector("query_projector", inner, (config.hidden_dim * self.head_dim) ** -0.5)
+        self.key_projector = projector("key_projector", inner, config.hidden_dim**-0.5)
+        self.value_projector = projector("value_projector", inner, config.hidden_dim**-0.5)
+        self.output_projector = projector("output_projector", config.hidden_dim, inner**-0.5)
+        self.dropout_layer = keras.layers.Dropout(config.dropout, dtype=self.dtype_policy)
+        self.hidden_dim = config.hidden_dim
+
+    def build(self, input_shape=None):
+        shape = (None, None, self.hidden_dim)
+        if self.relative_bias:
+            self.embeddings = self.add_weight(
+                name="embeddings",
+                shape=(BUCKETS, self.heads),
+                initializer=keras.initializers.RandomNormal(stddev=self.hidden_dim**-0.5),
+            )
+        for layer in (self.query_projector, self.key_projector, self.value_projector):
+            layer.build(shape)
+        self.output_projector.build((None, None, self.heads * self.head_dim))
+
+    def position_bias(self, queries: int, keys: int) -> Any:
+        """Float32 bias (1, heads, query, key) of the first ``queries`` and ``keys`` positions."""
+        distance = np.arange(keys)[None, :] - np.arange(queries)[:, None]
+        one_hot = np.eye(BUCKETS, dtype=np.float32)[relative_position_bucket(distance, self.bidirectional)]
+        bias = ops.matmul(ops.transpose(ops.cast(self.embeddings, "float32")), one_hot.reshape(-1, BUCKETS).T)
+        return ops.reshape(bias, (1, self.heads, queries, keys))
+
+    def _split(self, x):
+        """States (batch, length, heads * head_dim) as (batch, heads, length, head_dim)."""
+        return ops.transpose(ops.reshape(x, (*ops.shape(x)[:-1], self.heads, self.head_dim)), (0, 2, 1, 3))
+
+    def keys_values(self, x):
+        """Keys and values, each (batch, heads, key, head_dim), of states (batch, key, hidden_dim)."""
+        return self._split(self.key_projector(x)), self._split(self.value_projector(x))
+
+    def call(self, x, keys, values, bias, training=False):
+        """Attends from ``x`` (batch, query, hidden_dim).
+
+        Args:
+            keys, values: as ``keys_values`` returns them.
+            bias: added to the scores; broadcasts to (batch, heads, query, key) and holds the mask.
+
+        Returns:
+            States (batch, query, hidden_dim).
+        """
+        query = self._split(self.query_projector(x))
+        scores = ops.cast(ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2))), "float32") + bias
+        # Keras's own softmax warns about sequences of one token.
+        weights = ops.cast(jax.nn.softmax(scores, axis=-1), values.dtype)
+        weights = self.dropout_layer(weights, training=training)
+        context = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
+        return self.output_projector(ops.reshape(context, (*ops.shape(x)[:-1], self.heads * self.head_dim)))
+
+
+class T5TransformerLayer(keras.layers.Layer):
+    """Self-attention, cross-attention in the decoder, and a feed-forward block, each with normalised input and a
+    residual.
+    """
+
+    def __init__(self, config: T5Config, is_decoder: bool, relative_bias: bool, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.is_decoder = is_decoder
+        options = {"dtype": self.dtype_policy}
+        self.self_attention = T5Attention(config, not is_decoder, relative_bias, name="self_attention", **options)
+        self.self_attention_layer_norm = T5LayerNorm(
+            config.layer_norm_epsilon, name="self_attention_layer_norm", **options
+        )
+        if is_decoder:
+            self.cross_attention = T5Attention(config, True, False, name="cross_attention", **options)
+            self.cross_attention_layer_norm = T5LayerNorm(
+                config.layer_norm_epsilon, name="cross_attention_layer_norm", **options
+            )
+
+        def dense(name: str, units: int, inputs: int, activation: str | None = None) -> keras.layers.Dense:
+            initializer = keras.initializers.RandomNormal(stddev=inputs**-0.5)
+            return keras.layers.Dense(
+                units,
+                use_bias=False,
+                # Keras's own default for "gelu" is the exact one; T5 1.1 uses the tanh approximation.
+                activation=_gelu if activation == "gelu" else activation,
+                kernel_initializer=initializer,
+                name=name,
+                **options,
+            )
+
+        self.hidden_dim, self.intermediate_dim = config.hidden_dim, config.intermediate_dim
+        self.input_projector = dense("input_projector", self.intermediate_dim, self.hidden_dim, config.activation)
+        self.gate_projector = (
+            dense("gate_projector", self.intermediate_dim, self.hidden_dim) if config.use_gated_activation else None
+        )
+        self.output_projector = dense("output_projector", self.hidden_dim, self.intermediate_dim)
+        self.layer_norm = T5LayerNorm(config.layer_norm_epsilon, name="layer_norm", **options)
+        self.dropout_layer = keras.layers.Dropout(config.dropout, **options)
+
+    def build(self, input_shape=None):
+        shape = (None, None, self.hidden_dim)
+        self.self_attention.build()
+        self.self_attention_layer_norm.build(shape)
+        if self.is_decoder:
+            self.cross_attention.build()
+            self.cross_attention_layer_norm.build(shape)
+        self.input_projector.build(shape)
+        if self.gate_projector is not None:
+            self.gate_projector.build(shape)
+        self.output_projector.build((None, None, self.intermediate_dim))
+        self.layer_norm.build(shape)
+
+    def feed_forward(self, x, training=False):
+        """The feed-forward block with its residual; shapes (batch, length, hidden_dim)."""
+        inner = self.layer_norm(x)
+        hidden = self.input_projector(inner)
+        if self.gate_projector is not None:
+            hidden = hidden * self.gate_projector(inner)
+        hidden = self.output_projector(self.dropout_layer(hidden, training=training))
+        return x + self.dropout_layer(hidden, training=training)
+
+    def call(self, x, bias, memory=None, memory_bias=None, training=False):
+        """One layer over whole sequences.
+
+        Args:
+            x: states (batch, length, hidden_dim).
+            bias: see ``T5Attention.call``.
+            memory: encoder output (batch, source, hidden_dim), in the decoder.
+            memory_bias: bias of cross-attention, broadcasting to (batch, heads, length, source).
+
+        Returns:
+            States (batch, length, hidden_dim).
+        """
+        inner = self.self_attention_layer_norm(x)
+        inner = self.self_attention(inner, *self.self_attention.keys_values(inner), bias, training=training)
+        x = x + self.dropout_layer(inner, training=training)
+        if memory is not None:
+            inner = self.cross_attention_layer_norm(x)
+            keys_values = self.cross_attention.keys_values(memory)
+            inner = self.cross_attention(inner, *keys_values, memory_bias, training=training)
+            x = x + self.dropout_layer(inner, training=training)
+        return self.feed_forward(x, training=training)
+
+    def step(self, x, keys, values, position, bias, memory_keys, memory_values, memory_bias):
+        """One decoding step of the decoder.
+
+        Args:
+            x: states of the newest token (batch, 1, hidden_dim).
+            keys, values: the cache (batch, heads, length, head_dim).
+            position: index of the newest token in the cache.
+            bias: self-attention bias (1, heads, 1, length), which hides the positions not yet written.
+            memory_keys, memory_values, memory_bias: of the encoder output.
+
+        Returns:
+            The states (batch, 1, hidden_dim) and the updated keys and values.
+        """
+        inner = self.self_attention_layer_norm(x)
+        new_keys, new_values = self.self_attention.keys_values(inner)
+        keys = ops.slice_update(keys, (0, 0, position, 0), new_keys)
+        values = ops.slice_update(values, (0, 0, position, 0), new_values)
+        x = x + self.self_attention(inner, keys, values, bias)
+        x = x + self.cross_attention(self.cross_attention_layer_norm(x), memory_keys, memory_values, memory_bias)
+        return self.feed_forward(x), keys, values
+
+
+def _gelu(x):
+    return keras.activations.gelu(x, approximate=True)

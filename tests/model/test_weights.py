@@ -1,0 +1,67 @@
+"""Weights on disk: the same weights give the same bytes, and what does not fit is named."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from flannb.errors import UserError
+from flannb.model import load_model, save_model
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    save_model(model, tmp_path / "model")
+    return tmp_path / "model"
+
+
+def test_a_model_comes_back_as_it_was_to_the_byte(model, folder, tmp_path):
+    loaded = load_model(folder)
+    assert loaded.config == model.config
+    assert [v.path for v in loaded.trainable_variables] == [v.path for v in model.trainable_variables]
+    for mine, other in zip(model.trainable_variables, loaded.trainable_variables, strict=True):
+        np.testing.assert_array_equal(np.asarray(mine.value), np.asarray(other.value))
+    save_model(loaded, tmp_path / "again")
+    for name in ("config.json", "model.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_weights_are_plain_float32_safetensors(model, folder):
+    tensors = load_file(folder / "model.safetensors")
+    assert len(tensors) == len(model.trainable_variables)
+    assert {str(tensor.dtype) for tensor in tensors.values()} == {"float32"}
+
+
+def test_a_truncated_file_is_a_user_error(folder):
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(UserError, match=r"model\.safetensors: not a model"):
+        load_model(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
+def test_a_missing_file_is_a_user_error(folder, name):
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=name):
+        load_model(folder)
+
+
+def test_tensors_that_are_missing_unknown_or_misshapen_are_all_named(folder):
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    first, second, *_ = sorted(tensors)
+    del tensors[first]
+    tensors[second] = tensors[second][:-1].copy()
+    tensors["foreign/kernel"] = np.zeros(3, np.float32)
+    save_file(tensors, path)
+    with pytest.raises(UserError) as raised:
+        load_model(folder)
+    assert all(name in str(raised.value) for name in (first, second, "foreign/kernel"))
+
+
+def test_an_unknown_key_of_the_shape_is_a_user_error(folder):
+    shape = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(shape | {"colour": "blue"}))
+    with pytest.raises(UserError, match="colour"):
+        load_model(folder)
