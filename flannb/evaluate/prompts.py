@@ -1,0 +1,175 @@
+"""Prompts of the evaluation suites: a training template with options, zero-shot or with exemplars, the same for a set.
+
+Everything that makes a prompt is on record: its exemplars' rows, and how many of them had to go for the length limit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from flannb.build import LETTERED, STYLES, Source, Tokenizer, instruction, read_records, render, wordings
+from flannb.build.records import Records
+from flannb.collection import EvalTask, templates
+from flannb.errors import UserError
+from flannb.files import digest
+from flannb.vocabulary import EOS_ID
+
+KINDS = ("zs", "fs")
+"""Zero-shot and few-shot."""
+
+BBH_REASONING = "Let's think step by step."
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question to a model, and what is needed to score the answer.
+
+    Attributes:
+        suite, task, setting, split, row: which row this is; ``setting`` is ``zs`` or ``fs``.
+        head: instruction before the exemplars, or empty.
+        exemplars: the exemplars' texts, farthest first.
+        exemplar_rows: their rows in their split.
+        query: the question itself, after an instruction that stands behind the exemplars.
+        separator: joins the parts.
+        gold: the right answer.
+        kind: how an answer is read (``EvalTask.answer``).
+        options: texts of the options, or empty.
+        chain_of_thought: whether an explanation is asked for.
+    """
+
+    suite: str
+    task: str
+    setting: str
+    split: str
+    row: int
+    head: str
+    exemplars: tuple[str, ...]
+    exemplar_rows: tuple[int, ...]
+    query: str
+    separator: str
+    gold: str
+    kind: str
+    options: tuple[str, ...]
+    chain_of_thought: bool
+
+    def text(self, dropped: int = 0) -> str:
+        """The prompt as a model reads it, less the ``dropped`` exemplars farthest from the question."""
+        head = [self.head] if self.head else []
+        return self.separator.join([*head, *self.exemplars[dropped:], self.query])
+
+
+def make_prompts(task: EvalTask, setting: str, source: Source, limit: int, seed: int) -> list[Prompt]:
+    """The prompts of an evaluation set.
+
+    The template is the first of the task's set; exemplars are drawn once for the set by ``seed`` (the first rows of a
+    ``dev`` split, as MMLU has it; BBH's are those of its public prompts).
+
+    Args:
+        setting: ``zs`` or ``fs``.
+        limit: at most so many rows, drawn by ``seed``.
+
+    Raises:
+        UserError: unreadable data, or a few-shot set without any exemplar.
+    """
+    draw = int(digest([seed, task.suite, task.name])[:16], 16)
+    records = read_records(source, task.data, task.fields, limit=limit, seed=draw)
+    few_shot = setting == "fs"
+    family = templates()[task.templates]
+    with_options = "options" in task.fields
+    word = wordings(family.few_shot if few_shot else family.zero_shot, with_options)[0]
+    style = LETTERED[0] if word.by_letter else STYLES[0]
+    head, after = "", ""
+    exemplars: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
+    separator = word.template.separator
+    if few_shot and task.prompt is not None:
+        head, exemplars = _public_prompt(task, source)
+        separator, rows = "\n\n", tuple(range(len(exemplars)))
+    elif few_shot:
+        drawn = _exemplars(task, source, draw)
+        pieces = [render(word, record, style) for record in drawn.records]
+        exemplars = tuple(f"{piece.input}{word.template.between}{piece.target}" for piece in pieces)
+        rows = tuple(drawn.rows)
+    prompts = []
+    for row, record in zip(records.rows, records.records, strict=True):
+        query = render(word, {"rationale": "", **record}, style).input
+        if few_shot and task.prompt is not None:
+            query = f"Q: {record['question']}\nA:" + (f" {BBH_REASONING}" if task.chain_of_thought else "")
+        elif few_shot and word.template.instruction:
+            told = instruction(word, record)
+            head, after = (told, "") if word.template.place == "before" else ("", told)
+        options = record.get("options", ())
+        prompts.append(
+            Prompt(
+                suite=task.suite,
+                task=task.name,
+                setting=setting,
+                split=task.split,
+                row=row,
+                head=head,
+                exemplars=exemplars,
+                exemplar_rows=rows,
+                query=separator.join([after, query]) if after else query,
+                separator=separator,
+                gold=str(record["answer"]),
+                kind=task.answer,
+                options=options if isinstance(options, tuple) else (),
+                chain_of_thought=task.chain_of_thought,
+            )
+        )
+    return prompts
+
+
+def _exemplars(task: EvalTask, source: Source, draw: int) -> Records:
+    """The exemplars of a set: distinct questions, drawn by the seed; a ``dev`` split's first ones."""
+    if task.exemplars is None:
+        raise UserError(f"{task.suite}/{task.name}: has no split to take exemplars from")
+    found = read_records(source, task.exemplars, task.exemplar_fields or task.fields)
+    order: Sequence[int] = range(len(found))
+    if getattr(task.exemplars, "split", "") != "dev":
+        order = np.random.default_rng(draw).permutation(len(found)).tolist()
+    chosen: dict[str, int] = {}
+    for i in order:
+        if len(chosen) == task.shots:
+            break
+        record = found.records[i]
+        chosen.setdefault(str((record.get("question", i), record.get("options"))), i)
+    return Records([found.rows[i] for i in chosen.values()], [found.records[i] for i in chosen.values()])
+
+
+def _public_prompt(task: EvalTask, source: Source) -> tuple[str, tuple[str, ...]]:
+    """Description and exemplars of a BBH prompt file; without chains of thought, the reasoning is left out."""
+    assert task.prompt is not None
+    text = str(source.read(task.prompt, ("text",))["text"][0].as_py())
+    description, *blocks = text.split("-----", 1)[-1].strip().split("\n\nQ: ")
+    exemplars = []
+    for block in blocks:
+        question, mark, answer = block.partition("\nA:")
+        if not mark:
+            raise UserError(f"{task.prompt}: an exemplar has no line that starts with 'A:'")
+        if not task.chain_of_thought:
+            answer = " " + answer.rsplit("answer is", 1)[-1].strip().removesuffix(".")
+        exemplars.append(f"Q: {question.strip()}\nA:{answer.rstrip()}")
+    return description.strip(), tuple(exemplars)
+
+
+def tokenize(prompts: Sequence[Prompt], tokenizer: Tokenizer, limit: int) -> list[tuple[list[int], int]]:
+    """Token ids of each prompt, ended by ``EOS_ID``, and the number of exemplars that were dropped to fit ``limit``.
+
+    The parts of a prompt are separated by white space, so they are tokenised one by one, each only once, and joined. A
+    question that is too long by itself is cut at the end.
+    """
+    texts = sorted({text for p in prompts for text in (p.head, *p.exemplars, p.query) if text})
+    ids = dict(zip(texts, tokenizer.encode(texts), strict=True))
+    ids[""] = []
+    made = []
+    for prompt in prompts:
+        dropped, room = 0, limit - 1 - len(ids[prompt.head]) - len(ids[prompt.query])
+        sizes = [len(ids[text]) for text in prompt.exemplars]
+        while dropped < len(sizes) and sum(sizes[dropped:]) > room:
+            dropped += 1
+        parts = (prompt.head, *prompt.exemplars[dropped:], prompt.query)
+        tokens = [i for text in parts for i in ids[text]][: limit - 1]
+        made.append(([*tokens, EOS_ID], dropped))
+    return made

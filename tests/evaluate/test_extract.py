@@ -1,0 +1,510 @@
+"""Answers as models write them, and what must be read in them."""
+
+import ast
+import inspect
+import sys
+from fractions import Fraction
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from flannb.evaluate.extract import correct, extract
+
+ANIMALS = ("shark", "blue whale", "whale", "sea lion")
+NLI = ("yes", "it is not possible to tell", "no")
+BOOL = ("no", "yes")
+MONEY = ("$12.00", "$15.00", "$1,200.00", "$0.50")
+GRADES = ("B", "A", "C", "D")
+NEGATIVE = ("5", "-5", "15", "1.5")
+ENTAILMENT = ("entailment", "not entailment")
+
+OPTION_CASES = [
+    # letters
+    ("(A)", ANIMALS, "shark"),
+    ("(b)", ANIMALS, "blue whale"),
+    ("B", ANIMALS, "blue whale"),
+    ("b", ANIMALS, "blue whale"),
+    ("B.", ANIMALS, "blue whale"),
+    ("B)", ANIMALS, "blue whale"),
+    ("[C]", ANIMALS, "whale"),
+    ("(D).", ANIMALS, "sea lion"),
+    (" D ", ANIMALS, "sea lion"),
+    ("- D", ANIMALS, "sea lion"),
+    ("D:", ANIMALS, "sea lion"),
+    ("(E)", ANIMALS, None),
+    ("Z", ANIMALS, None),
+    ("option B", ANIMALS, "blue whale"),
+    ("Option (C)", ANIMALS, "whale"),
+    ("I choose option D", ANIMALS, "sea lion"),
+    ("letter A", ANIMALS, "shark"),
+    ("( B )", ANIMALS, "blue whale"),
+    # letters with texts
+    ("B. blue whale", ANIMALS, "blue whale"),
+    ("(B) blue whale", ANIMALS, "blue whale"),
+    ("(A) blue whale", ANIMALS, "shark"),
+    ("(C): whale.", ANIMALS, "whale"),
+    ("D) sea lion", ANIMALS, "sea lion"),
+    # texts
+    ("shark", ANIMALS, "shark"),
+    ("Shark", ANIMALS, "shark"),
+    ("SHARK.", ANIMALS, "shark"),
+    ("  blue   whale ", ANIMALS, "blue whale"),
+    ("blue\nwhale", ANIMALS, "blue whale"),
+    ('"blue whale"', ANIMALS, "blue whale"),
+    ("'whale'.", ANIMALS, "whale"),
+    ("the blue whale", ANIMALS, "blue whale"),
+    ("a whale", ANIMALS, "whale"),
+    ("A whale", ANIMALS, "whale"),
+    ("It is a whale.", ANIMALS, "whale"),
+    ("sharks", ANIMALS, None),
+    ("dolphin", ANIMALS, None),
+    ("", ANIMALS, None),
+    ("   ", ANIMALS, None),
+    ("...", ANIMALS, None),
+    ("not the whale", ANIMALS, None),
+    ("not the whale but the shark", ANIMALS, "shark"),
+    # explanations
+    ("The largest animal is the blue whale. So the answer is (B).", ANIMALS, "blue whale"),
+    ("The shark is a fish, so the answer is whale", ANIMALS, "whale"),
+    ("So the answer is blue whale, not shark.", ANIMALS, "blue whale"),
+    ("The answer is B", ANIMALS, "blue whale"),
+    ("The answer is B because it is big, unlike (A).", ANIMALS, "blue whale"),
+    ("The answer is a whale.", ANIMALS, "whale"),
+    ("The answer is A whale.", ANIMALS, "whale"),
+    ("The answer is A.", ANIMALS, "shark"),
+    ("The answer is: (D)", ANIMALS, "sea lion"),
+    ("Answer: C", ANIMALS, "whale"),
+    ("ANSWER: sea lion", ANIMALS, "sea lion"),
+    ("the correct answer is option C", ANIMALS, "whale"),
+    ("The answer is not (A) but (C).", ANIMALS, "whale"),
+    ("The answer isn't (A). It must be (C)", ANIMALS, "whale"),
+    ("The answer is (A). Wait. The answer is (B).", ANIMALS, "blue whale"),
+    ("The answer is (A). Then I saw the whale.", ANIMALS, "shark"),
+    ("The answer is shark. So the answer is", ANIMALS, "shark"),
+    ("A shark is a fish. A sea lion is not. So sea lion.", ANIMALS, "sea lion"),
+    ("(A) is wrong, (B) is too big, so (D)", ANIMALS, "sea lion"),
+    ("First the blue whale, then the whale", ANIMALS, "whale"),
+    ("First the whale, then the blue whale", ANIMALS, "blue whale"),
+    ("we compare the shark and the whale so the answer is shark .", ANIMALS, "shark"),
+    ("The answer is something else entirely", ANIMALS, None),
+    ("The answer is “blue whale”.", ANIMALS, "blue whale"),
+    ("so the answer is\n(C)", ANIMALS, "whale"),
+    # options that look like letters, contain each other, or are negations
+    ("A", GRADES, "A"),
+    ("(A)", GRADES, "B"),
+    ("B", GRADES, "B"),
+    ("The answer is (D)", GRADES, "D"),
+    ("entailment", ENTAILMENT, "entailment"),
+    ("not entailment", ENTAILMENT, "not entailment"),
+    ("it is not entailment", ENTAILMENT, "not entailment"),
+    ("The answer is not entailment.", ENTAILMENT, "not entailment"),
+    ("It is not possible to tell.", NLI, "it is not possible to tell"),
+    ("Yes", NLI, "yes"),
+    ("No.", NLI, "no"),
+    ("There is no way to know, it is not possible to tell", NLI, "it is not possible to tell"),
+    ("There is no doubt: yes", NLI, "yes"),
+    ("yes, there is no doubt", NLI, "yes"),
+    ("(C)", NLI, "no"),
+    ("True", NLI, None),
+    # yes and no as options
+    ("yes", BOOL, "yes"),
+    ("True", BOOL, "yes"),
+    ("false.", BOOL, "no"),
+    ("Yes, because there is no law against it", BOOL, "yes"),
+    ("No, it can not", BOOL, "no"),
+    ("The answer is no", BOOL, "no"),
+    ("There is no such thing. So the answer is yes.", BOOL, "yes"),
+    ("(A)", BOOL, "no"),
+    ("B", BOOL, "yes"),
+    ("yes", ("False", "True"), "True"),
+    ("no", ("False", "True"), "False"),
+    ("maybe", BOOL, None),
+    # numbers as options
+    ("12", MONEY, "$12.00"),
+    ("$12", MONEY, "$12.00"),
+    ("12.00 dollars", MONEY, "$12.00"),
+    ("1200", MONEY, "$1,200.00"),
+    ("0.5", MONEY, "$0.50"),
+    (".50", MONEY, "$0.50"),
+    ("13", MONEY, None),
+    ("3 * 5 = 15 . so the answer is 15", MONEY, "$15.00"),
+    ("5", NEGATIVE, "5"),
+    ("-5", NEGATIVE, "-5"),
+    ("it is 1.5", NEGATIVE, "1.5"),
+    ("it is 15.", NEGATIVE, "15"),
+    ("10 + 5 gives 15", NEGATIVE, "15"),
+    ("5.0", NEGATIVE, "5"),
+    ("7", NEGATIVE, None),
+    # options that look alike
+    ("(D)", ("kmph", "kmph", "mph", "kmph"), "(D)"),
+    ("kmph", ("kmph", "kmph", "mph", "kmph"), "(A)"),
+    ("(C)", ("kmph", "kmph", "mph", "kmph"), "mph"),
+    ("(B)", ("a", "", "c"), "(B)"),
+    # no options at hand: letters
+    ("(B)", None, "(B)"),
+    ("B", None, "(B)"),
+    ("b.", None, "(B)"),
+    ("(R)", None, "(R)"),
+    ("So the answer is (C).", None, "(C)"),
+    ("So the answer is C.", None, "(C)"),
+    ("So the answer is C because of it.", None, "(C)"),
+    ("(A) is false. (B) is true. So the answer is (B). Not (A).", None, "(B)"),
+    ("(A) is false. (B) is true.", None, "(B)"),
+    ("(B) 12/14/2026", None, "(B)"),
+    ("B. 12/14/2026", None, "(B)"),
+    ("12/14/2026", None, None),
+    ("", None, None),
+    ("no letter at all", None, None),
+]
+
+NUMBER_CASES = [
+    ("5", "5"),
+    ("5.", "5"),
+    (" 5 ", "5"),
+    ("5.0", "5"),
+    ("5.00", "5"),
+    ("5.50", "5.5"),
+    ("0.5", "0.5"),
+    (".5", "0.5"),
+    ("05", "5"),
+    ("-5", "-5"),
+    ("−5", "-5"),
+    ("-0", "0"),
+    ("-0.25", "-0.25"),
+    ("1,234", "1234"),
+    ("1,234,567.80", "1234567.8"),
+    ("1,23", "23"),
+    ("1, 2, 3", "3"),
+    ("$5", "5"),
+    ("$1,000", "1000"),
+    ("$1,234.50.", "1234.5"),
+    ("-$5", "-5"),
+    ("$-5", "-5"),
+    ("€7", "7"),
+    ("£7.20", "7.2"),
+    ("50%", "50"),
+    ("50 %", "50"),
+    ("12.5%", "12.5"),
+    ("5kg", "5"),
+    ("5 km", "5"),
+    ("5 apples", "5"),
+    ("9 (apples)", "9"),
+    ("20 m/s", "20"),
+    ("1/2", "0.5"),
+    ("1 / 2", "0.5"),
+    ("1/3", "1/3"),
+    ("2/6", "1/3"),
+    ("-1/3", "-1/3"),
+    ("10/5", "2"),
+    ("½", "0.5"),
+    ("2½", "2.5"),
+    ("2 1/2", "2.5"),
+    ("-2 1/2", "-2.5"),
+    ("1/0", None),
+    ("1e3", "1000"),
+    ("2.5e-3", "0.0025"),
+    ("1E+2", "100"),
+    ("1e999999999", "1"),
+    ("9" * 5000, None),
+    ("five", "5"),
+    ("Five apples", "5"),
+    ("twenty five", "25"),
+    ("Twenty-five.", "25"),
+    ("twenty", "20"),
+    ("zero", "0"),
+    ("one of them is red", None),
+    ("", None),
+    ("no number here", None),
+    ("-", None),
+    ("$", None),
+    ("x2", None),
+    ("CO2", None),
+    ("?", None),
+    # explanations
+    ("3 + 2 = 5 . so the answer is 5", "5"),
+    ("She has 3 and buys 2. The answer is 5.", "5"),
+    ("The answer is 5 apples and 2 pears", "5"),
+    ("The answer is 3 + 2 = 5 apples.", "5"),
+    ("The answer is x = 5. Then 7 more.", "5"),
+    ("The answer is: $1,200 per year", "1200"),
+    ("The answer is -4", "-4"),
+    ("answer: 12", "12"),
+    ("Answer = 12", "12"),
+    ("Some reasoning with 10.\n#### 18", "18"),
+    ("#### 1,018", "1018"),
+    ("The answer is 5. The answer is 6.", "6"),
+    ("The answer is 5. So 7 is wrong.", "5"),
+    ("The answer is 5. So the answer is", "5"),
+    ("3 + 4 = 7, so 7 - 2 = 5", "5"),
+    ("3+4=7", "7"),
+    ("7-3=4", "4"),
+    ("7-3", "3"),
+    ("7 -3", "3"),
+    ("(7)-3", "3"),
+    ("it falls to -3", "-3"),
+    ("x = -3", "-3"),
+    ("(-3)", "-3"),
+    ("from 10-15", "15"),
+    ("The answer is not 5, it is 6", "6"),
+    ("The answer isn't 5 but 6", "6"),
+    ("The answer is five.", "5"),
+    ("The answer is five hundred and 3", "3"),
+    ("We have 12 / 4 = 3 each", "3"),
+    ("so 4.So it is done", "4"),
+    ("the total is...5", "5"),
+    ("is 5 . ", "5"),
+    ("5!", "5"),
+    ("(5)", "5"),
+    ("**5**", "5"),
+    ("\\boxed{42}", "42"),
+    ("1\u202f234", "234"),
+    ("5th", "5"),
+    ("a non-5 thing", "5"),
+    ("the answer is\n\n8", "8"),
+    ("The answer is 100%.", "100"),
+]
+
+YES_NO_CASES = [
+    ("yes", "yes"),
+    ("Yes.", "yes"),
+    ("YES!", "yes"),
+    ("true", "yes"),
+    ("True.", "yes"),
+    ("yeah", "yes"),
+    ("no", "no"),
+    ("No.", "no"),
+    ("NO", "no"),
+    ("false", "no"),
+    ("nope", "no"),
+    ('"no"', "no"),
+    (" yes ", "yes"),
+    ("(yes)", "yes"),
+    ("Yes, because there is no law against it.", "yes"),
+    ("No, because he is big.", "no"),
+    ("no because he is big", "no"),
+    ("not true", "no"),
+    ("This isn't true", "no"),
+    ("not false", "yes"),
+    ("The answer is yes.", "yes"),
+    ("The answer is no", "no"),
+    ("so the answer is no .", "no"),
+    ("The answer is no because true things are rare", "no"),
+    ("The answer is not true.", "no"),
+    ("Is it true? It is. The answer is false.", "no"),
+    ("There is no reason to doubt, so yes", "yes"),
+    ("It looks like yes, but then no.", "no"),
+    ("The answer is yes. The answer is no.", "no"),
+    ("The answer is no. Yes?", "no"),
+    ("Answer: True", "yes"),
+    ("not ( True ) and ( True ) = not True and True = False", "no"),
+    ("No one knows", None),
+    ("nobody", None),
+    ("yesterday", None),
+    ("maybe", None),
+    ("", None),
+    ("?", None),
+]
+
+TEXT_CASES = [
+    ("paris", "paris"),
+    ("Paris.", "Paris"),
+    ("paris .", "paris"),
+    ("  new   york ", "new york"),
+    ('"paris"', "paris"),
+    ("'paris.'", "paris"),
+    ("The capital is paris. So the answer is paris.", "paris"),
+    ("so the answer is paris", "paris"),
+    ("The answer is: syndrome therefrom.\nQ: more", "syndrome therefrom"),
+    ("So the answer is ] } ).", "] } )"),
+    ("] )", "] )"),
+    ("The answer is rome. The answer is paris.", "paris"),
+    ("The answer is rome. The answer is", "rome"),
+    ("Answer: return x + 3", "return x + 3"),
+    ("valid", "valid"),
+    ("U.S.", "U.S"),
+    ("it's", "it's"),
+    ("", None),
+    (" ", None),
+    ("\n", None),
+]
+
+
+@pytest.mark.parametrize(("prediction", "options", "expected"), OPTION_CASES)
+def test_option(prediction, options, expected):
+    assert extract(prediction, "option", options) == expected
+
+
+@pytest.mark.parametrize(("prediction", "expected"), NUMBER_CASES)
+def test_number(prediction, expected):
+    assert extract(prediction, "number") == expected
+
+
+@pytest.mark.parametrize(("prediction", "expected"), YES_NO_CASES)
+def test_yes_no(prediction, expected):
+    assert extract(prediction, "yes_no") == expected
+
+
+@pytest.mark.parametrize(("prediction", "expected"), TEXT_CASES)
+def test_text(prediction, expected):
+    assert extract(prediction, "text") == expected
+
+
+def test_more_than_200_cases_are_written():
+    cases = [OPTION_CASES, NUMBER_CASES, YES_NO_CASES, TEXT_CASES]
+    assert sum(len({str(case) for case in group}) for group in cases) > 200
+
+
+@pytest.mark.parametrize(
+    ("extraction", "gold", "kind", "options", "expected"),
+    [
+        ("blue whale", "blue whale", "option", ANIMALS, True),
+        ("blue whale", "(B)", "option", ANIMALS, True),
+        ("(B)", "Blue whale.", "option", ANIMALS, True),
+        ("B", "b", "option", ANIMALS, True),
+        ("blue whale", "whale", "option", ANIMALS, False),
+        ("A", "A", "option", GRADES, True),
+        ("A", "B", "option", GRADES, False),
+        ("B", "(A)", "option", GRADES, True),
+        ("dolphin", "dolphin", "option", ANIMALS, False),
+        ("(D)", "(D)", "option", ("kmph", "kmph", "mph", "kmph"), True),
+        ("(A)", "(D)", "option", ("kmph", "kmph", "mph", "kmph"), False),
+        ("(C)", "(C)", "option", None, True),
+        ("(C)", "C", "option", None, True),
+        ("(C)", "(D)", "option", None, False),
+        ("5", "5", "number", None, True),
+        ("5", "5.0", "number", None, True),
+        ("5", "$5", "number", None, True),
+        ("9", "9 (apples)", "number", None, True),
+        ("9", "9 (of 10 apples)", "number", None, True),
+        ("1234", "1,234", "number", None, True),
+        ("0.5", "1/2", "number", None, True),
+        ("1/3", "2/6", "number", None, True),
+        ("0.33", "1/3", "number", None, False),
+        ("50", "50%", "number", None, True),
+        ("-5", "5", "number", None, False),
+        ("-5", "−5", "number", None, True),
+        ("5", "five", "number", None, True),
+        ("5", "unknown", "number", None, False),
+        ("yes", "True", "yes_no", None, True),
+        ("no", "False", "yes_no", None, True),
+        ("yes", "Yes.", "yes_no", None, True),
+        ("yes", "no", "yes_no", None, False),
+        ("yes", "maybe", "yes_no", None, False),
+        ("paris", "Paris.", "text", None, True),
+        ("it's", "it’s", "text", None, True),
+        ("paris", "rome", "text", None, False),
+        ("U.S", "U.S.", "text", None, True),
+    ],
+)
+def test_correct(extraction, gold, kind, options, expected):
+    assert correct(extraction, gold, kind, options) is expected
+
+
+@pytest.mark.parametrize("kind", ["option", "number", "yes_no", "text"])
+def test_no_answer_is_never_correct(kind):
+    assert correct(None, "5", kind, None) is False
+
+
+def test_an_unknown_kind_is_named_with_the_known_ones():
+    for call in (lambda: extract("5", "digit"), lambda: correct("5", "5", "digit")):
+        with pytest.raises(ValueError, match="'digit' is unknown; it must be one of option, number, yes_no, text"):
+            call()
+
+
+def test_imports_only_the_standard_library():
+    code = inspect.getsource(inspect.getmodule(extract))
+    tree = ast.parse(code)
+    imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    imported |= {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert {name.split(".")[0] for name in imported} <= sys.stdlib_module_names
+
+
+# Text with the marks that readers look for, so that random strings reach their branches.
+UGLY = st.lists(
+    st.sampled_from(
+        [
+            "answer is",
+            "answer:",
+            "####",
+            "(A)",
+            "B.",
+            "not ",
+            "1,2",
+            "-",
+            "$",
+            "/",
+            "0",
+            "=",
+            "yes",
+            "no",
+            " ",
+            "\n",
+            "½",
+        ]
+    )
+    | st.text(max_size=6)
+).map("".join)
+KINDS = st.sampled_from(["option", "number", "yes_no", "text"])
+OPTIONS = st.none() | st.lists(UGLY, max_size=6).map(tuple)
+
+
+@given(UGLY | st.text(), KINDS, OPTIONS, UGLY)
+def test_never_raises_and_reads_its_own_answers(prediction, kind, options, gold):
+    answer = extract(prediction, kind, options)
+    assert answer is None or answer.strip()
+    assert isinstance(correct(answer, gold, kind, options), bool)
+
+
+WORDS = st.sampled_from(
+    ["red", "green", "blue", "shark", "whale", "sea", "lion", "small", "stone", "tree", "lake", "big", "old", "river"]
+)
+PHRASES = st.lists(WORDS, min_size=1, max_size=3).map(" ".join)
+FRAMES = st.sampled_from(
+    ["{}", "{}.", "{} .", " {}\n", "It is 3 or (D). So the answer is {}.", "so the answer is {}", "Answer: {}"]
+)
+
+
+@given(st.lists(PHRASES, min_size=2, max_size=8, unique=True).map(tuple), st.data(), FRAMES)
+def test_a_rendered_option_reads_as_gold(options, data, frame):
+    index = data.draw(st.integers(0, len(options) - 1))
+    gold = options[index]
+    letter = "ABCDEFGH"[index]
+    for target in (gold, f"({letter})", f"{letter}.", f"({letter}) {gold}"):
+        answer = extract(frame.format(target), "option", options)
+        assert correct(answer, gold, "option", options), (frame.format(target), answer)
+        others = [option for option in options if option != gold]
+        assert not any(correct(answer, other, "option", options) for other in others)
+
+
+@given(st.sampled_from("ABCDEFGHIJKLMNOPQR"), FRAMES)
+def test_a_rendered_letter_reads_as_gold_without_options(letter, frame):
+    assert extract(frame.format(f"({letter})"), "option", None) == f"({letter})"
+
+
+@given(st.integers(-(10**9), 10**9) | st.decimals(-(10**6), 10**6, places=2), FRAMES)
+def test_a_rendered_number_reads_as_gold(value, frame):
+    for written in (f"{value}", f"{value:,}", f"{value} km"):
+        answer = extract(frame.format(written), "number")
+        assert answer is not None
+        assert Fraction(answer) == Fraction(value)
+        assert correct(answer, written, "number")
+
+
+@given(st.fractions(max_denominator=99), FRAMES)
+def test_a_rendered_fraction_reads_as_gold(value, frame):
+    answer = extract(frame.format(value), "number")
+    assert answer is not None
+    assert Fraction(answer) == value
+
+
+@given(st.sampled_from(["yes", "no", "True", "False", "Yes", "No"]), FRAMES)
+def test_a_rendered_yes_or_no_reads_as_gold(gold, frame):
+    assert correct(extract(frame.format(gold), "yes_no"), gold, "yes_no")
+
+
+@given(st.text(), FRAMES)
+def test_a_rendered_text_reads_as_gold(gold, frame):
+    assume(gold.strip(". ") and len(gold.splitlines()) == 1 and gold == gold.strip())
+    assume(not any(mark in gold.lower() for mark in ("answer", "#")))
+    assert correct(extract(frame.format(gold), "text"), gold, "text")

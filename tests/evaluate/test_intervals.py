@@ -1,0 +1,132 @@
+"""Suite scores and their intervals: the arithmetic, the coverage, the pairing."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flannb.evaluate.intervals import difference, lead, share_best, suite_score
+
+ONES, ZEROS = np.ones(50), np.zeros(50)
+HALF = np.tile([0.0, 1.0], 25)
+
+
+def draw(rng, rates, rows=50):
+    return {f"task{i}": rng.random(rows) < rate for i, rate in enumerate(rates)}
+
+
+def test_the_score_is_the_mean_over_tasks_of_task_means():
+    # 1,000 rows of one task weigh as much as 2 rows of another.
+    interval = suite_score({"large": np.ones(1000, dtype=bool), "small": np.array([True, False])})
+    assert interval.score == 75.0
+    assert interval.n == 1002
+    assert interval.low <= 75.0 <= interval.high
+
+
+def test_equal_rows_leave_nothing_to_chance():
+    interval = suite_score({"a": ONES, "b": ZEROS})
+    assert (interval.low, interval.score, interval.high) == (50.0, 50.0, 50.0)
+
+
+def test_the_interval_is_the_normal_one_for_many_rows():
+    interval = suite_score({"a": np.tile([0, 1], 2000)})
+    half_width = 1.96 * 100 * 0.5 / np.sqrt(4000)
+    assert interval.low == pytest.approx(50 - half_width, abs=0.15)
+    assert interval.high == pytest.approx(50 + half_width, abs=0.15)
+
+
+def test_resampling_counts_agrees_with_resampling_rows():
+    scores = np.array([0.0, 0.2, 0.2, 0.7, 1.0, 1.0, 1.0, 0.4])
+    rng = np.random.default_rng(5)
+    direct = 100 * scores[rng.integers(0, len(scores), (200_000, len(scores)))].mean(axis=1)
+    interval = suite_score({"a": scores})
+    assert [interval.low, interval.high] == pytest.approx(np.percentile(direct, [2.5, 97.5]), abs=2.6)
+
+
+@pytest.mark.parametrize("rates", [(0.5,), (0.3, 0.7, 0.55, 0.4)])
+def test_intervals_cover_the_truth_95_times_in_100(rates):
+    rng = np.random.default_rng(0)
+    truth = 100 * np.mean(rates)
+    intervals = [suite_score(draw(rng, rates), seed) for seed in range(300)]
+    assert 0.92 <= np.mean([i.low <= truth <= i.high for i in intervals]) <= 0.98
+
+
+def test_paired_differences_cover_the_truth_and_are_narrower_than_unpaired_ones():
+    rng = np.random.default_rng(1)
+    covered, widths, unpaired = [], [], []
+    for seed in range(200):
+        hardness = rng.random((3, 60))
+        a = {str(i): row < 0.6 for i, row in enumerate(hardness)}
+        b = {str(i): row < 0.5 for i, row in enumerate(hardness)}
+        interval = difference(a, b, seed)
+        covered.append(interval.low <= 10 <= interval.high)
+        widths.append(interval.high - interval.low)
+        unpaired.append(np.hypot(*(x.high - x.low for x in (suite_score(a, seed), suite_score(b, seed)))))
+    assert 0.91 <= np.mean(covered) <= 0.99
+    assert np.mean(widths) < 0.7 * np.mean(unpaired)
+
+
+def test_a_difference_changes_its_sign_with_the_order():
+    rng = np.random.default_rng(2)
+    a, b = draw(rng, (0.6, 0.4)), draw(rng, (0.5, 0.5))
+    one, other = difference(a, b), difference(b, a)
+    assert one.score == pytest.approx(-other.score)
+    assert one.score == pytest.approx(suite_score(a).score - suite_score(b).score)
+
+
+def test_the_lead_is_over_the_best_other():
+    interval = lead({"a": ONES}, [{"a": ZEROS}, {"a": HALF}])
+    assert interval.score == 50.0
+    assert interval.low > 25
+    # Against two equals the best of each sample is taken, so leading by luck is not a lead.
+    rng = np.random.default_rng(3)
+    a, b, c = (draw(rng, (0.5,), 200) for _ in range(3))
+    assert lead(a, [b, c]).low <= min(difference(a, b).low, difference(a, c).low) + 1
+
+
+def test_the_share_counts_cells_won_outright():
+    cells = [({"a": ONES}, [{"a": ZEROS}]), ({"a": ZEROS}, [{"a": ONES}]), ({"a": HALF}, [{"a": HALF}])]
+    interval = share_best(cells)
+    assert interval.score == pytest.approx(100 / 3)  # a tie is not won
+    assert (interval.low, interval.high) == (interval.score, interval.score)
+    assert interval.n == 150
+
+
+def test_an_uncertain_cell_widens_the_share():
+    rng = np.random.default_rng(4)
+    even = (draw(rng, (0.5,)), [draw(rng, (0.5,))])
+    interval = share_best([({"a": ONES}, [{"a": ZEROS}]), even])
+    assert (interval.low, interval.high) == (50.0, 100.0)
+
+
+def test_equal_seeds_give_equal_intervals_whatever_the_order_of_tasks():
+    scores = {task: np.random.default_rng(6).random(40) for task in "abc"}
+    backwards = dict(reversed(scores.items()))
+    assert suite_score(scores, 3) == suite_score(backwards, 3)
+    assert suite_score(scores, 3) != suite_score(scores, 4)
+    assert suite_score(scores, 3).score == suite_score(scores, 4).score
+
+
+@given(st.dictionaries(st.text(max_size=3), st.lists(st.floats(0, 1), min_size=1, max_size=8), min_size=1, max_size=4))
+@settings(max_examples=40, deadline=None)
+def test_every_interval_is_within_the_range_of_scores(scores):
+    interval = suite_score({task: np.array(rows) for task, rows in scores.items()})
+    assert -1e-9 <= interval.low <= interval.high <= 100 + 1e-9
+    assert interval.n == sum(map(len, scores.values()))
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: suite_score({}), "at least one task"),
+        (lambda: suite_score({"boolq": np.array([])}), "task 'boolq' has no rows"),
+        (lambda: suite_score({"boolq": np.array([1.0, np.nan])}), "task 'boolq': a score is not a finite number"),
+        (lambda: difference({"boolq": ONES}, {"rte": ONES}), "the same tasks; the first has boolq"),
+        (lambda: difference({"boolq": ONES}, {"boolq": ONES[:9]}), r"task 'boolq'.*same rows.*\[9, 50\]"),
+        (lambda: lead({"boolq": ONES}, []), "at least one other model"),
+        (lambda: share_best([]), "at least one cell"),
+    ],
+)
+def test_wrong_input_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
