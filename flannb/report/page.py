@@ -1,0 +1,178 @@
+"""Table 1 to read: as Markdown, and as one HTML file that needs nothing else."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from flannb.collection.submixtures import SUITES
+from flannb.report.published import published, row_titles
+from flannb.report.table1 import SETTINGS, Setup, suites_and_settings
+
+ABSENT = "–"
+KINDS = {
+    "full": "The full collection",
+    "method ablation": "Without one method",
+    "collection": "Other collections, equal size",
+    "reported": "As reported by others",
+}
+"""The groups of rows: ``kind`` in the paper's table -> heading."""
+
+_ESCAPES = {character: f"\\{character}" for character in "\\|*_`[]"} | {"<": "&lt;", ">": "&gt;", "\n": " "}
+
+
+def caption(table: pd.DataFrame, setup: Setup, majority: Mapping[str, float] | None = None) -> list[str]:
+    """The sentences that say what the numbers of Table 1 are.
+
+    Args:
+        table: from ``flannb.report.table1.table1``.
+        setup: what was measured.
+        majority: setting -> majority baseline of Held-In in percent.
+    """
+    counts = []
+    for suite, title in SUITES.items():
+        rows = table.loc[table["suite"] == suite, "n"].dropna().unique()
+        if len(rows):
+            counts.append(f"{title} {min(rows):,}" + (f" to {max(rows):,}" if len(rows) > 1 else ""))
+    sentences = [
+        f"Scores in percent at the scale {setup.scale}, data source {setup.source}, seed {setup.seed}.",
+        "In brackets the 95% bootstrap interval over evaluation rows; another training seed would add to it.",
+        "The paper's numbers beside are those of T5-XL (3B) or of the model named: compare directions, not values.",
+    ]
+    if counts:
+        sentences.append(f"Evaluation rows per setting: {', '.join(counts)}.")
+    if splits := _splits(table):
+        sentences.append(f"Scored splits: {splits}.")
+    if majority:
+        baselines = ", ".join(f"{majority[key]:.1f} {title}" for key, title in SETTINGS.items() if key in majority)
+        sentences.append(f"Always giving the most frequent answer scores {baselines} on Held-In.")
+    if table["source"].str.contains(" sets)", regex=False).any():
+        sentences.append(
+            "Where some evaluation sets are absent from the source, the cell says how many of how many it has."
+        )
+    return sentences
+
+
+def _splits(table: pd.DataFrame) -> str:
+    named = {title: sorted(set(table.loc[table["suite"] == suite, "split"]) - {""}) for suite, title in SUITES.items()}
+    return ", ".join(f"{title} {' or '.join(splits)}" for title, splits in named.items() if splits)
+
+
+def markdown(
+    table: pd.DataFrame,
+    claims: pd.DataFrame,
+    setup: Setup,
+    titles: Mapping[str, str] | None = None,
+    majority: Mapping[str, float] | None = None,
+) -> str:
+    """Table 1 and the verdicts on the claims as Markdown. For the arguments see ``html``."""
+    heads = [f"{SUITES[suite]}, {SETTINGS[setting]}" for suite, setting in suites_and_settings()]
+    lines = ["# Table 1", "", " ".join(caption(table, setup, majority)), ""]
+    lines += [f"| Row | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
+    for group in _groups(table, titles or {}):
+        for row in group["rows"]:
+            lines.append(f"| {_escaped(row['title'])} | {' | '.join(map(_markdown_cell, row['cells']))} |")
+    lines += ["", "## Claims", "", "| Claim | Verdict | Difference | Detail |", "| --- | --- | ---: | --- |"]
+    for claim in _claims(claims):
+        cells = (f"{claim['id']}: {claim['claim']}", claim["verdict"], claim["difference"], claim["detail"])
+        lines.append(f"| {' | '.join(map(_escaped, cells))} |")
+    return "\n".join(lines) + "\n"
+
+
+def html(
+    table: pd.DataFrame,
+    claims: pd.DataFrame,
+    setup: Setup,
+    titles: Mapping[str, str] | None = None,
+    majority: Mapping[str, float] | None = None,
+    figures: Sequence[tuple[str, Path]] = (),
+) -> str:
+    """Table 1, the verdicts on the claims and the figures as one HTML page without scripts or outside resources.
+
+    Args:
+        table: from ``flannb.report.table1.table1``.
+        claims: from ``flannb.report.claims.evaluate_claims``.
+        setup: what was measured.
+        titles: row -> name, where it should differ from the paper's.
+        majority: setting -> majority baseline of Held-In in percent.
+        figures: pairs of a caption and an SVG file, which is embedded.
+    """
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("table1.html.jinja").render(
+        setup=setup,
+        caption=caption(table, setup, majority),
+        suites=SUITES,
+        settings=SETTINGS,
+        groups=_groups(table, titles or {}),
+        claims=_claims(claims),
+        figures=[(text, base64.b64encode(path.read_bytes()).decode()) for text, path in figures],
+        absent=ABSENT,
+    )
+
+
+def _groups(table: pd.DataFrame, titles: Mapping[str, str]) -> list[dict]:
+    """The rows by kind with the texts of their cells, empty texts where there is no number."""
+    names = row_titles() | dict(titles)
+    kinds = published("table1").set_index("row")["kind"]
+    best = table.groupby(["suite", "setting"])["score"].max()
+    groups: dict[str, list[dict]] = {}
+    for row, lines in table.groupby("row", sort=False):
+        cells = []
+        for line in lines.itertuples():
+            measured = pd.notna(line.score)
+            cells.append(
+                {
+                    "label": f"{SUITES[line.suite]}, {SETTINGS[line.setting]}",
+                    "score": f"{line.score:.1f}" if measured else "",
+                    "interval": f"{line.ci_low:.1f}, {line.ci_high:.1f}" if measured else "",
+                    "best": measured and line.score == best[line.suite, line.setting],
+                    "paper": f"{line.paper:.1f}" if pd.notna(line.paper) else "",
+                    "note": _note(line.source),
+                }
+            )
+        groups.setdefault(kinds[row], []).append({"title": names[row], "cells": cells})
+    return [{"title": heading, "rows": groups[kind]} for kind, heading in KINDS.items() if kind in groups]
+
+
+def _note(source: str) -> str:
+    if source.endswith(" sets)"):
+        return source[source.rindex("(") + 1 : -1]
+    return source if source == "not run" else ""
+
+
+def _markdown_cell(cell: dict) -> str:
+    text = f"{cell['score']} [{cell['interval']}]" if cell["score"] else ABSENT
+    if cell["best"]:
+        text = f"**{cell['score']}** [{cell['interval']}]"
+    small = [cell["note"], f"paper {cell['paper']}" if cell["paper"] else ""]
+    return "".join([text, *(f"<br><sub>{part}</sub>" for part in small if part)])
+
+
+def _claims(claims: pd.DataFrame) -> list[dict]:
+    lines = []
+    for line in claims.itertuples():
+        measured = pd.notna(line.difference)
+        difference = f"{line.difference:+.1f} [{line.ci_low:+.1f}, {line.ci_high:+.1f}]" if measured else ""
+        if line.id == "C5" and measured:
+            difference = f"{line.difference:.0f}% [{line.ci_low:.0f}, {line.ci_high:.0f}]"
+        lines.append(
+            {
+                "id": line.id,
+                "claim": line.claim,
+                "verdict": line.verdict,
+                "detail": line.detail,
+                "difference": difference,
+                "part": "." in line.id,
+            }
+        )
+    return lines
+
+
+def _escaped(text: str) -> str:
+    """Text for a cell of a Markdown table."""
+    return "".join(_ESCAPES.get(character, character) for character in text)

@@ -1,0 +1,29 @@
+"""The numbers and claims that the paper prints (arXiv 2301.13688), as they stand in ``paper/*.csv``."""
+
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+FOLDER = Path(__file__).parent / "paper"
+
+
+@cache
+def published(name: str) -> pd.DataFrame:
+    """A table of the paper: ``table1``, ``table2``, ``table3``, ``figure2`` or ``claims``. Do not change it in place.
+
+    Raises:
+        KeyError: there is no such table.
+    """
+    path = FOLDER / f"{name}.csv"
+    if not path.is_file():
+        raise KeyError(
+            f"no table '{name}' of the paper; there are {', '.join(sorted(p.stem for p in FOLDER.glob('*.csv')))}"
+        )
+    return pd.read_csv(path)
+
+
+def row_titles() -> dict[str, str]:
+    """Row of Table 1 -> its name without the model size, since a measured row may be of another size."""
+    table = published("table1")
+    return {row: model.removeprefix("T5-XL ") for row, model in zip(table["row"], table["model"], strict=True)}

@@ -1,0 +1,185 @@
+"""Table 1: the score of every row in every suite and setting, with intervals and the paper's numbers beside them."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from flannb.collection.submixtures import SUITES
+from flannb.errors import UserError
+from flannb.evaluate.intervals import suite_score
+from flannb.report.published import published
+
+SETTINGS = {"zs": "zero-shot", "fs": "few-shot"}
+"""Settings of evaluation: key -> title, in the order of Table 1."""
+
+COLUMNS = ("row", "suite", "setting", "score", "ci_low", "ci_high", "n", "paper", "split", "source")
+PREDICTION_COLUMNS = ("suite", "setting", "task", "row", "score", "split")
+
+Predictions = Mapping[str, pd.DataFrame]
+"""Row of Table 1 -> its predictions, one line each, with at least ``PREDICTION_COLUMNS``: ``setting`` is ``zs`` or
+``fs``, ``row`` identifies the evaluation row within its task, ``score`` is right or wrong (or from 0 to 1)."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What was measured.
+
+    Attributes:
+        scale: name of the scale, such as ``smoke``.
+        source: name of the data source, such as ``mini``.
+        seed: of the runs, and of the bootstrap.
+        sets: suite -> the names of all its evaluation sets, including those whose data are absent.
+    """
+
+    scale: str
+    source: str
+    seed: int
+    sets: Mapping[str, Sequence[str]]
+
+
+def suites_and_settings() -> Iterator[tuple[str, str]]:
+    """The ten cells of a row, in the order of Table 1."""
+    return ((suite, setting) for suite in SUITES for setting in SETTINGS)
+
+
+def check(predictions: Predictions, setup: Setup) -> None:
+    """Checks the predictions of all rows.
+
+    Raises:
+        UserError: a row is not in Table 1, a column is missing, a suite, set or setting is unknown, a score is missing
+            or not from 0 to 1, or an evaluation row was scored twice. The message names row, column and value.
+    """
+    measurable = published("table1").query("kind != 'reported'")["row"].tolist()
+    for row, frame in predictions.items():
+        where = f"predictions of row '{row}'"
+        if row not in measurable:
+            raise UserError(f"{where}: Table 1 has no such row to measure; it has {', '.join(measurable)}")
+        if missing := [column for column in PREDICTION_COLUMNS if column not in frame]:
+            raise UserError(f"{where}: the column '{missing[0]}' is missing. Evaluate the row again.")
+        known = {"suite": set(SUITES), "setting": set(SETTINGS)}
+        for column, values in known.items():
+            if unknown := sorted(set(frame[column].astype(str)) - values):
+                raise UserError(
+                    f"{where}: unknown {column} '{unknown[0]}'; it must be one of {', '.join(sorted(values))}"
+                )
+        for suite, task in frame[["suite", "task"]].drop_duplicates().itertuples(index=False):
+            if task not in setup.sets.get(suite, ()):
+                raise UserError(f"{where}: the suite '{suite}' has no set '{task}'. Evaluate the row again.")
+        scores = pd.to_numeric(frame["score"], errors="coerce")
+        if not scores.between(0, 1).all():
+            first = frame.loc[~scores.between(0, 1)].iloc[0]
+            raise UserError(
+                f"{where}: the score of {first['suite']}/{first['task']} row {first['row']} is {first['score']}; "
+                "it must be from 0 to 1. Evaluate the row again."
+            )
+        keys = ["suite", "setting", "task", "row"]
+        if frame.duplicated(keys).any():
+            first = frame.loc[frame.duplicated(keys)].iloc[0]
+            raise UserError(
+                f"{where}: {first['suite']}/{first['setting']}/{first['task']} row {first['row']} was scored twice. "
+                "Delete the row's predictions and evaluate it again."
+            )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The predictions of one row of Table 1 in one suite and setting.
+
+    Attributes:
+        scores: set -> the scores of its evaluation rows, for ``flannb.evaluate.intervals``.
+        rows: set -> which evaluation rows these are, in the same order.
+        splits: the scored splits.
+    """
+
+    scores: dict[str, np.ndarray] = field(default_factory=dict)
+    rows: dict[str, np.ndarray] = field(default_factory=dict)
+    splits: set[str] = field(default_factory=set)
+
+    def same_rows(self, other: "Cell") -> bool:
+        """Whether the scores of the two can be paired."""
+        return self.rows.keys() == other.rows.keys() and all(
+            np.array_equal(rows, other.rows[task]) for task, rows in self.rows.items()
+        )
+
+
+def cells(predictions: Predictions, setup: Setup) -> dict[tuple[str, str, str], Cell]:
+    """(row, suite, setting) -> its predictions; cells without predictions are not in it.
+
+    Raises:
+        UserError: as ``check``.
+    """
+    check(predictions, setup)
+    result: dict[tuple[str, str, str], Cell] = {}
+    for name, frame in predictions.items():
+        # One order for all rows of Table 1, whatever order they were evaluated in.
+        frame = frame[list(PREDICTION_COLUMNS)].sort_values("row", kind="stable")
+        scores, rows, splits = (frame[column].to_numpy() for column in ("score", "row", "split"))
+        for (suite, setting, task), where in frame.groupby(["suite", "setting", "task"], sort=True).indices.items():
+            cell = result.setdefault((name, suite, setting), Cell())
+            cell.scores[task], cell.rows[task] = scores[where].astype(float), rows[where]
+            cell.splits.update(map(str, set(splits[where])))
+    return result
+
+
+def table1(predictions: Predictions, setup: Setup) -> pd.DataFrame:
+    """The table in long form: one line per row of Table 1, suite and setting, with the columns ``COLUMNS``.
+
+    ``score`` and its interval are in percent and empty where nothing was measured. ``source`` is the data source,
+    followed by ``(6 of 8 sets)`` where sets are absent; ``not run`` for a row without predictions; ``paper`` for the
+    rows that the paper itself takes from other publications.
+
+    Raises:
+        UserError: as ``check``.
+    """
+    measured = cells(predictions, setup)
+    lines = []
+    for paper in published("table1").to_dict("records"):
+        for suite, setting in suites_and_settings():
+            line = dict.fromkeys(COLUMNS) | {"row": paper["row"], "suite": suite, "setting": setting, "split": ""}
+            line["paper"] = paper[f"{suite}_{setting}"]
+            if paper["row"] in predictions:
+                line |= _measured(measured.get((paper["row"], suite, setting), Cell()), suite, setup)
+            else:
+                line["source"] = "paper" if paper["kind"] == "reported" else "not run"
+            lines.append(line)
+    numbers = dict.fromkeys(("score", "ci_low", "ci_high", "paper"), "float64")
+    return pd.DataFrame(lines, columns=list(COLUMNS)).astype(numbers | {"n": "Int64"})
+
+
+def _measured(cell: Cell, suite: str, setup: Setup) -> dict[str, Any]:
+    present, total = len(cell.scores), len(setup.sets.get(suite, ()))
+    source = setup.source if present == total else f"{setup.source} ({present} of {total} sets)"
+    if not present:
+        return {"source": source}
+    interval = suite_score(cell.scores, setup.seed)
+    measured = {"score": interval.score, "ci_low": interval.low, "ci_high": interval.high, "n": interval.n}
+    return measured | {"split": "+".join(sorted(cell.splits)), "source": source}
+
+
+def to_csv(table: pd.DataFrame) -> str:
+    """Any table of this package as CSV, numbers with two decimals, what is missing empty."""
+    return table.to_csv(index=False, float_format="%.2f", lineterminator="\n")
+
+
+def majority_baseline(predictions: pd.DataFrame, suite: str = "held_in") -> dict[str, float]:
+    """Setting -> the score in percent of always giving the same answer, averaged over the suite's sets.
+
+    The answer is a set's most frequent gold text or, where that is better, the most frequent position of the gold
+    option: where every row has options of its own, hardly a text occurs twice.
+
+    Args:
+        predictions: those of any one row, since the gold answers are the same for all, with the columns ``suite``,
+            ``setting``, ``task``, ``target`` (the gold text) and ``options`` (the texts of the options, or none).
+        suite: the suite.
+    """
+    chosen = predictions[predictions["suite"] == suite]
+    shares: dict[str, list[float]] = {}
+    for (setting, _), frame in chosen.groupby(["setting", "task"]):
+        positions = [list(o).index(t) for t, o in zip(frame["target"], frame["options"], strict=True) if t in list(o)]
+        best = max(count for labels in (frame["target"], positions) for count in (0, *Counter(labels).values()))
+        shares.setdefault(str(setting), []).append(best / len(frame))
+    return {setting: 100 * float(np.mean(shares[setting])) for setting in SETTINGS if setting in shares}

@@ -1,0 +1,68 @@
+"""Synthetic predictions of all rows, shaped like the paper's Table 1."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from flannb.report import Setup, published
+
+SETS = {"held_in": 8, "cot": 5, "mmlu": 8, "bbh": 6, "bbh_cot": 6}
+SPLITS = {"held_in": "validation", "cot": "validation", "mmlu": "test", "bbh": "test", "bbh_cot": "test"}
+ROWS = 60
+
+
+def synthetic(seed=0, rows=ROWS):
+    """Row -> predictions whose scores are those of the paper up to chance; the same rows are hard for all models."""
+    predictions = {}
+    for paper in published("table1").query("kind != 'reported'").to_dict("records"):
+        rng = np.random.default_rng(seed)
+        frames = []
+        for suite, sets in SETS.items():
+            for setting in ("zs", "fs"):
+                for i in range(sets):
+                    hardness = rng.random(rows)
+                    frames.append(
+                        pd.DataFrame(
+                            {
+                                "suite": suite,
+                                "setting": setting,
+                                "task": f"{suite}_{i}",
+                                "row": np.arange(rows),
+                                "score": 100 * hardness < paper[f"{suite}_{setting}"],
+                                "split": SPLITS[suite],
+                                "target": np.where(np.arange(rows) % 3, "yes", "no"),
+                                "options": [("no", "yes")] * rows,
+                            }
+                        )
+                    )
+        predictions[paper["row"]] = pd.concat(frames, ignore_index=True)
+    return predictions
+
+
+def synthetic_losses(seed=0, steps=400):
+    rng = np.random.default_rng(seed)
+    step = np.arange(steps)
+    return {
+        row: pd.DataFrame({"step": step, "loss": 1 + 0.1 * i + 5 * np.exp(-step / 60) + rng.normal(0, 0.2, steps)})
+        for i, row in enumerate(published("table1").query("kind != 'reported'")["row"])
+    }
+
+
+@pytest.fixture(scope="session")
+def setup():
+    return Setup("smoke", "mini", 0, {suite: [f"{suite}_{i}" for i in range(n)] for suite, n in SETS.items()})
+
+
+@pytest.fixture
+def predictions(_predictions):
+    return {row: frame.copy() for row, frame in _predictions.items()}
+
+
+@pytest.fixture(scope="session")
+def _predictions():
+    return synthetic()
+
+
+@pytest.fixture(scope="session")
+def losses():
+    return synthetic_losses()

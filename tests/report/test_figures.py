@@ -1,0 +1,67 @@
+"""Figures: what they show, and that their files hold nothing else. Their determinism is tested with the report."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_rgb
+
+from flannb.errors import UserError
+from flannb.report import figure1, loss_curves, save, table1
+from flannb.report.figures import COLLECTIONS, LINES
+
+
+def test_files_hold_no_date_and_no_program(predictions, setup, tmp_path):
+    png, svg = save(figure1(table1(predictions, setup), "smoke"), tmp_path / "figure1")
+    text = svg.read_text()
+    assert "<dc:date>" not in text and "<dc:creator>" not in text
+    assert not re.search(rb"Software|tEXt|tIME", png.read_bytes())
+
+
+def test_figure1_shows_measured_and_paper_scores(predictions, setup):
+    table = table1(predictions, setup)
+    figure = figure1(table, "smoke")
+    labels = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert labels == [*(name for name, *_ in COLLECTIONS.values()), "measured, scale smoke", "paper, T5-XL"]
+    zero_shot = figure.axes[0]
+    shown = {round(float(y), 6) for drawn in zero_shot.lines for y in np.atleast_1d(drawn.get_ydata())}
+    expected = table[(table["setting"] == "zs") & table["row"].isin(COLLECTIONS)]
+    assert {round(y, 6) for y in expected["score"]} <= shown
+    assert set(expected["paper"]) <= shown
+    assert zero_shot.get_ylim()[0] == 0
+
+
+def test_figure1_can_be_drawn_without_measured_scores(setup, tmp_path):
+    assert all(path.stat().st_size for path in save(figure1(table1({}, setup), "smoke"), tmp_path / "figure1"))
+
+
+def test_loss_curves_are_smoothed_and_named(losses):
+    figure = loss_curves(losses, {"minus_cot": "without CoT"})
+    axes = figure.axes[0]
+    assert len(axes.lines) == 8
+    assert {text.get_text() for text in figure.legends[0].get_texts()} >= {"Flan 2022", "without CoT"}
+    raw, smooth = losses["flan2022"]["loss"], axes.lines[0].get_ydata()
+    assert np.abs(np.diff(smooth)).mean() < 0.3 * np.abs(np.diff(raw)).mean()
+
+
+def test_short_and_broken_logs_are_drawn(tmp_path):
+    logs = {
+        "flan2022": pd.DataFrame({"step": [0], "loss": [3.0]}),
+        "flan2021": pd.DataFrame({"step": [2, 1], "loss": [np.nan, 2.0]}),
+    }
+    save(loss_curves(logs), tmp_path / "loss")
+
+
+def test_a_log_without_steps_is_named():
+    with pytest.raises(UserError, match="row 'p3pp': the column 'step' is missing"):
+        loss_curves({"p3pp": pd.DataFrame({"loss": [1.0]})})
+
+
+@pytest.mark.parametrize("colours", [[c for _, c, _ in COLLECTIONS.values()], [c for c, _ in LINES.values()]])
+def test_colours_stand_out_from_white_and_from_each_other(colours):
+    assert len(set(colours)) == len(colours)
+    for colour in colours:
+        channels = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+        luminance = float(np.dot(channels, [0.2126, 0.7152, 0.0722]))
+        assert 1.05 / (luminance + 0.05) > 2
