@@ -1,0 +1,23 @@
+"""The paper's artefacts as tables of runs, the scales, and what runs them."""
+
+from flannb.experiments.reproduce import enter_project, project_root
+from flannb.experiments.scales import SCALES, Scale, scale
+from flannb.experiments.steps import available, build_step, built, evaluate_step, report_step, train_step
+from flannb.experiments.table1 import ROWS, Row, row
+
+__all__ = [
+    "ROWS",
+    "SCALES",
+    "Row",
+    "Scale",
+    "available",
+    "build_step",
+    "built",
+    "enter_project",
+    "evaluate_step",
+    "project_root",
+    "report_step",
+    "row",
+    "scale",
+    "train_step",
+]

@@ -1,0 +1,160 @@
+"""The command line: ``python -m flannb.experiments table1 --scale smoke``; the nox sessions call it."""
+
+import argparse
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+from flannb.errors import UserError
+from flannb.experiments.reproduce import Options, default_workers, enter_project, from_project, table1_steps
+from flannb.experiments.runner import MANIFEST, Step, is_done, run_all
+from flannb.experiments.scales import SCALES
+from flannb.experiments.table1 import ROWS
+
+COMMANDS = {
+    "table1": "data, training, evaluation and report of Table 1",
+    "data": "only build the data",
+    "train": "build the data and train the rows",
+    "evaluate": "build, train and evaluate the rows",
+    "report": "write the report of finished runs again",
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, with their help."""
+    made = argparse.ArgumentParser(
+        prog="python -m flannb.experiments",
+        description="Reproduces The Flan Collection. What is done already is skipped; what was killed goes on.",
+        epilog="Scales: " + "; ".join(f"{name}: {scale.about}" for name, scale in SCALES.items()),
+    )
+    made.add_argument("command", choices=COMMANDS, help="; ".join(f"{k}: {v}" for k, v in COMMANDS.items()))
+    made.add_argument("--scale", default="smoke", metavar="NAME", help=f"one of {', '.join(SCALES)} (default: smoke)")
+    made.add_argument(
+        "--source",
+        default="mini",
+        metavar="WHERE",
+        help="mini (embedded, no downloads; default), hub (Hugging Face Hub), or a mirror folder",
+    )
+    made.add_argument(
+        "--rows",
+        default=",".join(row.name for row in ROWS),
+        metavar="A,B",
+        help="rows of the table, separated by commas (default: all of %(default)s)",
+    )
+    made.add_argument("--seed", type=int, default=0, help="fixes everything that is drawn (default: 0)")
+    made.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="rows trained side by side (default: one for each CPU core; 1 with a GPU or TPU, which a row uses whole)",
+    )
+    made.add_argument("--cluster", default="", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
+    made.add_argument("--allow-missing", action="store_true", help="go on without datasets that the source lacks")
+    made.add_argument("--force", action="store_true", help="run the steps again even where they are done")
+    made.add_argument(
+        "--plain", action="store_true", help="call the steps as functions, without notebooks and papermill"
+    )
+    made.add_argument(
+        "--runs", default="runs", metavar="DIR", help="folder of data, models, predictions (default: runs)"
+    )
+    made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
+    return made
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as a batch system sends it before it kills."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs a command.
+
+    Returns:
+        The exit code: 0, 2 for what the user can mend, 130 after Ctrl-C, 143 after SIGTERM.
+    """
+    given = parser().parse_args(arguments)
+    started = time.monotonic()
+    given.runs, given.reports = from_project(given.runs), from_project(given.reports)
+    if given.source not in ("mini", "hub"):
+        given.source = from_project(given.source)
+    enter_project()
+    try:
+        with _sigterm_as_interrupt():
+            _run(given)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as stop:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 143 if isinstance(stop, Terminated) else 130
+    print(f"{time.monotonic() - started:.0f} s in all", file=sys.stderr)
+    return 0
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """SIGTERM ends the block with ``Terminated``."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(given: argparse.Namespace) -> None:
+    options = Options(
+        scale=given.scale,
+        source=given.source,
+        seed=given.seed,
+        allow_missing=given.allow_missing,
+        rows=tuple(dict.fromkeys(name.strip() for name in given.rows.split(",") if name.strip())),
+        runs=given.runs,
+        reports=given.reports,
+    )
+    if given.workers is not None and given.workers < 1:
+        raise UserError(f"--workers {given.workers}: must be at least 1")
+    if not options.rows:
+        raise UserError(f"--rows: names no row; choose from {', '.join(row.name for row in ROWS)}")
+    steps = _chosen(given.command, table1_steps(options))
+    if given.force:
+        for step in steps:
+            shutil.rmtree(step.folder, ignore_errors=True)
+    if given.command == "report":
+        for step in steps[:-1]:
+            if not is_done(step):
+                raise UserError(f"{step.name} is not done; run 'nox -s reproduce_table1' with the same options first")
+        (Path(steps[-1].folder) / MANIFEST).unlink(missing_ok=True)
+    run_all(steps, given.workers or default_workers(), given.cluster, papermill=not given.plain)
+    if given.command in ("table1", "report"):
+        _show(Path(steps[-1].folder))
+
+
+def _chosen(command: str, steps: list[Step]) -> list[Step]:
+    """The steps of a command: up to the last of its kind."""
+    kinds = {"data": ("data",), "train": ("data", "train"), "evaluate": ("data", "train", "evaluate")}
+    if command not in kinds:
+        return steps
+    return [step for step in steps if step.name.rsplit("/")[-1] in kinds[command]]
+
+
+def _show(folder: Path) -> None:
+    """Prints the table and where the rest is."""
+    print((folder / "table1.md").read_text(encoding="utf-8"))
+    print(f"The whole report: {os.path.relpath(folder / 'table1.html')}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,162 @@
+"""The steps of Table 1: data, then training and evaluation of every row, then the report."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from flannb.build import Hub, Source, open_source
+from flannb.build.data import build_key
+from flannb.collection import EvalTask
+from flannb.experiments.runner import Step
+from flannb.experiments.scales import scale as scale_of
+from flannb.experiments.steps import available
+from flannb.experiments.table1 import ROWS
+from flannb.experiments.table1 import row as row_of
+from flannb.files import digest
+
+DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
+TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train", "experiments/scales.py", "experiments/table1.py")
+EVALUATE_CODE = (*TRAIN_CODE, "evaluate")
+REPORT_CODE = ("report", "evaluate", "experiments/steps.py")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line says.
+
+    Attributes:
+        scale, source, seed, allow_missing: as in ``flannb.experiments.steps``.
+        rows: rows of the table; all by default.
+        runs, reports: folders of results.
+    """
+
+    scale: str = "smoke"
+    source: str = "mini"
+    seed: int = 0
+    allow_missing: bool = False
+    rows: tuple[str, ...] = tuple(row.name for row in ROWS)
+    runs: str = "runs"
+    reports: str = "reports"
+
+
+def table1_steps(options: Options) -> list[Step]:
+    """All steps of Table 1, each after the steps that it needs.
+
+    Raises:
+        UserError: an unknown scale or row, a source that does not exist or lacks datasets.
+    """
+    rows = [row_of(name) for name in options.rows]
+    source = open_source(options.source)
+    chosen = scale_of(options.scale, source.collection)
+    training, scored = available(source, options.allow_missing)
+    where = {"source": options.source, "scale": options.scale, "seed": options.seed}
+    # Runs of other sources and seeds live side by side; the scale alone would let them overwrite each other.
+    home = f"{options.runs}/table1/{options.scale}/{source.name}-{options.seed}"
+    data = Step(
+        name="data",
+        folder=f"{home}/data",
+        notebook="notebooks/01_build.ipynb",
+        function="build_step",
+        parameters={**where, "allow_missing": options.allow_missing, "store": f"{options.runs}/data"},
+        code=DATA_CODE,
+        state="" if isinstance(source, Hub) else build_key(source, training, chosen.build_options(options.seed)),
+    )
+    state = _fingerprint(source, scored)
+    threads = 1 if chosen.size == "smoke" else 0
+    cache = f"{options.runs}/.cache/jax"
+    steps, evaluations = [data], []
+    for row in rows:
+        train = Step(
+            name=f"{row.name}/train",
+            folder=f"{home}/{row.name}/train",
+            notebook="notebooks/02_train.ipynb",
+            function="train_step",
+            parameters={"data": data.folder, "row": row.name, "scale": options.scale, "seed": options.seed},
+            code=TRAIN_CODE,
+            needs=(data,),
+            threads=threads,
+            cache=cache,
+        )
+        evaluate = Step(
+            name=f"{row.name}/evaluate",
+            folder=f"{home}/{row.name}/evaluate",
+            notebook="notebooks/03_evaluate.ipynb",
+            function="evaluate_step",
+            parameters={
+                **where,
+                "data": data.folder,
+                "model": f"{train.folder}/model",
+                "allow_missing": options.allow_missing,
+            },
+            code=EVALUATE_CODE,
+            state=state,
+            needs=(train,),
+            threads=threads,
+            cache=cache,
+        )
+        steps += [train, evaluate]
+        evaluations.append(evaluate)
+    report = Step(
+        name="report",
+        folder=f"{options.reports}/table1/{options.scale}",
+        notebook="notebooks/10_table1.ipynb",
+        function="report_step",
+        parameters={
+            **where,
+            "evaluations": {row.name: step.folder for row, step in zip(rows, evaluations, strict=True)},
+            "models": {row.name: f"{home}/{row.name}/train" for row in rows},
+        },
+        code=REPORT_CODE,
+        needs=tuple(evaluations),
+    )
+    return [*steps, report]
+
+
+def _fingerprint(source: Source, scored: tuple[EvalTask, ...]) -> str:
+    """Hash of the evaluation data; the Hub's are pinned by commit when they are read."""
+    if isinstance(source, Hub):
+        return ""
+    parts = {d for task in scored for d in (task.data, task.exemplars, task.prompt) if d is not None}
+    return digest({str(data): source.fingerprint(data) for data in parts})
+
+
+def default_workers() -> int:
+    """How many rows are trained side by side.
+
+    One for each CPU core, at most one for each row of the table; with a GPU or TPU one in all, since a row is trained
+    data-parallel on all devices and JAX claims their whole memory.
+    """
+    if has_accelerator():
+        return 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(cores, len(ROWS)))
+
+
+def has_accelerator() -> bool:
+    """Whether JAX will find a GPU or TPU, as far as can be told without starting it.
+
+    ``JAX_PLATFORMS`` decides where it is set; else JAX's plugin must be installed, and for a GPU its driver too.
+    """
+    if platforms := os.environ.get("JAX_PLATFORMS", ""):
+        return platforms.split(",")[0] != "cpu"
+    cuda = any(find_spec(name) is not None for name in ("jax_cuda12_plugin", "jax_cuda13_plugin"))
+    return (cuda and shutil.which("nvidia-smi") is not None) or find_spec("libtpu") is not None
+
+
+def project_root() -> Path:
+    """The folder that holds ``notebooks/`` and ``flannb/``, from which all paths of runs count."""
+    return Path(__file__).resolve().parents[2]
+
+
+def from_project(path: str) -> str:
+    """A path given in the working directory, as it reads after ``enter_project``: relative if inside the project."""
+    absolute = Path(path).absolute()
+    root = project_root()
+    return absolute.relative_to(root).as_posix() if absolute.is_relative_to(root) else str(absolute)
+
+
+def enter_project() -> None:
+    """Makes the project's root the working directory, wherever a notebook was opened."""
+    os.chdir(project_root())

@@ -1,0 +1,157 @@
+"""The steps of a run as plain functions of plain values: what notebooks call, and what runs where papermill is absent.
+
+Each step reads the folders of the steps before it and writes into its own. All values are JSON, so that papermill can
+pass them on and manifests can record them.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from flannb.build import Build, Source, Tokenizer, build_data, missing_tasks, open_build, open_source
+from flannb.collection import EvalTask, Task, check, eval_tasks, tasks
+from flannb.errors import UserError
+from flannb.evaluate import evaluate, missing_data, present_tasks, read_predictions
+from flannb.experiments.scales import scale as scale_of
+from flannb.experiments.table1 import ROWS
+from flannb.experiments.table1 import row as row_of
+from flannb.files import read_json, write_json
+from flannb.mixture import shard_weights
+
+BUILD_JSON = "build.json"
+PREDICTIONS = "predictions"
+
+
+def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tuple[EvalTask, ...]]:
+    """The training tasks and evaluation sets that a source has.
+
+    Raises:
+        UserError: some that the source promises are missing and ``allow_missing`` is not set; the message names every
+            one.
+    """
+    training, scored = tasks(source.collection), eval_tasks(source.collection)
+    check([*training, *scored])
+    lacking = missing_tasks(source, training)
+    present, absent = present_tasks(source, scored)
+    missing = {str(task.data) for task in lacking} | {
+        str(data) for task in absent for data in missing_data(source, task)
+    }
+    missing = {name for name in missing if source.promises(name)}
+    if missing and not allow_missing:
+        raise UserError(
+            f"{source.name} lacks {len(missing)} datasets:\n  "
+            + "\n  ".join(sorted(missing))
+            + "\nMirror them, or pass --allow-missing to go on without them; the report marks what is absent."
+        )
+    return tuple(task for task in training if task not in lacking), tuple(present)
+
+
+def build_step(
+    folder: str, source: str, scale: str, seed: int, allow_missing: bool, store: str, quiet: bool = False
+) -> Build:
+    """Builds the data of a source at a scale.
+
+    Args:
+        folder: gets ``build.json``, which names the index.
+        source: ``mini``, ``hub`` or a mirror folder.
+        allow_missing: go on without datasets that the source lacks.
+        store: builds live below it, named by what they were made from, so that runs share them.
+    """
+    opened = open_source(source)
+    training, _ = available(opened, allow_missing)
+    from tqdm.auto import tqdm
+
+    with tqdm(total=len(training), desc="building", unit="task", disable=quiet) as bar:
+
+        def progress(task: str, done: int, total: int) -> None:
+            bar.total = total
+            bar.set_postfix_str(task, refresh=False)
+            bar.update(done - bar.n)
+
+        index = build_data(
+            opened, training, scale_of(scale, opened.collection).build_options(seed), Path(store), progress
+        )
+    write_json(Path(folder) / BUILD_JSON, {"index": os.path.relpath(index, folder)})
+    return open_build(index)
+
+
+def built(data: str) -> Build:
+    """The build that ``build_step`` noted in its folder."""
+    return open_build(Path(data) / read_json(Path(data) / BUILD_JSON)["index"])
+
+
+def train_step(folder: str, data: str, row: str, scale: str, seed: int, quiet: bool = False) -> Path:
+    """Trains the model of a row of Table 1 on the data of ``build_step``; returns the model's folder."""
+    from flannb.model import SIZES
+    from flannb.train import TrainOptions, train
+
+    build = built(data)
+    chosen = scale_of(scale, build.collection)
+    weights = shard_weights(build.shards, row_of(row).mixture)
+    options = TrainOptions(
+        steps=chosen.steps,
+        shape=chosen.batch,
+        learning_rate=chosen.learning_rate,
+        seed=seed,
+        checkpoint_every=chosen.checkpoint_every,
+        dtype=chosen.dtype,
+    )
+    return train(build, weights, SIZES[chosen.size], options, Path(folder), quiet)
+
+
+def evaluate_step(
+    folder: str, data: str, model: str, source: str, scale: str, seed: int, allow_missing: bool, quiet: bool = False
+) -> pd.DataFrame:
+    """Scores the model of ``train_step`` on all suites; returns the predictions."""
+    from flannb.model import load_model
+
+    opened = open_source(source)
+    chosen = scale_of(scale, opened.collection)
+    _, scored = available(opened, allow_missing)
+    return evaluate(
+        load_model(Path(model), chosen.dtype),
+        Tokenizer(built(data).tokenizer_path),
+        opened,
+        scored,
+        Path(folder) / PREDICTIONS,
+        rows=chosen.eval_rows,
+        seed=seed,
+        prompt_limit=chosen.prompt_limit,
+        answer_limit=chosen.answer_limit,
+        explanation_limit=chosen.explanation_limit,
+        batch_size=chosen.eval_batch,
+        quiet=quiet,
+    )
+
+
+def report_step(
+    folder: str, evaluations: Mapping[str, str], models: Mapping[str, str], source: str, scale: str, seed: int
+) -> list[Path]:
+    """Writes the report on Table 1.
+
+    Args:
+        folder: of the report.
+        evaluations: row -> folder of ``evaluate_step``.
+        models: row -> folder of ``train_step``.
+    """
+    from flannb.report import Setup, majority_baseline, write_table1
+    from flannb.train import LOSS_CSV
+
+    opened = open_source(source)
+    sets: dict[str, list[str]] = {}
+    for task in eval_tasks(opened.collection):
+        sets.setdefault(task.suite, []).append(task.name)
+    predictions = {row: read_predictions(Path(home) / PREDICTIONS) for row, home in evaluations.items()}
+    losses = {row: pd.read_csv(Path(home) / LOSS_CSV) for row, home in models.items()}
+    titles = {row.name: row.title for row in ROWS}
+    first = next(iter(predictions.values()))
+    return write_table1(
+        Path(folder),
+        predictions,
+        losses,
+        Setup(scale=scale, source=opened.name, seed=seed, sets=sets),
+        titles,
+        majority_baseline(first),
+    )

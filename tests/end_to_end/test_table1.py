@@ -1,0 +1,102 @@
+"""Table 1 from the command line to the report, at a tiny scale: the same bytes each time, also after a kill."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from flannb.experiments.reproduce import project_root
+
+# Shrinks the scale, runs the command line, and tells which of the packages that a plain run does without were imported.
+PROGRAM = """
+import sys
+from dataclasses import replace
+from flannb.experiments import __main__ as command, scales
+from flannb.mixture import BatchShape
+scales.SCALES["smoke"] = replace(
+    scales.SCALES["smoke"], rows_per_task=16, vocabulary_size=400, steps=8, checkpoint_every=2, eval_rows=16,
+    answer_limit=4, explanation_limit=6, eval_batch=32, batch=BatchShape(2, 128, 32),
+)
+code = command.main(sys.argv[1:])
+print("imported:", *[name for name in ("dask", "papermill", "tensorflow") if name in sys.modules])
+sys.exit(code)
+"""
+
+
+def start(home, *arguments):
+    options = ["table1", "--plain", "--workers", "1", "--rows", "flan2022"]
+    where = ["--runs", str(home / "runs"), "--reports", str(home / "reports")]
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, *options, *where, *arguments],
+        cwd=project_root(),
+        env=os.environ | {"PYTHONPATH": str(project_root()), "JAX_PLATFORMS": "cpu"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(home, *arguments):
+    process = start(home, *arguments)
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 0, err
+    return out
+
+
+def outcome(home, seed=0):
+    run = home / "runs/table1/smoke" / f"mini-{seed}" / "flan2022"
+    table = (home / "reports/table1/smoke/table1.csv").read_bytes()
+    return table, (run / "train/loss.csv").read_bytes(), (run / "train/model/model.safetensors").read_bytes()
+
+
+def manifests(home):
+    return {path: path.stat().st_mtime_ns for path in home.rglob("manifest.json")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    home = tmp_path_factory.mktemp("undisturbed")
+    return home, finish(home), outcome(home)
+
+
+def test_a_plain_run_needs_neither_dask_nor_papermill(undisturbed):
+    assert "imported:\n" in undisturbed[1]
+
+
+def test_the_report_is_there_and_marks_rows_that_were_not_run(undisturbed):
+    home, out, _ = undisturbed
+    folder = home / "reports/table1/smoke"
+    assert {"table1.html", "table1.md", "table1.csv", "figure1.png"} <= {path.name for path in folder.iterdir()}
+    assert "not run" in out and "table1.html" in out
+
+
+def test_again_does_nothing_and_force_does_all(undisturbed):
+    home, _, before = undisturbed
+    first = manifests(home)
+    assert len(first) == 4
+    finish(home)
+    assert manifests(home) == first
+    finish(home, "--force")
+    assert all(time > first[path] for path, time in manifests(home).items())
+    assert outcome(home) == before
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(undisturbed, tmp_path):
+    process = start(tmp_path)
+    checkpoints = tmp_path / "runs/table1/smoke/mini-0/flan2022/train/checkpoints"
+    deadline = time.monotonic() + 120
+    while not (checkpoints.is_dir() and any(p.name.isdigit() for p in checkpoints.iterdir())):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    finish(tmp_path)
+    assert outcome(tmp_path) == undisturbed[2]
+
+
+def test_another_seed_gives_another_model(undisturbed, tmp_path):
+    finish(tmp_path, "--seed", "1")
+    assert outcome(tmp_path, 1)[2] != undisturbed[2][2]

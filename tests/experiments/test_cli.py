@@ -1,0 +1,110 @@
+"""What a user sees: messages, exit codes, no tracebacks."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from flannb.experiments.__main__ import main
+from flannb.experiments.reproduce import project_root
+
+
+@pytest.fixture
+def run(tmp_path, capsys):
+    """Runs a command with its results in a temporary folder; returns the exit code and what stderr says."""
+
+    def call(*arguments):
+        code = main(
+            [*arguments, "--plain", "--workers", "1", "--runs", f"{tmp_path}/runs", "--reports", f"{tmp_path}/r"]
+        )
+        return code, capsys.readouterr().err
+
+    return call
+
+
+def boolq(mirror, split="train", **columns):
+    """Writes BoolQ into a mirror folder."""
+    columns = columns or {"question": ["is it"] * 8, "passage": ["it is"] * 8, "answer": [True, False] * 4}
+    path = mirror / "google" / "boolq" / "default" / split / "0000.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--scale", "huge"], "error: --scale huge: unknown; choose one of smoke, micro\n"),
+        (["--rows", "flan2022,nope"], "error: --rows nope: unknown; choose from flan2022"),
+        (["--rows", ","], "error: --rows: names no row"),
+        (["--workers", "0"], "error: --workers 0: must be at least 1"),
+        (["--source", "/no/such/folder"], "error: --source /no/such/folder: no such folder"),
+    ],
+)
+def test_wrong_options_end_with_2(arguments, message, tmp_path, capsys):
+    assert main(["table1", *arguments, "--runs", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_unknown_option_ends_with_2(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["table1", "--speed", "9"])
+    assert "unrecognized arguments: --speed" in capsys.readouterr().err
+
+
+def test_a_report_of_what_was_not_run_is_refused(run):
+    code, said = run("report")
+    assert code == 2 and "error: data is not done; run" in said
+
+
+def test_a_mirror_names_everything_that_it_lacks(run, tmp_path):
+    mirror = tmp_path / "mirror"
+    boolq(mirror)
+    promised = [("google/boolq", "default", s) for s in ("train", "validation")] + [("aps/super_glue", "rte", "train")]
+    entries = [{"repo_id": r, "config": c, "split": s} for r, c, s in promised]
+    (mirror / "MANIFEST.json").write_text(json.dumps(entries))
+    code, said = run("data", "--source", str(mirror))
+    assert code == 2 and "lacks 2 datasets" in said and "--allow-missing" in said
+    assert "google/boolq/default/validation" in said and "aps/super_glue/rte/train" in said
+    code, said = run("data", "--source", str(mirror), "--allow-missing")
+    assert "lacks" not in said
+
+
+def test_a_cut_parquet_file_is_named(run, tmp_path):
+    path = boolq(tmp_path / "mirror")
+    path.write_bytes(path.read_bytes()[:100])
+    code, said = run("data", "--source", str(tmp_path / "mirror"), "--allow-missing")
+    assert code == 2 and f"{path}: not a whole Parquet file" in said and "error: data: task " in said
+
+
+def test_a_missing_column_is_named(run, tmp_path):
+    path = boolq(tmp_path / "mirror", question=["is it"], answer=[True])
+    code, said = run("data", "--source", str(tmp_path / "mirror"), "--allow-missing")
+    assert code == 2 and f"{path}: lacks column 'passage'; it has 'question', 'answer'" in said
+
+
+def test_an_empty_folder_is_no_mirror(run, tmp_path):
+    (tmp_path / "mirror").mkdir()
+    code, said = run("data", "--source", str(tmp_path / "mirror"), "--allow-missing")
+    assert code == 2 and "is it a mirror folder?" in said
+
+
+def test_a_failure_in_a_worker_is_one_message(tmp_path):
+    """Through Dask and papermill: no traceback, no log lines of either."""
+    path = boolq(tmp_path / "mirror", question=["is it"], answer=[True])
+    where = ["--source", tmp_path / "mirror", "--allow-missing", "--runs", tmp_path / "runs"]
+    done = subprocess.run(
+        [sys.executable, "-m", "flannb.experiments", "data", "--workers", "1", *where],
+        cwd=project_root(),
+        env=os.environ | {"PYTHONPATH": str(project_root())},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 2 and done.stdout == ""
+    lines = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip() and "step/s" not in line]
+    assert len(lines) == 1 and lines[0].startswith("error: data: task ") and f"{path}: lacks column" in lines[0]

@@ -1,0 +1,95 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from flannb.errors import UserError
+from flannb.experiments import steps as functions
+from flannb.experiments.reproduce import enter_project
+from flannb.experiments.runner import INPUTS, MANIFEST, Step, is_done, run_all, run_step
+
+
+@pytest.fixture
+def step(tmp_path, monkeypatch):
+    """A step that writes its parameter into a file and counts its calls in another folder."""
+    enter_project()
+
+    def write(folder, text):
+        if text == "bad":
+            raise UserError("the text is bad; choose another")
+        with (tmp_path / "calls").open("a") as calls:
+            calls.write(text + "\n")
+        (Path(folder) / "text.txt").write_text(text)
+
+    monkeypatch.setattr(functions, "write", write, raising=False)
+    return Step("row/write", str(tmp_path / "row" / "write"), "notebooks/00_tour.ipynb", "write", {"text": "a"}, ())
+
+
+def calls(step):
+    return (Path(step.folder).parents[1] / "calls").read_text().split()
+
+
+def test_a_done_step_is_not_run_again(step):
+    assert not is_done(step)
+    run_step(step, papermill=False)
+    manifest = Path(step.folder) / MANIFEST
+    before = manifest.stat().st_mtime_ns
+    assert is_done(step) and run_step(step, papermill=False) == 0.0
+    assert manifest.stat().st_mtime_ns == before and calls(step) == ["a"]
+
+
+def test_another_key_removes_what_was_there(step):
+    run_step(step, papermill=False)
+    stray = Path(step.folder) / "stray"
+    stray.touch()
+    other = replace(step, parameters={"text": "b"})
+    assert not is_done(other)
+    run_step(other, papermill=False)
+    assert calls(step) == ["a", "b"] and not stray.exists()
+
+
+def test_a_missing_or_cut_output_is_made_again(step):
+    output = Path(step.folder) / "text.txt"
+    for damage in (output.unlink, lambda: output.write_text("")):
+        run_step(step, papermill=False)
+        damage()
+        assert not is_done(step)
+    run_step(step, papermill=False)
+    assert output.read_text() == "a" and calls(step) == ["a", "a", "a"]
+
+
+def test_a_damaged_manifest_counts_as_none(step):
+    run_step(step, papermill=False)
+    (Path(step.folder) / MANIFEST).write_text("{")
+    assert not is_done(step)
+
+
+def test_what_a_killed_step_saved_stays(step):
+    folder = Path(step.folder)
+    folder.mkdir(parents=True)
+    (folder / INPUTS).write_text(json.dumps({"key": step.key}))
+    (folder / "checkpoint").touch()
+    run_step(step, papermill=False)
+    assert (folder / "checkpoint").exists()
+
+
+def test_needs_are_part_of_the_key(step):
+    other = replace(step, name="later", needs=(step,))
+    assert other.key != replace(other, needs=(replace(step, state="new data"),)).key
+
+
+def test_a_failure_bears_the_name_of_its_step(step):
+    with pytest.raises(UserError, match=r"^row/write: the text is bad; choose another$"):
+        run_all([replace(step, parameters={"text": "bad"})], 1, "", papermill=False)
+    assert not (Path(step.folder) / MANIFEST).exists()
+
+
+def test_run_all_tells_seconds_and_progress(step, capsys):
+    assert set(run_all([step], 1, "", papermill=False)) == {"row/write"}
+    assert "row/write: 0 s" in capsys.readouterr().err
+
+
+def test_an_unreachable_scheduler_is_named(step):
+    with pytest.raises(UserError, match="--cluster nowhere: no scheduler answers there"):
+        run_all([step], 1, "nowhere", papermill=False)

@@ -1,0 +1,61 @@
+"""Every notebook: parameters, no outputs, and that it runs from top to bottom."""
+
+import nbformat
+import papermill
+import pytest
+
+from flannb.experiments.reproduce import enter_project, project_root
+
+NOTEBOOKS = sorted((project_root() / "notebooks").glob("*.ipynb"))
+SHRINK = """
+from dataclasses import replace
+from flannb.experiments import scales
+from flannb.mixture import BatchShape
+scales.SCALES["smoke"] = replace(
+    scales.SCALES["smoke"], rows_per_task=16, vocabulary_size=400, steps=60, eval_rows=16,
+    answer_limit=4, explanation_limit=6, eval_batch=32, batch=BatchShape(2, 128, 32),
+)
+"""
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_one_cell_holds_the_parameters_and_none_an_output(path):
+    cells = nbformat.read(path, as_version=4).cells
+    assert sum("parameters" in cell.metadata.get("tags", ()) for cell in cells) == 1
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
+    assert len({cell.id for cell in cells}) == len(cells)
+
+
+def execute(path, folder, parameters):
+    """Runs a notebook in a process of its own, with the smoke scale made tiny by a first cell."""
+    notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(SHRINK))
+    copy = folder / path.name
+    nbformat.write(notebook, copy)
+    arguments = ["--log-level=ERROR"]
+    papermill.execute_notebook(
+        str(copy), str(copy), parameters, kernel_name="python3", progress_bar=False, extra_arguments=arguments
+    )
+
+
+@pytest.mark.filterwarnings("ignore")  # of papermill's and Jupyter's own
+def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
+    enter_project()
+    monkeypatch.setenv("PYTHONPATH", str(project_root()))
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    data, train, evaluate = (str(tmp_path / name) for name in ("data", "train", "evaluate"))
+    parameters = {
+        "00_tour": {},
+        "01_build": {"folder": data, "store": str(tmp_path / "store")},
+        "02_train": {"folder": train, "data": data},
+        "03_evaluate": {"folder": evaluate, "data": data, "model": f"{train}/model"},
+        "10_table1": {
+            "folder": str(tmp_path / "report"),
+            "evaluations": {"flan2022": evaluate},
+            "models": {"flan2022": train},
+        },
+    }
+    assert [path.stem for path in NOTEBOOKS] == list(parameters)
+    for path in NOTEBOOKS:
+        execute(path, tmp_path, parameters[path.stem])
+    assert (tmp_path / "report" / "table1.html").is_file()
