@@ -148,13 +148,16 @@ def _draft(task: Task, setting: str, records: Records, texts: _Texts, seed: int)
             seen = {query.input}
             for candidate, other in zip(candidates[i].tolist(), own[i].tolist(), strict=True):
                 # An exemplar that reads like the query would give its answer away, whichever row it is.
-                if candidate == i or render(word, records.records[candidate], style).input in seen:
+                if candidate == i:
                     continue
+                piece = render(word, records.records[candidate], style)
+                if piece.input in seen:
+                    continue
+                seen.add(piece.input)
                 exemplar_word = word if shared[i] else words[other]
-                if exemplar_word.by_letter != word.by_letter:
-                    exemplar_word = word  # letters and texts as answers do not mix in one prompt
-                seen.add(render(word, records.records[candidate], style).input)
-                piece = render(exemplar_word, records.records[candidate], style)
+                # Letters and texts as answers do not mix in one prompt.
+                if exemplar_word is not word and exemplar_word.by_letter == word.by_letter:
+                    piece = render(exemplar_word, records.records[candidate], style)
                 pairs.append((records.rows[candidate], texts.add(f"{piece.input}{template.between}{piece.target}")))
                 if len(pairs) == counts[i]:
                     break
