@@ -16,7 +16,7 @@ class Scale:
         lengths: token limits of examples.
         rows_per_task: records of each task that are rendered.
         vocabulary_size: pieces of the tokenizer that the build trains.
-        batch, steps, learning_rate, dtype, checkpoint_every: of training.
+        batch, steps, learning_rate, average, dtype, checkpoint_every: of training (``flannb.train.TrainOptions``).
         eval_rows: rows of each suite and setting that are scored.
         prompt_limit: most tokens of an evaluation prompt.
         answer_limit, explanation_limit: most tokens generated.
@@ -36,6 +36,7 @@ class Scale:
     prompt_limit: int
     answer_limit: int
     explanation_limit: int
+    average: float = 0.0
     eval_batch: int = 64
     dtype: str = "float32"
     about: str = ""
@@ -51,10 +52,11 @@ SCALES: dict[str, Scale] = {
         lengths=Lengths(80, 32),
         rows_per_task=400,
         vocabulary_size=1000,
-        batch=BatchShape(4, 128, 32),
-        steps=4600,
-        learning_rate=0.02,
-        checkpoint_every=1150,
+        batch=BatchShape(8, 128, 32),
+        steps=3000,
+        learning_rate=0.03,
+        average=0.995,
+        checkpoint_every=1000,
         eval_rows=336,
         prompt_limit=112,
         answer_limit=10,
@@ -90,6 +92,8 @@ REAL_SMOKE = replace(
     vocabulary_size=4000,
     batch=BatchShape(4, 256, 64),
     steps=900,
+    learning_rate=0.02,
+    average=0.98,
     checkpoint_every=300,
     eval_rows=171,
     prompt_limit=384,

@@ -32,6 +32,8 @@ class TrainOptions:
         steps: optimizer steps.
         shape: packed batch, over all devices.
         learning_rate: constant, as in the paper.
+        average: momentum of the running average of the weights, which is what is saved; 0 saves the last weights. At a
+            constant learning rate the weights circle around a minimum; over short runs the average is far closer to it.
         seed: fixes initial weights, dropout, and the order of the data.
         checkpoint_every: steps between checkpoints.
         log_every: steps between fetches of the loss from the device.
@@ -46,6 +48,7 @@ class TrainOptions:
     checkpoint_every: int = 500
     log_every: int = 20
     z_loss: float = 1e-4
+    average: float = 0.0
     dtype: str = "float32"
 
 
@@ -85,7 +88,8 @@ def train(
     if options.shape.size % devices:
         raise UserError(f"batch size {options.shape.size} is not divisible by {devices} devices; choose a multiple")
     model = build_model(config.with_vocabulary(build.vocabulary_size), options.seed, options.dtype)
-    optimizer = keras.optimizers.Adafactor(learning_rate=options.learning_rate, relative_step=False)
+    averaged = {"use_ema": True, "ema_momentum": options.average} if options.average else {}
+    optimizer = keras.optimizers.Adafactor(learning_rate=options.learning_rate, relative_step=False, **averaged)
     optimizer.build(model.trainable_variables)
     variables = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
     state: Any = tuple([variable.value for variable in group] for group in variables)
@@ -120,9 +124,10 @@ def train(
     bar.close()
     checkpoints.close()
 
-    for group, values in zip(variables[:2], state[:2], strict=True):
+    for group, values in zip(variables, state, strict=True):
         for variable, value in zip(group, values, strict=True):
             variable.assign(value)
+    optimizer.finalize_variable_values(model.trainable_variables)  # takes the average, if there is one
     write_text(Path(folder) / LOSS_CSV, pd.DataFrame(log).astype({"step": int}).to_csv(index=False))
     save_model(model, Path(folder) / MODEL)
     return Path(folder) / MODEL

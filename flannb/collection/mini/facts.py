@@ -90,29 +90,16 @@ def yes_no(rng: Random, i: int) -> Row:
     return {"passage": passage, "question": relation.question(entity, value), "answer": true}
 
 
-def open_question(names: Sequence[str] = tuple(RELATIONS), opening: str = "{name} asks :") -> Generator:
+def open_question(rng: Random, i: int) -> Row:
     """A question without options."""
-
-    def make(rng: Random, i: int) -> Row:
-        relation, entity = draw_fact(rng, names)
-        before = opening.format(name=rng.choice(NAMES))
-        return {"question": f"{before} {relation.ask(rng, entity)}", "answer": relation.facts[entity]}
-
-    return make
+    relation, entity = draw_fact(rng)
+    return {"question": f"{rng.choice(NAMES)} asks : {relation.ask(rng, entity)}", "answer": relation.facts[entity]}
 
 
 def sentence(rng: Random, i: int) -> Row:
     """A question without options, answered by a sentence."""
     relation, entity = draw_fact(rng)
     return {"question": f"{rng.choice(NAMES)} asks : {relation.ask(rng, entity)}", "answer": relation.tell(entity)}
-
-
-def completion(rng: Random, i: int) -> Row:
-    """The beginning of a statement, to be completed by its last word."""
-    relation, entity = draw_fact(rng, [n for n, r in RELATIONS.items() if r.tells[0].endswith("{v}")])
-    told = relation.tell(entity, wording=rng.randrange(2) if relation.name != "capital" else 0)
-    start, value = told.rsplit(" ", 1)
-    return {"text": f"{rng.choice(NAMES)} says that {start}", "answer": value}
 
 
 def category(rng: Random, i: int) -> Row:
@@ -132,21 +119,8 @@ def words(rng: Random, i: int) -> Row:
     return {"concepts": " , ".join(concepts), "target": relation.tell(entity)}
 
 
-def claim(opening: str = "{name} says :", explain: bool = False) -> Generator:
-    """A true or false statement; label 1 is true."""
-
-    def make(rng: Random, i: int) -> Row:
-        relation, entity, value, truth = judged(rng, i % 2 == 0)
-        told = relation.tell(entity, value, rng.randrange(2))
-        row: Row = {"claim": f"{opening.format(name=rng.choice(NAMES))} {told} .", "label": 1 - i % 2}
-        return row | {"rationale": f"{truth} ."} if explain else row
-
-    return make
-
-
-def explained_question(rng: Random, i: int) -> Row:
-    """A yes/no question with the fact that decides it, as in StrategyQA."""
-    true = i % 2 == 0
-    relation, entity, value, truth = judged(rng, true)
-    question = f"{rng.choice(NAMES)} asks : {relation.question(entity, value)}"
-    return {"question": question, "answer": "yes" if true else "no", "rationale": f"{truth} ."}
+def explained_claim(rng: Random, i: int) -> Row:
+    """A true or false statement with the fact that decides it, as in Creak; label 1 is true."""
+    relation, entity, value, truth = judged(rng, i % 2 == 0)
+    claim = f"{rng.choice(NAMES)} claims : {relation.tell(entity, value, rng.randrange(2))} ."
+    return {"claim": claim, "label": 1 - i % 2, "rationale": f"{truth} ."}

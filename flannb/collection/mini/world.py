@@ -17,16 +17,12 @@ Table = dict[str, tuple[str, ...]]
 ANIMALS: Table = {
     "lion": ("meat", "plains", "mammal"),
     "zebra": ("grass", "plains", "mammal"),
-    "giraffe": ("leaves", "plains", "mammal"),
     "wolf": ("meat", "forest", "mammal"),
-    "squirrel": ("seeds", "forest", "mammal"),
     "owl": ("meat", "forest", "bird"),
-    "parrot": ("seeds", "forest", "bird"),
     "cow": ("grass", "farm", "mammal"),
     "sheep": ("grass", "farm", "mammal"),
     "hen": ("seeds", "farm", "bird"),
     "dolphin": ("fish", "sea", "mammal"),
-    "seal": ("fish", "sea", "mammal"),
 }
 # entity: capital, continent
 COUNTRIES: Table = {
@@ -37,36 +33,28 @@ COUNTRIES: Table = {
     "china": ("beijing", "asia"),
     "india": ("delhi", "asia"),
     "egypt": ("cairo", "africa"),
-    "kenya": ("nairobi", "africa"),
     "peru": ("lima", "america"),
-    "cuba": ("havana", "america"),
 }
 # entity: material, room
 OBJECTS: Table = {
     "spoon": ("metal", "kitchen"),
     "knife": ("metal", "kitchen"),
-    "jar": ("glass", "kitchen"),
     "bottle": ("glass", "kitchen"),
     "bed": ("wood", "bedroom"),
-    "pillow": ("cotton", "bedroom"),
     "blanket": ("cotton", "bedroom"),
     "desk": ("wood", "office"),
     "book": ("paper", "office"),
-    "letter": ("paper", "office"),
-    "mirror": ("glass", "bathroom"),
     "towel": ("cotton", "bathroom"),
 }
 # entity: colour
 FOODS: Table = {
     "banana": ("yellow",),
     "lemon": ("yellow",),
-    "corn": ("yellow",),
     "tomato": ("red",),
     "cherry": ("red",),
     "carrot": ("orange",),
     "pea": ("green",),
     "spinach": ("green",),
-    "plum": ("purple",),
     "grape": ("purple",),
 }
 # entity: tool, workplace
@@ -77,8 +65,6 @@ JOBS: Table = {
     "baker": ("oven", "bakery"),
     "pilot": ("plane", "airport"),
     "judge": ("hammer", "court"),
-    "sailor": ("rope", "harbour"),
-    "miner": ("shovel", "mine"),
 }
 KINDS: dict[str, Table] = {"animal": ANIMALS, "country": COUNTRIES, "object": OBJECTS, "food": FOODS, "job": JOBS}
 
