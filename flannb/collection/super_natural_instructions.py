@@ -5,6 +5,11 @@ rows with its ``task_name``. ``super_natural_instructions.csv`` names the tasks 
 paper's list lacks the task): add a line to add a task. The benchmark's own test tasks are not among them, and neither
 are the 57 made from MMLU (``made_from_mmlu``), four of which leaked into the collection's first public release. The
 ASDiv and MAWPS tasks (861-863, 866-868), which the paper has, do ask questions of the Chain-of-Thought suite's ASDiv.
+
+The benchmark's own files have positive examples, most with an explanation, beside each definition. The Parquet form has
+neither: its columns are ``task_name``, ``id``, ``definition``, ``inputs`` and ``targets``. So few-shot prompts show the
+definition and draw their exemplars from the task's other rows, as in the half of the paper's prompts that do so, and
+none explains an answer.
 """
 
 import csv

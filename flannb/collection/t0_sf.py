@@ -67,7 +67,7 @@ WITH_OPTIONS: tuple[Task, ...] = (
         "t0_sf",
         Split("fancyzhx/dbpedia_14", "dbpedia_14", "train"),
         {"text": Column("content"), **labelled("label", DBPEDIA)},
-        "topic",
+        "entity_type",
     ),
     Task(
         "commonsense_qa",
