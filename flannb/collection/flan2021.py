@@ -1,8 +1,7 @@
 """Flan 2021: classic sets of understanding and generation, each with wordings of its own.
 
-The list is the paper's. Left out are newsroom, the idebate and Rotten Tomatoes abstracts, story_cloze, sentiment140,
-web_nlg, dart, wiki_lingua, para_crawl, math_dataset, coqa, quac, lambada, stsb, qnli, and the three tasks made from raw
-text (fix_punct, true_case, word_segment). In their place stand the three of ``ADDED``, which are of the same kinds.
+The list is the paper's, together with ``flan2021_more``, and the three of ``ADDED``, which are of the same kinds.
+Translation is two tasks for each pair of languages, one for each direction, where the paper has one.
 """
 
 from collections.abc import Mapping
@@ -29,8 +28,12 @@ NO_YES = ("no", "yes")
 NLI = ("yes", "it is not possible to tell", "no")
 """What entailment, neutral and contradiction are called."""
 
-ADDED = ("yelp_review_full", "rotten_tomatoes", "subj")
-"""Five-star reviews, sentences of the reviews whose abstracts Flan 2021 summarises, and opinion against description."""
+ADDED = {
+    "yelp_review_full": "not in the paper: the five-star form of its yelp_polarity",
+    "rotten_tomatoes": "not in the paper: sentences of the reviews whose abstracts its Flan 2021 summarises",
+    "subj": "not in the paper: opinion against description",
+}
+"""Tasks that the paper's list lacks -> why they are here."""
 
 Fields = dict[str, Field]
 
@@ -168,7 +171,7 @@ def _train(repo_id: str, config: str = "default") -> Split:
 
 
 def _task(name: str, templates: str, data: Data, fields: Fields, held_in: bool = False) -> Task:
-    return Task(name, "flan2021", data, fields, templates, held_in=held_in)
+    return Task(name, "flan2021", data, fields, templates, held_in=held_in, note=ADDED.get(name, ""))
 
 
 def _summary(name: str, data: Data, text: str, summary: str, templates: str = "summary") -> Task:

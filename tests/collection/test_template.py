@@ -179,7 +179,7 @@ def loads_or_says_why(path) -> None:
             assert fill(parse(template.target), record)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(FILES)
 def test_nothing_but_user_errors_from_any_content(tmp_path, content):
     loads_or_says_why(write(tmp_path, content))
@@ -204,7 +204,7 @@ YAML_MARKS = [
 YAML_MARKS += ['"', "'", "|-", ">", "!!int ", "!!python/name:os.system", "{", "}", "[", "]", "? ", "%", "#", "\t", "\0"]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(YAML_MARKS) | st.text(max_size=3), max_size=25).map("".join).map(str.encode)
        | st.binary(max_size=30))  # fmt: skip
 def test_nothing_but_user_errors_from_any_bytes(tmp_path, content):
