@@ -2,7 +2,14 @@
 
 from flannb.build.data import Build, BuildOptions, build_data, missing_tasks, open_build
 from flannb.build.examples import EXEMPLAR_COUNTS, Lengths, make_examples
-from flannb.build.inversion import INVERTED_SHARE, invert, with_inversions
+from flannb.build.inversion import (
+    INVERTED_SHARE,
+    PERMUTATIONS,
+    Permutation,
+    invert,
+    permutation_templates,
+    with_inversions,
+)
 from flannb.build.options import LETTERED, STYLES, OptionStyle
 from flannb.build.records import Records, read_records
 from flannb.build.render import Piece, instruction, render, wordings
@@ -14,6 +21,7 @@ __all__ = [
     "EXEMPLAR_COUNTS",
     "INVERTED_SHARE",
     "LETTERED",
+    "PERMUTATIONS",
     "STYLES",
     "Build",
     "BuildOptions",
@@ -22,6 +30,7 @@ __all__ = [
     "Mini",
     "Mirror",
     "OptionStyle",
+    "Permutation",
     "Piece",
     "Records",
     "Shard",
@@ -35,6 +44,7 @@ __all__ = [
     "missing_tasks",
     "open_build",
     "open_source",
+    "permutation_templates",
     "read_records",
     "read_shard",
     "render",

@@ -5,12 +5,14 @@ never mixed with another; each shard is stamped with the same hash, so a killed 
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flannb.build.examples import Lengths, make_examples, settings_of
+from flannb.build.inventory import rows_by_value
 from flannb.build.inversion import with_inversions
 from flannb.build.records import Records, read_records
 from flannb.build.render import instruction, render, wordings
@@ -47,12 +49,24 @@ class BuildOptions:
 
 
 def missing_tasks(source: Source, tasks: Iterable[Task]) -> list[Task]:
-    """The tasks whose data the source lacks."""
+    """The tasks that cannot be built from a source: unavailable ones, and those of which it lacks the data or any row.
+
+    Raises:
+        UserError: as ``Source.read``, of a file that tasks share.
+    """
+    tasks = tuple(tasks)
     have: dict[Any, bool] = {}
+    rows: dict[Any, Counter[str]] = {}
     for task in tasks:
         if task.data not in have:
-            have[task.data] = source.has(task.data)
-    return [task for task in tasks if not have[task.data]]
+            have[task.data] = not task.unavailable and source.has(task.data)
+        if task.where and have[task.data] and (task.data, task.where[0]) not in rows:
+            rows[task.data, task.where[0]] = rows_by_value(source, task.data, task.where[0])
+    return [
+        task
+        for task in tasks
+        if task.unavailable or not have[task.data] or (task.where and not rows[task.data, task.where[0]][task.where[1]])
+    ]
 
 
 def build_key(source: Source, tasks: tuple[Task, ...], options: BuildOptions) -> str:

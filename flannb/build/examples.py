@@ -133,7 +133,7 @@ def _draft(task: Task, setting: str, records: Records, texts: _Texts, seed: int)
     chosen = rng.integers(len(words), size=n)
     styles = rng.integers(len(STYLES) * len(LETTERED), size=n)
     counts = rng.choice(EXEMPLAR_COUNTS, size=n)
-    shared = rng.random(n) < SHARED_TEMPLATE
+    shared = (rng.random(n) < SHARED_TEMPLATE) | task.inverted  # see flannb.build.inversion
     candidates = rng.integers(n, size=(n, 3 * max(EXEMPLAR_COUNTS)))
     own = rng.integers(len(words), size=candidates.shape)
 

@@ -4,7 +4,6 @@
 every other source holds the real one.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
@@ -36,7 +35,7 @@ __all__ = [
     "templates",
 ]
 
-_MODULES = ("flan2021", "t0_sf", "super_natural_instructions", "cot", "dialog", "program_synthesis")
+_MODULES = ("flan2021", "flan2021_more", "t0_sf", "super_natural_instructions", "cot", "dialog", "program_synthesis")
 
 
 def tasks(source_name: str) -> tuple[Task, ...]:
@@ -68,9 +67,13 @@ def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | No
             template set that does not exist, or a template that names a field which its task lacks.
     """
     tasks, sets = tuple(tasks), templates() if sets is None else sets
-    names = Counter(_title(task) for task in tasks)
-    if repeated := [name for name, count in names.items() if count > 1]:
-        raise UserError(f"{repeated[0]} is defined twice; give every task a name of its own")
+    named: dict[str, Task | EvalTask] = {}
+    for task in tasks:
+        if other := named.get(_title(task)):
+            raise UserError(
+                f"{_title(task)} is defined twice: {_place(other)}, and {_place(task)}; give every task a name of its own"
+            )
+        named[_title(task)] = task
     for task in tasks:
         group, known = (task.suite, SUITES) if isinstance(task, EvalTask) else (task.submixture, SUBMIXTURES)
         if group not in known:
@@ -82,6 +85,13 @@ def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | No
 
 def _title(task: Task | EvalTask) -> str:
     return f"evaluation set '{task.suite}/{task.name}'" if isinstance(task, EvalTask) else f"task '{task.name}'"
+
+
+def _place(task: Task | EvalTask) -> str:
+    """Where a task belongs and what it reads, which tells two of one name apart."""
+    group = task.suite if isinstance(task, EvalTask) else task.submixture
+    where = f" where {task.where[0]} is {task.where[1]}" if isinstance(task, Task) and task.where else ""
+    return f"in '{group}', from {task.data}{where}"
 
 
 # Rendering supplies these: a task without options loses the line, and the templates that ask for a letter.

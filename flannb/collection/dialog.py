@@ -81,8 +81,8 @@ def asked(context: Sequence[str], question: str) -> str:
     return "\n".join(f"{(USER, SYSTEM)[(len(turns) - 1 - i) % 2]}: {text}" for i, text in enumerate(turns))
 
 
-def _task(name: str, data: Data, fields: dict[str, Field]) -> Task:
-    return Task(name, "dialog", data, fields, "dialog")
+def _task(name: str, data: Data, fields: dict[str, Field], note: str = "") -> Task:
+    return Task(name, "dialog", data, fields, "dialog", note=note)
 
 
 SIMULATED = "github/google-research-datasets/simulated-dialogue"
@@ -94,6 +94,7 @@ TASKS: tuple[Task, ...] = (
             f"sim_{letter.lower()}_{which}",
             RawFile(f"{SIMULATED}/sim-{letter}/train.json"),
             conversation("turns", simulated_turns, last=which == "closing"),
+            note="public addition of Taskmaster's kind",
         )
         for letter in ("M", "R")
         for which in ("opening", "closing")

@@ -1,8 +1,7 @@
 """Flan 2021: classic sets of understanding and generation, each with wordings of its own.
 
-The list is the paper's. Left out are newsroom, the idebate and Rotten Tomatoes abstracts, story_cloze, sentiment140,
-web_nlg, dart, wiki_lingua, para_crawl, math_dataset, coqa, quac, lambada, stsb, qnli, and the three tasks made from raw
-text (fix_punct, true_case, word_segment). In their place stand the three of ``ADDED``, which are of the same kinds.
+The list is the paper's, together with ``flan2021_more``, and the three of ``ADDED``, which are of the same kinds.
+Translation is two tasks for each pair of languages, one for each direction, where the paper has one.
 """
 
 from collections.abc import Mapping
@@ -29,8 +28,12 @@ NO_YES = ("no", "yes")
 NLI = ("yes", "it is not possible to tell", "no")
 """What entailment, neutral and contradiction are called."""
 
-ADDED = ("yelp_review_full", "rotten_tomatoes", "subj")
-"""Five-star reviews, sentences of the reviews whose abstracts Flan 2021 summarises, and opinion against description."""
+ADDED = {
+    "yelp_review_full": "not in the paper: the five-star form of its yelp_polarity",
+    "rotten_tomatoes": "not in the paper: sentences of the reviews whose abstracts its Flan 2021 summarises",
+    "subj": "not in the paper: opinion against description",
+}
+"""Tasks that the paper's list lacks -> why they are here."""
 
 Fields = dict[str, Field]
 
@@ -122,6 +125,13 @@ def unified_answer(text: str, answer: str) -> str:
     return found[0]
 
 
+def inference(premise: str, hypothesis: str, names: tuple[str, ...]) -> Fields:
+    """The fields of natural language inference; ``verdicts`` says in words what the answers can be."""
+    verdicts = "yes or no" if len(names) == 2 else "yes, no or it is not possible to tell"
+    texts: Fields = {"premise": Column(premise), "hypothesis": Column(hypothesis), "verdicts": Constant(verdicts)}
+    return {**texts, **labelled("label", names)}
+
+
 UNIFIED: Fields = {
     "question": Apply(unified_question, ("input",)),
     "options": Apply(unified_options, ("input",)),
@@ -129,8 +139,8 @@ UNIFIED: Fields = {
 }
 
 BOOLQ: Fields = {"passage": Column("passage"), "question": Column("question"), **labelled("answer", NO_YES)}
-RTE: Fields = {"premise": Column("premise"), "hypothesis": Column("hypothesis"), **labelled("label", ("yes", "no"))}
-THREE_WAY: Fields = {"premise": Column("premise"), "hypothesis": Column("hypothesis"), **labelled("label", NLI)}
+RTE = inference("premise", "hypothesis", ("yes", "no"))
+THREE_WAY = inference("premise", "hypothesis", NLI)
 SENTENCES: Fields = {"first": Column("sentence1"), "second": Column("sentence2"), **labelled("label", NO_YES)}
 COPA = Apply(together, ("choice1", "choice2"))
 COSMOS = Apply(together, ("answer0", "answer1", "answer2", "answer3"))
@@ -161,11 +171,11 @@ def _train(repo_id: str, config: str = "default") -> Split:
 
 
 def _task(name: str, templates: str, data: Data, fields: Fields, held_in: bool = False) -> Task:
-    return Task(name, "flan2021", data, fields, templates, held_in=held_in)
+    return Task(name, "flan2021", data, fields, templates, held_in=held_in, note=ADDED.get(name, ""))
 
 
-def _summary(name: str, data: Data, text: str, summary: str) -> Task:
-    return _task(name, "summary", data, {"text": Column(text), "answer": Column(summary)})
+def _summary(name: str, data: Data, text: str, summary: str, templates: str = "summary") -> Task:
+    return _task(name, templates, data, {"text": Column(text), "answer": Column(summary)})
 
 
 def _translations(year: int, code: str) -> tuple[Task, ...]:
@@ -214,7 +224,7 @@ _READING: tuple[Task, ...] = (
     ),
     _task(
         "squad_v2",
-        "extractive_qa",
+        "answerable_qa",
         _train("rajpurkar/squad_v2", "squad_v2"),
         {
             "passage": Column("context"),
@@ -224,13 +234,13 @@ _READING: tuple[Task, ...] = (
     ),
     _task(
         "drop",
-        "extractive_qa",
+        "numeric_qa",
         _train("ucinlp/drop"),
         {"passage": Column("passage"), "question": Column("question"), "answer": Apply(first, ("answers_spans",))},
     ),
     _task(
         "record",
-        "extractive_qa",
+        "cloze_qa",
         _train("aps/super_glue", "record"),
         {"passage": Column("passage"), "question": Column("query"), "answer": Apply(first, ("answers",))},
     ),
@@ -267,7 +277,9 @@ _CHOICE: tuple[Task, ...] = (
         _train("Rowan/hellaswag"),
         {"text": Column("ctx"), "options": Options("endings"), "answer": Apply(at_index, ("endings", "label"))},
     ),
-    _task("piqa", "completion", _train("ybisk/piqa", "plain_text"), {"text": Column("goal"), **picked(PIQA, "label")}),
+    _task(
+        "piqa", "goal_solution", _train("ybisk/piqa", "plain_text"), {"text": Column("goal"), **picked(PIQA, "label")}
+    ),
     _task(
         "winogrande",
         "coreference",
@@ -318,7 +330,7 @@ _INFERENCE: tuple[Task, ...] = (
         "wnli",
         "nli",
         _train("nyu-mll/glue", "wnli"),
-        {"premise": Column("sentence1"), "hypothesis": Column("sentence2"), **labelled("label", NO_YES)},
+        inference("sentence1", "sentence2", NO_YES),
     ),
     _task(
         "qqp",
@@ -371,13 +383,13 @@ _CLASSES: tuple[Task, ...] = (
 _GENERATION: tuple[Task, ...] = (
     _summary("cnn_dailymail", _train("abisee/cnn_dailymail", "3.0.0"), "article", "highlights"),
     _summary("xsum", _train("EdinburghNLP/xsum"), "document", "summary"),
-    _summary("gigaword", _train("Harvard/gigaword"), "document", "summary"),
+    _summary("gigaword", _train("Harvard/gigaword"), "document", "summary", "headline"),
     _summary("multi_news", _train("alexfabbri/multi_news"), "document", "summary"),
-    _summary("samsum", _train("Samsung/samsum", "samsum"), "dialogue", "summary"),
-    _summary("aeslc", _train("Yale-LILY/aeslc"), "email_body", "subject_line"),
+    _summary("samsum", _train("Samsung/samsum", "samsum"), "dialogue", "summary", "dialog_summary"),
+    _summary("aeslc", _train("Yale-LILY/aeslc"), "email_body", "subject_line", "subject_line"),
     _task(
         "common_gen",
-        "data_to_text",
+        "concepts_to_text",
         _train("allenai/common_gen"),
         {"data": Apply(", ".join, ("concepts",)), "answer": Column("target")},
     ),

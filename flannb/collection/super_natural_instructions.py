@@ -1,10 +1,19 @@
 """Super-Natural Instructions v2 (Wang et al. 2022): tasks that bring their definition.
 
-All tasks share one split, ``Muennighoff/natural-instructions``, with one row per instance and output; a task is the
-rows with its ``task_name``. ``super_natural_instructions.csv`` names the tasks and their categories (empty where the
-paper's list lacks the task): add a line to add a task. The benchmark's own test tasks are not among them, and neither
-are the 57 made from MMLU (``made_from_mmlu``), four of which leaked into the collection's first public release. The
-ASDiv and MAWPS tasks (861-863, 866-868), which the paper has, do ask questions of the Chain-of-Thought suite's ASDiv.
+All tasks share two splits of ``Muennighoff/natural-instructions``, with one row per instance and output; a task is the
+rows with its ``task_name``. ``super_natural_instructions.csv`` names the 1,556 tasks of Flan 2022's public list, two
+more than the 1,554 that the paper counts, as the benchmark writes them (the public list has ``_`` for other marks and
+cuts names at a full stop), with the category that the list gives them and their split: ``test`` for the benchmark's 119
+test tasks, which Flan 2022 trains on. Add a line to add a task.
+
+The 57 tasks made from MMLU (``made_from_mmlu``) are not among them and are never made, even if named; four of them
+leaked into the collection's first public release. The ASDiv and MAWPS tasks (861-863, 866-868), which the paper has, do
+ask questions of the Chain-of-Thought suite's ASDiv.
+
+The benchmark's own files have positive examples, most with an explanation, beside each definition. The Parquet form has
+neither: its columns are ``task_name``, ``id``, ``definition``, ``inputs`` and ``targets``. So a few-shot prompt shows
+the definition and exemplars drawn from the task's other rows, as some of the paper's prompts do, and none with an
+explanation.
 """
 
 import csv
@@ -14,8 +23,10 @@ from pathlib import Path
 from flannb.collection.task import Column, Split, Task
 
 FILE = Path(__file__).with_name("super_natural_instructions.csv")
-DATA = Split("Muennighoff/natural-instructions", "default", "train")
+DATA = {split: Split("Muennighoff/natural-instructions", "default", split) for split in ("train", "test")}
 FIELDS = {"definition": Column("definition"), "inputs": Column("inputs"), "answer": Column("targets")}
+
+NOTE = "the name is checked against the benchmark's lists, not against the Hub's rows"
 
 _ID = re.compile(r"task(\d+)_")
 
@@ -33,13 +44,16 @@ def made_from_mmlu(name: str) -> bool:
     return 664 <= number <= 667 or 685 <= number <= 737
 
 
-def make_task(name: str) -> Task:
+def make_task(name: str, split: str = "train") -> Task:
     """The task of this name, which may hold characters that task names may not."""
     plain = "ni_" + re.sub(r"\W", "_", name, flags=re.ASCII)
-    return Task(plain, "super_natural_instructions", DATA, FIELDS, "instructed", where=("task_name", name))
+    return Task(
+        plain, "super_natural_instructions", DATA[split], FIELDS, "instructed", where=("task_name", name), note=NOTE
+    )
 
 
 with FILE.open(encoding="utf-8", newline="") as _file:
-    NAMES: tuple[str, ...] = tuple(row["task"] for row in csv.DictReader(_file))
+    SPLITS: dict[str, str] = {row["task"]: row["split"] for row in csv.DictReader(_file)}
+"""Name of a task -> its split of the Hub's dataset."""
 
-TASKS: tuple[Task, ...] = tuple(make_task(name) for name in NAMES if not made_from_mmlu(name))
+TASKS: tuple[Task, ...] = tuple(make_task(name, split) for name, split in SPLITS.items() if not made_from_mmlu(name))

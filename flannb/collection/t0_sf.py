@@ -32,6 +32,12 @@ FLAN2021_DATASETS = frozenset(
 )
 """P3's names of the datasets that Flan 2021 has too."""
 
+NOTES = {
+    **dict.fromkeys(FLAN2021_DATASETS, "in P3++ only: Flan 2022 has the dataset in Flan 2021"),
+    "commonsense_qa": "not in the paper: asks what the templates of CoS-E ask",
+}
+"""P3's name of a dataset -> what to know of its tasks that the paper's T0-SF lacks."""
+
 DBPEDIA = (
     "Company",
     "Educational Institution",
@@ -54,11 +60,15 @@ def _p3(template: str, dataset: str) -> Task:
     fields = {"inputs": Column("inputs_pretokenized"), "answer": Column("targets_pretokenized")}
     submixture = "p3_flan2021" if dataset in FLAN2021_DATASETS else "t0_sf"
     name = "p3_" + template.replace(".", "_").rstrip("_")
-    return Task(name, submixture, Split("bigscience/P3", template, "train"), fields, "p3_rendered")
+    return Task(
+        name, submixture, Split("bigscience/P3", template, "train"), fields, "p3_rendered", note=NOTES.get(dataset, "")
+    )
 
 
 with FILE.open(encoding="utf-8", newline="") as _file:
     P3: tuple[Task, ...] = tuple(_p3(row["template"], row["dataset"]) for row in csv.DictReader(_file))
+
+RENDERED_ANEW = "not in the paper: a dataset of T0-SF rendered anew, with its options as a field"
 
 # P3's prompts have their options inside the text. Two of its datasets are rendered anew, with options as a field.
 WITH_OPTIONS: tuple[Task, ...] = (
@@ -67,7 +77,8 @@ WITH_OPTIONS: tuple[Task, ...] = (
         "t0_sf",
         Split("fancyzhx/dbpedia_14", "dbpedia_14", "train"),
         {"text": Column("content"), **labelled("label", DBPEDIA)},
-        "topic",
+        "entity_type",
+        note=RENDERED_ANEW,
     ),
     Task(
         "commonsense_qa",
@@ -75,6 +86,7 @@ WITH_OPTIONS: tuple[Task, ...] = (
         Split("tau/commonsense_qa", "default", "train"),
         multiple_choice(),
         "multiple_choice",
+        note=RENDERED_ANEW,
     ),
 )
 

@@ -172,6 +172,8 @@ class Task:
         where_columns: the columns that ``where`` needs.
         held_in: the task's validation split is in the Held-In suite.
         inverted: made by input inversion (see ``flannb.build.inversion``).
+        unavailable: why nobody can read the data as they are declared; such a task is listed and never built.
+        note: what a reader of the list should know: whose place the task takes, what could not be checked.
     """
 
     name: str
@@ -182,6 +184,8 @@ class Task:
     where: tuple[str, str] | None = None
     held_in: bool = False
     inverted: bool = False
+    unavailable: str = ""
+    note: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
-"""Templates: the wordings that turn a record into an input and a target.
+r"""Templates: the wordings that turn a record into an input and a target.
 
-They live in ``templates/*.yaml``, one mapping of template sets a file::
+They live in ``templates/*.yaml``, one mapping of template sets a file; a task names the set that renders it::
 
-    boolq:
+    boolean_qa:
       zero_shot:
         - input: |-
             {passage}
@@ -10,16 +10,37 @@ They live in ``templates/*.yaml``, one mapping of template sets a file::
             {options}
           target: "{answer}"
       few_shot:
-        - instruction: Answer each question from its passage.
+        - instruction: "Answer each question from its passage."
           input: |-
             {passage} {question}?
             {options}
+            Answer:
           target: "{answer}"
+          between: " "
 
-``{options}`` stands alone on its line; it becomes the block of answer options, or the line vanishes where a setting
-shows none. A few-shot template describes one exemplar; ``between`` (default one newline) separates input and target,
-``separator`` (default a blank line) the exemplars, ``instruction`` stands before them, or after them where
-``place: after``.
+To add a wording, add an item to a list; to add a set, add a name with both lists, and give a task its name.
+
+``{field}`` is a field of the task's records (``Task.fields``); a brace that is meant as a brace is doubled. Two marks
+come from the way options are shown, which is drawn for each example and not worded here:
+
+- ``{options}`` stands alone on its line of the input. It becomes the block of answer options; in a setting that shows
+  none its line vanishes, so a good wording reads well without it, too.
+- ``{letter}`` in a target is the mark of the right option, such as ``(B)``. Settings without options leave such
+  templates out.
+
+A few-shot template words one exemplar and the query alike, and has four more keys:
+
+- ``instruction`` stands in front of the exemplars, or with ``place: after`` between them and the query. It may name
+  fields that are the same in all rows, or that belong to the query, such as the definition of a task.
+- ``between`` (one newline by default) separates input and target of an exemplar. An input that ends in a cue such as
+  ``Answer:`` goes with ``between: " "``; the query then ends in the cue, and the target is the bare answer.
+- ``separator`` (a blank line by default) is the white space between exemplars.
+
+The first template of each list also makes the prompts of evaluation, so let that one be plain. Vary the others: the
+instruction first or last, a question or a command, the fields in another order, headings or none.
+
+A file is checked when it is loaded (``load_templates``); that a task has all fields of its set is checked with the
+tasks (``flannb.collection.check``).
 """
 
 import string
@@ -33,6 +54,15 @@ import yaml
 from flannb.errors import UserError
 
 FOLDER = Path(__file__).parent / "templates"
+KINDS = ("zero_shot", "few_shot")
+KEYS = {
+    "zero_shot": ("input", "target"),
+    "few_shot": ("input", "target", "instruction", "place", "between", "separator"),
+}
+"""The keys of a template of each kind."""
+
+PLACES = ("before", "after")
+"""Where an instruction stands: before the exemplars, or after them."""
 
 Segments = tuple[tuple[str, str | None], ...]
 """A parsed template: pairs of literal text and the field that follows it (``None`` after the last literal)."""
@@ -52,9 +82,7 @@ class Template:
     @property
     def fields(self) -> frozenset[str]:
         """The names in braces in the input, target and instruction."""
-        return frozenset(
-            name for text in (self.input, self.target, self.instruction) for _, name in parse(text) if name is not None
-        )
+        return names_in(self.input) | names_in(self.target) | names_in(self.instruction)
 
 
 @dataclass(frozen=True)
@@ -80,62 +108,128 @@ def parse(text: str) -> Segments:
     return tuple(segments)
 
 
+def names_in(text: str) -> frozenset[str]:
+    """The field names that a template's text marks.
+
+    Raises:
+        ValueError: as ``parse``.
+    """
+    return frozenset(name for _, name in parse(text) if name is not None)
+
+
 def fill(segments: Segments, record: dict[str, Any]) -> str:
     """The template's text with the record's values in place of its marks; the values are not parsed again."""
     return "".join(literal if name is None else f"{literal}{record[name]}" for literal, name in segments)
+
+
+class _Loader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[misc]
+    """YAML's plainest loader, the fast one where there is one: all that is no list and no mapping is text as written.
+
+    So ``yes`` and ``3`` need no quotes, and no tag makes an object. A key that stands twice is an error.
+    """
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key, _ in node.value:
+            name = (key.tag, key.value) if isinstance(key, yaml.ScalarNode) else id(key)
+            if name in seen:
+                raise yaml.MarkedYAMLError(problem=f"'{key.value}' is there twice", problem_mark=key.start_mark)
+            seen.add(name)
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 def load_templates(path: Path) -> dict[str, TemplateSet]:
     """Reads and checks one YAML file of template sets.
 
     Raises:
-        UserError: the file is not YAML, or a set has no wordings, an unknown key, a bad mark, two wordings alike, or
-            an input that contains a field of the target. The message names file, set and position.
+        UserError: the file is not YAML; a set has a key too many or too few, or two templates that differ in white
+            space or case only; a template has an unknown key, a bad mark, an unknown place, no field in its input or
+            target, or an input that holds a field of the target. The message names file, set and position (from 0).
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
+    # a file that is no UTF-8 is a ValueError, and brackets without end are a RecursionError
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError(f"{path}: not readable as YAML ({error})") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a mapping of template sets, found {type(content).__name__}")
-    return {name: _template_set(path, str(name), value) for name, value in content.items()}
+        raise UserError(f"{path}: expected a mapping of template sets, found a {type(content).__name__}")
+    return {name: _template_set(path, name, value) for name, value in content.items()}
 
 
 def _template_set(path: Path, name: str, value: Any) -> TemplateSet:
-    if not isinstance(value, dict) or set(value) - {"zero_shot", "few_shot"} or not value:
+    if not isinstance(value, dict) or set(value) != set(KINDS):
         raise UserError(f"{path}: template set '{name}' needs the keys zero_shot and few_shot, and no others")
-    parsed: dict[str, tuple[Template, ...]] = {}
-    for kind in ("zero_shot", "few_shot"):
-        wordings = value.get(kind) or []
-        if not isinstance(wordings, list):
-            raise UserError(f"{path}: template set '{name}': {kind} must be a list of templates")
-        parsed[kind] = tuple(_template(path, name, kind, i, item) for i, item in enumerate(wordings))
-    for kind, templates in parsed.items():
-        if not templates:
-            raise UserError(f"{path}: template set '{name}' has no {kind} templates")
-        if len(set(templates)) < len(templates):
-            raise UserError(f"{path}: template set '{name}' has two {kind} templates alike")
-    return TemplateSet(name, **parsed)
+    lists = {}
+    for kind in KINDS:
+        items, where = value[kind], f"{path}: template set '{name}', {kind}"
+        if not isinstance(items, list) or not items:
+            raise UserError(f"{where}: must be a list of templates, at least one")
+        lists[kind] = tuple(_template(f"{where} {i}", kind, item) for i, item in enumerate(items))
+        seen: dict[str, int] = {}
+        for i, template in enumerate(lists[kind]):
+            if (twin := seen.setdefault(_essence(template), i)) != i:
+                raise UserError(f"{where} {twin} and {i} are alike but for white space and case; take one out")
+    return TemplateSet(name, **lists)
 
 
-def _template(path: Path, name: str, kind: str, position: int, value: Any) -> Template:
-    where = f"{path}: template '{name}', {kind} {position}"
+def _essence(template: Template) -> str:
+    """What tells wordings apart: tokenizers make little of white space, and a reader little of case."""
+    texts = (template.instruction, template.place, template.input, template.between, template.target)
+    return "\0".join(" ".join(text.split()).casefold() for text in texts)
+
+
+def _template(where: str, kind: str, value: Any) -> Template:
     try:
+        if not isinstance(value, dict):
+            raise ValueError(f"must be a mapping with input and target, is a {type(value).__name__}")
+        known = KEYS[kind]
+        if unknown := [key for key in value if key not in known]:
+            raise ValueError(f"unknown key '{unknown[0]}'; a {kind} template has {', '.join(known)}")
+        if missing := [key for key in ("input", "target") if key not in value]:
+            raise ValueError(f"has no {missing[0]}")
+        for key, text in value.items():
+            if not isinstance(text, str):
+                raise ValueError(f"{key} must be text, is a {type(text).__name__}; put it in quotes")
         template = Template(**value)
-        if not_text := [key for key, item in value.items() if not isinstance(item, str)]:
-            raise ValueError(f"'{not_text[0]}' must be text")
-        fields = template.fields
-        in_input = {field for _, field in parse(template.input)} | {field for _, field in parse(template.instruction)}
-    except (TypeError, ValueError, AttributeError) as error:
+        _check(template)
+    except ValueError as error:
         raise UserError(f"{where}: {error}") from error
-    if template.place not in ("before", "after"):
-        raise UserError(f"{where}: place is '{template.place}'; it must be 'before' or 'after'")
-    targets = {field for _, field in parse(template.target)} - {None}
-    if leaked := sorted(targets & in_input, key=str):
-        raise UserError(f"{where}: the input contains the target's field '{leaked[0]}'")
-    if not fields:
-        raise UserError(f"{where}: names no field")
     return template
+
+
+def _check(template: Template) -> None:
+    """Raises a ``ValueError`` that says what is wrong with a template."""
+    names = {}
+    for key in ("input", "target", "instruction"):
+        try:
+            names[key] = names_in(getattr(template, key))
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}; write braces that are meant as braces twice") from error
+    for key in ("input", "target"):
+        if not names[key] - {"options"}:
+            raise ValueError(f"the {key} names no field, so it would be the same for every row")
+    given = names["input"] | names["instruction"]
+    if leaked := sorted(names["target"] & given):
+        raise ValueError(f"the input contains the target's field '{leaked[0]}'")
+    if "options" in names["instruction"] | names["target"]:
+        raise ValueError("{options} belongs in the input")
+    lines = template.input.split("\n")
+    if template.input.count("{options}") != lines[1:].count("{options}"):
+        raise ValueError("{options} must stand alone on its line of the input, and not on the first one")
+    if lines.count("{options}") > 1:
+        raise ValueError("{options} is there twice")
+    if "letter" in given:
+        raise ValueError("{letter} names the right option, so it belongs in the target only")
+    if "letter" in names["target"] and ("options" not in given or "answer" in given):
+        raise ValueError("a target with {letter} needs {options}, and no {answer}, in the input")
+    if template.place not in PLACES:
+        raise ValueError(f"place is '{template.place}'; it must be one of {', '.join(PLACES)}")
+    if not template.between:
+        raise ValueError("between is empty; input and target would run together")
+    if not template.separator or template.separator.strip():
+        # the parts of a prompt are tokenised one by one, which white space alone leaves the same as all at once
+        raise ValueError("separator must be white space; begin the input with any other mark")
 
 
 @cache

@@ -35,9 +35,9 @@ def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tu
     check([*training, *scored])
     lacking = missing_tasks(source, training)
     present, absent = present_tasks(source, scored)
-    missing = {str(task.data) for task in lacking} | {
-        str(data) for task in absent for data in missing_data(source, task)
-    }
+    # an unavailable task is nobody's fault, and neither is a shared file without rows of some of its tasks
+    gone = [task for task in lacking if not task.unavailable and not source.has(task.data)]
+    missing = {str(task.data) for task in gone} | {str(data) for task in absent for data in missing_data(source, task)}
     missing = {name for name in missing if source.promises(name)}
     if missing and not allow_missing:
         raise UserError(

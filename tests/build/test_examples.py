@@ -14,6 +14,7 @@ from flannb.build import (
     Mini,
     Records,
     Tokenizer,
+    instruction,
     make_examples,
     read_records,
     read_shard,
@@ -185,3 +186,97 @@ def test_stored_examples_respect_the_lengths_of_the_build(build):
         table = read_shard(build.home / shard.path)
         assert max(map(len, table["input_ids"].to_pylist())) <= build.lengths.input
         assert max(map(len, table["target_ids"].to_pylist())) <= build.lengths.target
+
+
+# --- few-shot prompts of every template set: no target leaks, and what is recorded is what the text shows ---
+
+SETS = {name: family for name, family in templates().items() if not name.startswith("mini_")}
+FEW_WORDS = st.sampled_from(["red", "blue", "red ", "the {text}", "a\u0301 ☃"])
+
+
+@st.composite
+def few_shot_cases(draw):
+    """A task of some template set, records whose inputs are often alike, and a few-shot setting."""
+    name = draw(st.sampled_from(sorted(SETS)))
+    needed = frozenset().union(*(template.fields for template in SETS[name].few_shot))
+    inputs = sorted(needed - {"options", "letter", "answer"})
+    with_options = "options" in needed and draw(st.booleans())
+    records = []
+    for i in range(draw(st.integers(1, 9))):
+        record = {field: draw(FEW_WORDS) for field in inputs}
+        # without options every answer is the only one of its kind, so that it can be looked for
+        record["answer"] = f"answer {i} ends"
+        if with_options:
+            record["options"] = ("yes", "no", *(("perhaps",) if draw(st.booleans()) else ()))
+            record["answer"] = draw(st.sampled_from(record["options"]))
+        records.append(record)
+    rows = sorted(draw(st.sets(st.integers(0, 10**6), min_size=len(records), max_size=len(records))))
+    fields = {field: Column(field) for field in records[0]}
+    task = Task("made_up", "flan2021", QUESTIONS.data, fields, name, inverted=name.endswith("_inverted"))
+    setting = draw(st.sampled_from(["fs_opt", "fs_noopt"]))
+    return task, setting, Records(rows, records), draw(st.integers(0, 2**32))
+
+
+def shows(text, parts, separator):
+    """Whether a text is made of parts, each of which may be any of several texts."""
+    if not parts:
+        return text == ""
+    return any(
+        text.startswith(part) and shows(text[len(part) :].removeprefix(separator), parts[1:], separator)
+        for part in parts[0]
+    )
+
+
+@settings(max_examples=250, deadline=None)
+@given(few_shot_cases())
+def test_no_target_leaks_and_exemplars_are_those_on_record(tokenizer, case):
+    task, setting, records, seed = case
+    by_row = dict(zip(records.rows, records.records, strict=True))
+    words = wordings(SETS[task.templates].few_shot, setting == "fs_opt" and task.has_options)
+    table, dropped = make_examples(task, setting, records, tokenizer, LONG, seed)
+    assert len(table) + dropped["no other row to draw an exemplar from"] == len(records)
+    for line in table.to_pylist():
+        word, style, row, exemplars = words[line["template"]], STYLE[line["style"]], line["row"], line["exemplars"]
+        query = render(word, by_row[row], style)
+        alike = {other for other in by_row if render(word, by_row[other], style).input == query.input}
+        # each row once, and none that reads like the query
+        assert 1 <= len(exemplars) <= max(EXEMPLAR_COUNTS) and len(set(exemplars)) == len(exemplars)
+        assert row in alike and not alike & set(exemplars) and set(exemplars) <= set(by_row)
+        # no text of an answer to the query's input stands anywhere in the prompt
+        if not task.has_options and not task.inverted:
+            assert not [other for other in alike if by_row[other]["answer"] in line["inputs"]]
+            assert by_row[row]["answer"] in line["targets"]
+        # the prompt is the instruction, the rows on record in their order, and the query, and nothing else
+        others = [w for w in words if w.by_letter == word.by_letter] if not task.inverted else [word]
+        shown = [
+            {
+                f"{(piece := render(w, by_row[exemplar], style)).input}{between}{piece.target}"
+                for w in others
+                for between in {word.template.between, w.template.between}
+            }
+            for exemplar in exemplars
+        ]
+        told = [{instruction(word, by_row[row])}] if word.template.instruction else []
+        before, after = (told, []) if word.template.place == "before" else ([], told)
+        assert shows(line["inputs"], [*before, *shown, *after, {query.input}], word.template.separator)
+        assert line["targets"] == query.target
+
+
+@settings(max_examples=60, deadline=None)
+@given(few_shot_cases(), st.data())
+def test_pruning_keeps_the_nearest_exemplars_and_as_many_as_fit(tokenizer, case, data):
+    task, setting, records, seed = case
+    whole, _ = make_examples(task, setting, records, tokenizer, LONG, seed)
+    if not len(whole):
+        return
+    line = data.draw(st.sampled_from(whole.to_pylist()))
+
+    def exemplars(limit):
+        table, _ = make_examples(task, setting, records, tokenizer, Lengths(limit, 512), seed)
+        return {made["row"]: made["exemplars"] for made in table.to_pylist()}.get(line["row"], [])
+
+    needed = len(line["input_ids"])
+    assert exemplars(needed) == line["exemplars"]
+    assert exemplars(needed - 1) == line["exemplars"][1:]
+    shorter = exemplars(data.draw(st.integers(1, needed)))
+    assert shorter == line["exemplars"][len(line["exemplars"]) - len(shorter) :]

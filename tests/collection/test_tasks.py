@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from flannb.build.data import missing_tasks
 from flannb.build.inversion import with_inversions
 from flannb.build.records import read_records
 from flannb.build.sources import Mirror
@@ -27,6 +28,7 @@ from flannb.collection import (
     dialog,
     eval_tasks,
     flan2021,
+    flan2021_more,
     program_synthesis,
     suites,
     super_natural_instructions,
@@ -79,6 +81,39 @@ def test_every_submixture_and_suite_has_its_sets():
 def test_t0_sf_has_the_193_templates_of_the_paper():
     in_t0_sf = [task for task in t0_sf.P3 if task.submixture == "t0_sf" and "commonsense_qa" not in task.name]
     assert len(in_t0_sf) == 193
+
+
+def test_super_natural_instructions_has_the_public_list():
+    """1,556 names, 5 numbers of which two tasks share; 119 are the benchmark's test tasks, and none is MMLU's."""
+    names = super_natural_instructions.SPLITS
+    assert len(names) == len(super_natural_instructions.TASKS) == 1556
+    assert len({name.split("_")[0] for name in names}) == 1551
+    assert sum(split == "test" for split in names.values()) == 119 and set(names.values()) == {"train", "test"}
+
+
+def test_every_set_of_the_paper_is_there_even_if_nobody_serves_it():
+    by_name = {task.name: task for task in TASKS}
+    unavailable = {name for name, task in by_name.items() if task.unavailable}
+    assert {
+        "newsroom",
+        "story_cloze",
+        "opinion_abstracts_idebate",
+        "para_crawl_enes",
+        "dr_repair_plain_code",
+    } <= unavailable
+    assert all(len(by_name[name].unavailable) > 20 for name in unavailable)
+    for name in (
+        "sentiment140",
+        "web_nlg_en",
+        "dart",
+        "wiki_lingua_english_en",
+        "math_dataset",
+        "coqa",
+        "quac",
+        "lambada",
+    ):
+        assert not by_name[name].unavailable
+    assert not any(task.held_in for task in TASKS if task.unavailable)
 
 
 def test_held_in_tasks_are_those_of_the_suite():
@@ -134,6 +169,10 @@ def test_check_accepts():
     ("some", "said"),
     [
         ([A_TASK, A_TASK], ["colours", "twice"]),
+        (
+            [A_TASK, replace(A_TASK, submixture="t0_sf", data=Split("c/d", "default", "train"))],
+            ["colours", "twice", "'flan2021', from a/b/default/train", "'t0_sf', from c/d/default/train"],
+        ),
         ([replace(A_TASK, templates="shapes")], ["colours", "shapes"]),
         ([replace(A_TASK, submixture="flan2020")], ["colours", "flan2020", "flan2021"]),
         ([replace(A_TASK, fields={"text": Column("q")})], ["colours", "zero_shot 0", "question", "text"]),
@@ -239,6 +278,70 @@ def test_first_answer(value, text):
     assert flan2021.first(value) == text
 
 
+@pytest.mark.parametrize(
+    ("read", "values", "text"),
+    [
+        (flan2021_more.numbered, (["Who?", " Why? "],), "1. Who?\n2. Why?"),
+        (flan2021_more.numbered_answers, ({"input_text": ["she", "so"], "answer_start": [0, 9]},), "1. she\n2. so"),
+        (flan2021_more.first_answer, ({"texts": ["in 1901", "CANNOTANSWER"], "answer_starts": [3, 9]},), "in 1901"),
+        (flan2021_more.without_mark, ("He sang. CANNOTANSWER",), "He sang. "),
+        (flan2021_more.score, (3.8,), "4"),
+        (flan2021_more.score, (0.2,), "0"),
+        (flan2021_more.polarity, (4,), "positive"),
+        (flan2021_more.polarity, (0,), "negative"),
+        (flan2021_more.all_but_last_word, ("the end is near \n",), "the end is"),
+        (flan2021_more.last_word, ("the end is near \n",), "near"),
+        (flan2021_more.plain_bytes, ("b'Solve 2*x = 4 for x.\\n'",), "Solve 2*x = 4 for x."),
+        (flan2021_more.plain_bytes, ("Solve it.\n",), "Solve it."),
+        (
+            flan2021_more.triples,
+            (['Aarhus_Airport | cityServed | "Aarhus, Denmark"'],),
+            "Aarhus Airport, cityServed, Aarhus, Denmark",
+        ),
+        (
+            flan2021_more.triples,
+            ([["Mars Hill", "JOINED", "1973"], ["[TITLE]", "X", "Y"]],),
+            "Mars Hill, JOINED, 1973; X, Y",
+        ),
+        (flan2021_more.sections, ({"document": ["a", None, " b "], "summary": ["c"]}, "document"), "a\nb"),
+        (flan2021_more.ending, ("He left.", "He ate.", 2), "He ate."),
+        (flan2021_more.story, ("A. ", "B."), "A. B."),
+        (flan2021_more.spoken, ({"da": "hej", "en": " hello "}, "en"), "hello"),
+    ],
+)
+def test_columns_of_flan_2021_are_read(read, values, text):
+    assert read(*values) == text
+
+
+@pytest.mark.parametrize(
+    ("read", "values"),
+    [
+        (flan2021_more.numbered, ([],)),
+        (flan2021_more.numbered, (["Who?", " "],)),
+        (flan2021_more.first_answer, ({"texts": ["CANNOTANSWER"]},)),
+        (flan2021_more.score, (5.1,)),
+        (flan2021_more.score, (None,)),
+        (flan2021_more.polarity, (2,)),
+        (flan2021_more.damaged, ({"en": "no marks"}, flan2021_more.without_punctuation)),
+    ],
+)
+def test_rows_of_flan_2021_that_cannot_be_used(read, values):
+    with pytest.raises(RowError):
+        read(*values)
+
+
+@given(st.text())
+def test_mended_text_is_the_original(text):
+    """What is to be mended never equals its target, and the target is the sentence as it was."""
+    for name in ("fix_punct", "true_case", "word_segment"):
+        fields = next(task for task in TASKS if task.name == name).fields
+        row = {"translation": {"da": "x", "en": text}}
+        try:
+            assert fields["text"](row) != fields["answer"](row) == text.strip()
+        except RowError:
+            continue
+
+
 def said(text):
     return {"text": text}
 
@@ -291,7 +394,9 @@ def assert_usable(records):
 @needs_mirror
 @pytest.mark.parametrize("submixture", SUBMIXTURES)
 def test_tasks_map_their_rows(mirror, submixture):
-    present = [task for task in TASKS if task.submixture == submixture and mirror.has(task.data)]
+    wanted = [task for task in TASKS if task.submixture == submixture]
+    lacking = {task.name for task in missing_tasks(mirror, wanted)}
+    present = [task for task in wanted if task.name not in lacking]
     assert present, "the mirror has no task of this submixture"
     for task in present:
         records = read_records(mirror, task.data, task.fields, task.where, limit=50)
@@ -327,9 +432,11 @@ def test_the_mirror_has_no_unused_set():
 
 @needs_mirror
 def test_all_tasks_of_super_natural_instructions_are_named(mirror):
-    names = set(mirror.read(super_natural_instructions.DATA, ("task_name",))["task_name"].to_pylist())
-    wanted = {name for name in names if not super_natural_instructions.made_from_mmlu(name)}
-    assert wanted == {task.where[1] for task in super_natural_instructions.TASKS}
+    """Whatever the mirror has is a task, in the split in which the list says it is."""
+    named = {(task.where[1], task.data.split) for task in super_natural_instructions.TASKS}
+    for split, data in super_natural_instructions.DATA.items():
+        there = set(mirror.read(data, ("task_name",))["task_name"].to_pylist())
+        assert there and {(name, split) for name in there} <= named
 
 
 @needs_mirror

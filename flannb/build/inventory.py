@@ -1,0 +1,121 @@
+"""What a source holds of a collection: which tasks it can build, and how many rows each has.
+
+Rows are counted from metadata where that is cheap: Parquet footers, lines of a table, one column of a file that tasks
+share. The Hub is asked for its listings only, many at once.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache, partial
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from flannb.build.sources import Hub, Mirror, Source
+from flannb.collection import Data, RawFile, Task
+from flannb.errors import UserError
+
+ASKED_AT_ONCE = 16
+"""Listings that are asked of the Hub side by side."""
+
+
+@dataclass(frozen=True)
+class Holding:
+    """What a source holds of one task.
+
+    Attributes:
+        rows: of the task in the source, usable or not; ``None`` where the source cannot tell without reading them.
+        reason: why the task cannot be built from the source; empty where it can.
+    """
+
+    task: Task
+    rows: int | None
+    reason: str
+
+    @property
+    def available(self) -> bool:
+        return not self.reason
+
+
+def rows_by_value(source: Source, data: Data, column: str) -> Counter[str]:
+    """How many rows of a split have each value of a column.
+
+    Raises:
+        UserError: as ``Source.read``.
+    """
+    counts = pc.value_counts(source.read(data, (column,))[column])
+    return Counter({value["values"]: value["counts"] for value in counts.to_pylist()})
+
+
+def row_count(source: Source, data: Data) -> int | None:
+    """The number of a split's rows; ``None`` where the source cannot tell without reading them.
+
+    Raises:
+        UserError: the source lacks the data, or a file is damaged.
+    """
+    if isinstance(source, Hub):
+        return None
+    if not isinstance(source, Mirror):
+        return len(source.read(data, ()))
+    try:
+        if not isinstance(data, RawFile):
+            return sum(pq.read_metadata(path).num_rows for path in source.files(data))
+    except (pa.ArrowException, OSError) as error:
+        raise UserError(f"{source.root / str(data)}: not a whole Parquet file ({error}). Copy it again.") from error
+    return len(source.read(data, ())) if data.columns else None
+
+
+def inventory(source: Source, tasks: Iterable[Task]) -> list[Holding]:
+    """What a source holds of each task, in the tasks' order.
+
+    Of a split that tasks share, the Hub is believed to have every task. Where it does not answer, nothing is available.
+
+    Raises:
+        UserError: a damaged file.
+    """
+    tasks = tuple(tasks)
+    absent = _absent(source, {task.data for task in tasks if not task.unavailable})
+    count = cache(partial(row_count, source))
+    by_value = cache(partial(rows_by_value, source))
+
+    def holding(task: Task) -> Holding:
+        if reason := task.unavailable or absent[task.data]:
+            return Holding(task, None, reason)
+        if task.where is None or isinstance(source, Hub):
+            return Holding(task, None if task.where else count(task.data), "")
+        column, value = task.where
+        rows = by_value(task.data, column)[value]
+        return Holding(task, rows or None, "" if rows else f"{task.data} has no row whose {column} is {value}")
+
+    return [holding(task) for task in tasks]
+
+
+def _absent(source: Source, wanted: set[Data]) -> dict[Data, str]:
+    """Why the source lacks each of the data; empty for what it has."""
+    ordered = sorted(wanted, key=str)
+    if not isinstance(source, Hub):
+        return {data: "" if source.has(data) else f"{source.name} lacks {data}" for data in ordered}
+    repositories = sorted({data.repo_id for data in ordered if not isinstance(data, RawFile)})
+    said: dict[str, str] = {}
+
+    def ask(repo_id: str) -> None:
+        try:
+            source.has(next(data for data in ordered if not isinstance(data, RawFile) and data.repo_id == repo_id))
+        except UserError as error:
+            said[repo_id] = str(error)
+
+    for first in repositories[:1]:  # a Hub out of reach is met once, not once for each dataset
+        ask(first)
+    if not said:
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            list(pool.map(ask, repositories[1:]))
+    elif repositories:
+        said = dict.fromkeys(repositories, said[repositories[0]])
+    reasons = {}
+    for data in ordered:
+        unanswered = "" if isinstance(data, RawFile) else said.get(data.repo_id, "")
+        reasons[data] = unanswered or ("" if source.has(data) else f"the Hub has no Parquet form of {data}")
+    return reasons
