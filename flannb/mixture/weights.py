@@ -1,5 +1,6 @@
 """Mixtures: a weight for every shard, so that all ablations read the same data."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -7,7 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from flannb.build import INVERTED_SHARE, Build, Shard, read_shard
-from flannb.collection import SUBMIXTURES
+from flannb.build.inversion import SUFFIX
+from flannb.collection import SUBMIXTURES, Task
 from flannb.errors import UserError
 
 RELEASED_RATES: dict[str, float] = {name: s.rate for name, s in SUBMIXTURES.items() if s.rate}
@@ -23,6 +25,10 @@ class Mixture:
         zero_shot, few_shot: relative weights of the two kinds of settings; each has half by default.
         inversion: whether inverted tasks take part.
         by_size: submixtures weigh their rate times the sum of their tasks' weights, so that all tasks are alike.
+        tasks: names of the tasks that take part, each with its inverted twin; all by default (see ``draw_tasks``).
+
+    Raises:
+        UserError: an unknown submixture, a rate or weight that is negative or no number, or no kind of setting.
     """
 
     rates: Mapping[str, float] = field(default_factory=lambda: dict(RELEASED_RATES))
@@ -30,10 +36,66 @@ class Mixture:
     few_shot: float = 0.5
     inversion: bool = True
     by_size: bool = False
+    tasks: frozenset[str] | None = None
+
+    def __post_init__(self) -> None:
+        if unknown := sorted(set(self.rates) - set(SUBMIXTURES)):
+            raise UserError(f"mixture: no submixture '{unknown[0]}'; use {', '.join(SUBMIXTURES)}")
+        for name, value in {**self.rates, "zero_shot": self.zero_shot, "few_shot": self.few_shot}.items():
+            if not 0 <= value < math.inf:
+                raise UserError(f"mixture: {name} is {value}; it must be a number from 0")
+        if not self.zero_shot + self.few_shot:
+            raise UserError("mixture: zero_shot and few_shot are both 0; give one of them weight")
 
     def without(self, submixture: str) -> "Mixture":
         """The same mixture less one submixture."""
         return replace(self, rates={name: rate for name, rate in self.rates.items() if name != submixture})
+
+    def alone(self, submixture: str) -> "Mixture":
+        """The same mixture of one submixture only."""
+        return replace(self, rates={submixture: 1.0})
+
+    def with_few_shot(self, share: float) -> "Mixture":
+        """The same mixture with this share of few-shot data, from 0 to 1, in every task that has both kinds.
+
+        Raises:
+            UserError: the share is not from 0 to 1.
+        """
+        if not 0 <= share <= 1:
+            raise UserError(f"few-shot share {share}: must be from 0 to 1")
+        return replace(self, zero_shot=1 - share, few_shot=share)
+
+
+def draw_tasks(tasks: Iterable[Task], number: int, seed: int) -> frozenset[str]:
+    """Names of tasks drawn at random, the Held-In ones always among them, as for Figure 4.
+
+    Draws of one seed are nested: fewer tasks are a part of more.
+
+    Args:
+        tasks: to draw from; their order does not matter.
+        number: of the tasks drawn, Held-In included.
+
+    Raises:
+        UserError: fewer than the Held-In tasks, or more than there are.
+    """
+    held_in = {task.name: task.held_in for task in tasks}
+    always = [name for name, held in held_in.items() if held]
+    others = sorted(name for name, held in held_in.items() if not held)
+    if not len(always) <= number <= len(held_in):
+        raise UserError(
+            f"{number} tasks cannot be drawn: choose from {len(always)} (the Held-In ones, which always take part) "
+            f"to {len(held_in)}"
+        )
+    order = np.random.default_rng(seed).permutation(len(others))
+    return frozenset([*always, *(others[i] for i in order[: number - len(always)])])
+
+
+def _takes_part(shard: Shard, mixture: Mixture) -> bool:
+    kind = mixture.few_shot if shard.setting.startswith("fs") else mixture.zero_shot
+    if not mixture.rates.get(shard.submixture) or not kind or (shard.inverted and not mixture.inversion):
+        return False
+    name = shard.task.removesuffix(SUFFIX) if shard.inverted else shard.task
+    return mixture.tasks is None or name in mixture.tasks
 
 
 def shard_weights(shards: Iterable[Shard], mixture: Mixture) -> dict[Shard, float]:
@@ -48,8 +110,7 @@ def shard_weights(shards: Iterable[Shard], mixture: Mixture) -> dict[Shard, floa
     """
     by_task: dict[tuple[str, str], list[Shard]] = defaultdict(list)
     for shard in shards:
-        kind = mixture.few_shot if shard.setting.startswith("fs") else mixture.zero_shot
-        if mixture.rates.get(shard.submixture) and kind and (mixture.inversion or not shard.inverted):
+        if _takes_part(shard, mixture):
             by_task[shard.submixture, shard.task].append(shard)
     weights: dict[Shard, float] = {}
     totals: dict[str, float] = defaultdict(float)
