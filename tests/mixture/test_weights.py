@@ -67,7 +67,7 @@ def test_shares_sum_to_one_and_submixtures_keep_their_rates(drawn, zero_shot, fe
     made = [s for i, (name, n, have, twin) in enumerate(drawn) for s in shards(f"t{i}", name, n, have, twin)]
     rates = dict.fromkeys(SUBMIXTURES, 0.1) | RELEASED_RATES
     weights = shard_weights(made, Mixture(rates, zero_shot, few_shot, by_size=by_size))
-    assert set(weights) == set(made) and min(weights.values()) > 0
+    assert {shard.task for shard in weights} == {shard.task for shard in made} and min(weights.values()) > 0
     assert math.isclose(sum(weights.values()), 1)
     if not by_size:
         present = {shard.submixture for shard in made}
@@ -167,9 +167,28 @@ BOTH_KINDS = st.lists(
 def test_the_few_shot_share_is_exact(drawn, wanted):
     made = [s for i, (name, n, have, twin) in enumerate(drawn) for s in shards(f"t{i}", name, n, have, twin)]
     weights = shard_weights(made, Mixture().with_few_shot(wanted))
-    few = math.fsum(weight for shard, weight in weights.items() if shard.setting.startswith("fs"))
     assert math.isclose(sum(weights.values()), 1)
-    assert math.isclose(few, wanted, abs_tol=1e-12)
+    assert math.isclose(few_shot_share(weights), wanted, abs_tol=1e-12)
+
+
+def few_shot_share(weights):
+    return math.fsum(weight for shard, weight in weights.items() if shard.setting.startswith("fs"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got"), [(0.1, 0.25), (0.25, 0.25), (0.3, 0.3), (0.6, 0.6), (0.75, 0.75), (0.9, 0.75)]
+)
+def test_tasks_with_both_kinds_make_up_for_those_with_one(wanted, got):
+    made = [
+        *shards("only_zero", "cot", 100, ("zs_opt",)),
+        *shards("only_few", "cot", 100, ("fs_opt",)),
+        *shards("both", "cot", 200, FOUR),
+    ]
+    weights = shard_weights(made, Mixture().with_few_shot(wanted))
+    assert few_shot_share(weights) == pytest.approx(got)
+    assert {task: share(weights, task=task) for task in ("only_zero", "only_few", "both")} == pytest.approx(
+        {"only_zero": 0.25, "only_few": 0.25, "both": 0.5}
+    )
 
 
 @pytest.mark.parametrize("share_", [-0.1, 1.1, math.nan])
