@@ -21,6 +21,8 @@ from flannb.errors import UserError
 ASKED_AT_ONCE = 16
 """Listings that are asked of the Hub side by side."""
 
+UNANSWERED = "the Hub did not answer; try again, or name a mirror folder with --source"
+
 
 @dataclass(frozen=True)
 class Holding:
@@ -99,23 +101,22 @@ def _absent(source: Source, wanted: set[Data]) -> dict[Data, str]:
     if not isinstance(source, Hub):
         return {data: "" if source.has(data) else f"{source.name} lacks {data}" for data in ordered}
     repositories = sorted({data.repo_id for data in ordered if not isinstance(data, RawFile)})
-    said: dict[str, str] = {}
 
-    def ask(repo_id: str) -> None:
+    def answers(repo_id: str) -> bool:
         try:
             source.has(next(data for data in ordered if not isinstance(data, RawFile) and data.repo_id == repo_id))
-        except UserError as error:
-            said[repo_id] = str(error)
+        except UserError:
+            return False
+        return True
 
-    for first in repositories[:1]:  # a Hub out of reach is met once, not once for each dataset
-        ask(first)
-    if not said:
-        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-            list(pool.map(ask, repositories[1:]))
-    elif repositories:
-        said = dict.fromkeys(repositories, said[repositories[0]])
-    reasons = {}
-    for data in ordered:
-        unanswered = "" if isinstance(data, RawFile) else said.get(data.repo_id, "")
-        reasons[data] = unanswered or ("" if source.has(data) else f"the Hub has no Parquet form of {data}")
-    return reasons
+    # a Hub out of reach is met once, not once for each dataset
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        reached = bool(repositories) and answers(repositories[0])
+        answered = dict(zip(repositories, pool.map(answers, repositories), strict=True)) if reached else {}
+
+    def reason(data: Data) -> str:
+        if not isinstance(data, RawFile) and not answered.get(data.repo_id):
+            return UNANSWERED
+        return "" if source.has(data) else f"the Hub has no Parquet form of {data}"
+
+    return {data: reason(data) for data in ordered}

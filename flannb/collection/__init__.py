@@ -71,7 +71,8 @@ def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | No
     for task in tasks:
         if other := named.get(_title(task)):
             raise UserError(
-                f"{_title(task)} is defined twice: {_place(other)}, and {_place(task)}; give every task a name of its own"
+                f"{_title(task)} is defined twice: {_place(other)}, and {_place(task)}; "
+                "give every task a name of its own"
             )
         named[_title(task)] = task
     for task in tasks:

@@ -26,7 +26,7 @@ FILE = Path(__file__).with_name("super_natural_instructions.csv")
 DATA = {split: Split("Muennighoff/natural-instructions", "default", split) for split in ("train", "test")}
 FIELDS = {"definition": Column("definition"), "inputs": Column("inputs"), "answer": Column("targets")}
 
-NOTE = "the name is checked against the benchmark's lists, not against the Hub's rows"
+NOTE = "name not checked against the Hub's rows"
 
 _ID = re.compile(r"task(\d+)_")
 

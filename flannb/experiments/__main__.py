@@ -13,6 +13,7 @@ from pathlib import Path
 from types import FrameType
 
 from flannb.errors import UserError
+from flannb.experiments import listing
 from flannb.experiments.reproduce import Options, default_workers, enter_project, from_project, table1_steps
 from flannb.experiments.runner import MANIFEST, Step, is_done, run_all
 from flannb.experiments.scales import SCALES
@@ -38,7 +39,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--scale", default="smoke", metavar="NAME", help=f"one of {', '.join(SCALES)} (default: smoke)")
     made.add_argument(
         "--source",
-        default="mini",
         metavar="WHERE",
         help="mini (embedded, no downloads; default), hub (Hugging Face Hub), or a mirror folder",
     )
@@ -65,6 +65,7 @@ def parser() -> argparse.ArgumentParser:
         "--runs", default="runs", metavar="DIR", help="folder of data, models, predictions (default: runs)"
     )
     made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
+    listing.add_options(made)
     return made
 
 
@@ -80,9 +81,11 @@ def main(arguments: list[str] | None = None) -> int:
     """
     given = parser().parse_args(arguments)
     started = time.monotonic()
+    given.source = given.source or ("hub" if given.list else "mini")
     given.runs, given.reports = from_project(given.runs), from_project(given.reports)
     if given.source not in ("mini", "hub"):
         given.source = from_project(given.source)
+    given.json = given.json and from_project(given.json)
     enter_project()
     try:
         with _sigterm_as_interrupt():
@@ -115,6 +118,11 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def _run(given: argparse.Namespace) -> None:
+    if listing.wanted(given):
+        if given.command != "data":
+            raise UserError(f"--list, --mixture and --reconcile belong to 'data', not to '{given.command}'")
+        listing.show(given)
+        return
     options = Options(
         scale=given.scale,
         source=given.source,

@@ -1,11 +1,9 @@
 """Table 1: eight models, trained on Flan 2022, on it less one of its methods, and on single collections."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from flannb.errors import UserError
-from flannb.mixture import RELEASED_RATES, Mixture
-
-FLAN2022 = Mixture()
+from flannb.mixture import MIXTURES, Mixture
 
 
 @dataclass(frozen=True)
@@ -24,15 +22,14 @@ class Row:
 
 
 ROWS: tuple[Row, ...] = (
-    Row("flan2022", "Flan 2022", FLAN2022),
-    Row("minus_cot", "- CoT", FLAN2022.without("cot")),
-    Row("minus_input_inversion", "- Input Inversion", replace(FLAN2022, inversion=False)),
-    Row("minus_mixture_balancing", "- Mixture Balancing", Mixture(dict.fromkeys(RELEASED_RATES, 1.0))),
-    Row("minus_few_shot", "- Few Shot Templates", replace(FLAN2022, few_shot=0.0)),
-    Row("flan2021", "Flan 2021", Mixture({"flan2021": 1.0})),
-    # P3 has zero-shot prompts only.
-    Row("p3pp", "P3++", Mixture({"t0_sf": 1.0, "p3_flan2021": 1.0}, few_shot=0.0, by_size=True)),
-    Row("super_natural_instructions", "Super-Natural Inst.", Mixture({"super_natural_instructions": 1.0})),
+    Row("flan2022", "Flan 2022", MIXTURES["flan2022"]),
+    Row("minus_cot", "- CoT", MIXTURES["minus_cot"]),
+    Row("minus_input_inversion", "- Input Inversion", MIXTURES["minus_input_inversion"]),
+    Row("minus_mixture_balancing", "- Mixture Balancing", MIXTURES["equal"]),
+    Row("minus_few_shot", "- Few Shot Templates", MIXTURES["minus_few_shot"]),
+    Row("flan2021", "Flan 2021", MIXTURES["flan2021"]),
+    Row("p3pp", "P3++", MIXTURES["p3pp"]),
+    Row("super_natural_instructions", "Super-Natural Inst.", MIXTURES["super_natural_instructions"]),
 )
 
 

@@ -1,14 +1,28 @@
 """How the data are weighted, and the stream of packed batches."""
 
+from flannb.mixture.named import MIXTURES, mixture
 from flannb.mixture.pipeline import Batch, BatchShape, batches
-from flannb.mixture.weights import RELEASED_RATES, Mixture, shard_weights, submixture_shares, unigram_entropy
+from flannb.mixture.table import expected, planned_shards
+from flannb.mixture.weights import (
+    RELEASED_RATES,
+    Mixture,
+    draw_tasks,
+    shard_weights,
+    submixture_shares,
+    unigram_entropy,
+)
 
 __all__ = [
+    "MIXTURES",
     "RELEASED_RATES",
     "Batch",
     "BatchShape",
     "Mixture",
     "batches",
+    "draw_tasks",
+    "expected",
+    "mixture",
+    "planned_shards",
     "shard_weights",
     "submixture_shares",
     "unigram_entropy",

@@ -4,17 +4,21 @@ The stream is a pure function of (build, mixture, seed, process): an iterator re
 very batches that it would have given.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import grain
 import numpy as np
-from grain.experimental import FirstFitPackIterDataset
 
 from flannb.build import Build, Shard, TokenColumns
 from flannb.errors import UserError
 from flannb.files import digest
 from flannb.vocabulary import PAD_ID
+
+if TYPE_CHECKING:
+    import grain
 
 Batch = dict[str, np.ndarray]
 """The four inputs of ``flannb.model.T5`` and ``targets``, int32 (batch, length); masks hold segment ids."""
@@ -50,6 +54,9 @@ def batches(
     Raises:
         UserError: examples longer than the batch's sequences, or a batch size not divisible by the processes.
     """
+    import grain  # brings JAX, which those who only weigh and list need not wait for
+    from grain.experimental import FirstFitPackIterDataset
+
     if build.lengths.input > shape.input or build.lengths.target > shape.target:
         raise UserError(
             f"the data have up to {build.lengths.input}/{build.lengths.target} tokens, more than the batch's"

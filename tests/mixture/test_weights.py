@@ -1,6 +1,7 @@
 """Mixture weights: caps, rates, settings and inversions, as shares that sum to 1."""
 
 import math
+from random import Random
 
 import numpy as np
 import pytest
@@ -8,9 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from flannb.build import Shard, read_shard
-from flannb.collection import SUBMIXTURES
+from flannb.collection import SUBMIXTURES, tasks
 from flannb.errors import UserError
-from flannb.mixture import RELEASED_RATES, Mixture, shard_weights, submixture_shares, unigram_entropy
+from flannb.mixture import (
+    MIXTURES,
+    RELEASED_RATES,
+    Mixture,
+    draw_tasks,
+    mixture,
+    shard_weights,
+    submixture_shares,
+    unigram_entropy,
+)
 
 FOUR = ("zs_opt", "zs_noopt", "fs_opt", "fs_noopt")
 
@@ -57,7 +67,7 @@ def test_shares_sum_to_one_and_submixtures_keep_their_rates(drawn, zero_shot, fe
     made = [s for i, (name, n, have, twin) in enumerate(drawn) for s in shards(f"t{i}", name, n, have, twin)]
     rates = dict.fromkeys(SUBMIXTURES, 0.1) | RELEASED_RATES
     weights = shard_weights(made, Mixture(rates, zero_shot, few_shot, by_size=by_size))
-    assert set(weights) == set(made) and min(weights.values()) > 0
+    assert {shard.task for shard in weights} == {shard.task for shard in made} and min(weights.values()) > 0
     assert math.isclose(sum(weights.values()), 1)
     if not by_size:
         present = {shard.submixture for shard in made}
@@ -139,3 +149,127 @@ def test_unigram_entropy_is_that_of_the_weighted_targets(build):
                 counts[token] += weight / shard.examples
     expected = -sum(p * math.log(p) for p in counts / counts.sum() if p)
     assert unigram_entropy(build, {one: 0.25, two: 0.75}) == pytest.approx(expected)
+
+
+BOTH_KINDS = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(RELEASED_RATES)),
+        st.integers(1, 10**6),
+        st.sampled_from([("zs_opt", "fs_opt"), ("zs_noopt", "fs_noopt"), FOUR, FOUR[:3], FOUR[1:]]),
+        st.booleans(),
+    ),
+    min_size=1,
+    max_size=8,
+)
+
+
+@given(BOTH_KINDS, st.floats(0, 1))
+def test_the_few_shot_share_is_exact(drawn, wanted):
+    made = [s for i, (name, n, have, twin) in enumerate(drawn) for s in shards(f"t{i}", name, n, have, twin)]
+    weights = shard_weights(made, Mixture().with_few_shot(wanted))
+    assert math.isclose(sum(weights.values()), 1)
+    assert math.isclose(few_shot_share(weights), wanted, abs_tol=1e-12)
+
+
+def few_shot_share(weights):
+    return math.fsum(weight for shard, weight in weights.items() if shard.setting.startswith("fs"))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got"), [(0.1, 0.25), (0.25, 0.25), (0.3, 0.3), (0.6, 0.6), (0.75, 0.75), (0.9, 0.75)]
+)
+def test_tasks_with_both_kinds_make_up_for_those_with_one(wanted, got):
+    made = [
+        *shards("only_zero", "cot", 100, ("zs_opt",)),
+        *shards("only_few", "cot", 100, ("fs_opt",)),
+        *shards("both", "cot", 200, FOUR),
+    ]
+    weights = shard_weights(made, Mixture().with_few_shot(wanted))
+    assert few_shot_share(weights) == pytest.approx(got)
+    assert {task: share(weights, task=task) for task in ("only_zero", "only_few", "both")} == pytest.approx(
+        {"only_zero": 0.25, "only_few": 0.25, "both": 0.5}
+    )
+
+
+@pytest.mark.parametrize("share_", [-0.1, 1.1, math.nan])
+def test_a_few_shot_share_is_a_share(share_):
+    with pytest.raises(UserError, match="must be from 0 to 1"):
+        Mixture().with_few_shot(share_)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"rates": {"flan2020": 1.0}}, "no submixture 'flan2020'; use flan2021"),
+        ({"rates": {"cot": -1.0}}, "cot is -1.0"),
+        ({"rates": {"cot": math.nan}}, "cot is nan"),
+        ({"few_shot": math.inf}, "few_shot is inf"),
+        ({"zero_shot": 0.0, "few_shot": 0.0}, "both 0"),
+    ],
+)
+def test_mixtures_that_make_no_sense(arguments, said):
+    with pytest.raises(UserError, match=said):
+        Mixture(**arguments)
+
+
+@pytest.mark.parametrize("name", MIXTURES)
+def test_named_mixtures_weigh_what_their_names_say(name):
+    made = [*ONE_OF_EACH, *shards("p3", "p3_flan2021", 100), *shards("cot_task_inverted", "cot", 100, inverted=True)]
+    weights = shard_weights(made, mixture(name))
+    parts = submixture_shares(weights)
+    assert math.isclose(sum(parts.values()), 1)
+    if name in RELEASED_RATES:
+        assert set(parts) == {name}
+    for gone in RELEASED_RATES:
+        assert not name.endswith(f"minus_{gone}") or gone not in parts
+    if name.startswith("equal"):
+        assert len({round(part, 12) for part in parts.values()}) == 1
+    if name == "flan2022":
+        assert parts == pytest.approx({key: rate / 1.03 for key, rate in RELEASED_RATES.items()})
+    assert (name == "minus_few_shot") <= all(shard.setting.startswith("zs") for shard in weights)
+    assert any(shard.inverted for shard in weights) == ("cot" in parts and name != "minus_input_inversion")
+
+
+def test_an_unknown_mixture_is_named():
+    with pytest.raises(UserError, match="--mixture flan2023: unknown; choose one of flan2022"):
+        mixture("flan2023")
+
+
+# --- tasks drawn at random (Figure 4) ---
+
+REAL = [task for task in tasks("hub") if RELEASED_RATES.get(task.submixture)]
+HELD_IN = {task.name for task in REAL if task.held_in}
+
+
+@given(st.integers(len(HELD_IN), len(REAL)), st.integers(0, 2**32))
+def test_drawn_tasks_hold_the_held_in_ones(number, seed):
+    drawn = draw_tasks(REAL, number, seed)
+    assert len(drawn) == number and drawn >= HELD_IN
+    shuffled = Random(seed).sample(REAL, len(REAL))
+    assert draw_tasks(shuffled, number, seed) == drawn
+    assert draw_tasks(REAL, max(len(HELD_IN), number - 1), seed) <= drawn
+
+
+def test_draws_differ_between_seeds():
+    assert draw_tasks(REAL, 200, 0) != draw_tasks(REAL, 200, 1)
+    assert len(HELD_IN) == 8 and draw_tasks(REAL, 8, 0) == HELD_IN
+
+
+@pytest.mark.parametrize("number", [0, len(HELD_IN) - 1, len(REAL) + 1])
+def test_draws_that_cannot_be(number):
+    with pytest.raises(UserError, match=f"choose from 8 .* to {len(REAL)}"):
+        draw_tasks(REAL, number, 0)
+
+
+def test_only_the_drawn_tasks_take_part_each_with_its_twin():
+    made = [
+        *shards("gsm8k", "cot", 100),
+        *shards("gsm8k_inverted", "cot", 100, inverted=True),
+        *shards("aqua", "cot", 100),
+        *shards("aqua_inverted", "cot", 100, inverted=True),
+        *shards("boolq", "flan2021", 100),
+    ]
+    weights = shard_weights(made, Mixture(tasks=frozenset({"gsm8k", "boolq"})))
+    assert {shard.task for shard in weights} == {"gsm8k", "gsm8k_inverted", "boolq"}
+    assert math.isclose(sum(weights.values()), 1)
+    assert share(weights, task="gsm8k_inverted") / share(weights, task="gsm8k") == pytest.approx(0.3)

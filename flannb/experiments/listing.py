@@ -1,0 +1,148 @@
+"""What a user can look at before anything is built: the tasks with their sources, and what a mixture draws of each.
+
+``nox -s data -- --list``, ``nox -s data -- --mixture NAME`` and ``nox -s data -- --reconcile``.
+"""
+
+import argparse
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from flannb.build import open_source
+from flannb.build.inventory import UNANSWERED, Holding, inventory
+from flannb.collection import SUBMIXTURES, RawFile, check, tasks
+from flannb.errors import UserError
+from flannb.files import write_json, write_text
+from flannb.mixture import MIXTURES, draw_tasks, expected, mixture, planned_shards
+
+DEFAULT_EXAMPLES = 1_000_000
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``data`` that show instead of building."""
+    group = parser.add_argument_group("data: show, do not build")
+    group.add_argument("--list", action="store_true", help="print the tasks (of --source hub unless one is named)")
+    group.add_argument(
+        "--reconcile", action="store_true", help="write the page that reconciles the tasks with the paper's count"
+    )
+    group.add_argument("--submixture", default="", metavar="NAME", help=f"only of {', '.join(SUBMIXTURES)}")
+    group.add_argument("--json", default="", metavar="FILE", help="write the list or the mixture there, too")
+    group.add_argument("--mixture", default="", metavar="NAME", help=f"print one of {', '.join(MIXTURES)}")
+    group.add_argument("--examples", type=int, default=DEFAULT_EXAMPLES, metavar="N", help="drawn from the mixture")
+    group.add_argument("--few-shot", type=float, metavar="SHARE", help="share of few-shot data in the mixture, 0 to 1")
+    group.add_argument("--draw-tasks", type=int, metavar="N", help="tasks drawn by --seed, the Held-In ones among them")
+
+
+def wanted(given: argparse.Namespace) -> bool:
+    """Whether the options ask to be shown something."""
+    return bool(given.list or given.mixture or given.reconcile)
+
+
+def show(given: argparse.Namespace) -> None:
+    """Prints the list or the mixture, or writes the page, that the options ask for.
+
+    Raises:
+        UserError: an unknown name, both at once, a source that does not exist, a damaged file.
+    """
+    if bool(given.list) + bool(given.mixture) + bool(given.reconcile) > 1:
+        raise UserError("--list, --mixture and --reconcile: ask for one of them")
+    if given.reconcile:
+        from flannb.report.collection import write_collection
+
+        print("\n".join(map(str, write_collection(Path(given.reports) / "collection"))))
+        return
+    if given.submixture and given.submixture not in SUBMIXTURES:
+        raise UserError(f"--submixture {given.submixture}: unknown; choose one of {', '.join(SUBMIXTURES)}")
+    source = open_source(given.source)
+    everything = tasks(source.collection)
+    check(everything)
+    chosen = [task for task in everything if given.submixture in ("", task.submixture)]
+    holdings = inventory(source, chosen)
+    if any(holding.reason == UNANSWERED for holding in holdings):
+        print(f"warning: {UNANSWERED}", file=sys.stderr)
+    try:
+        if given.list:
+            _list(holdings, source.name, given.json)
+        else:
+            _mixture(holdings, given)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def entry(holding: Holding) -> dict[str, Any]:
+    """One task as JSON: its source, size, cap and state. ``rows`` is null where the source cannot tell cheaply."""
+    task = holding.task
+    if isinstance(task.data, RawFile):
+        parts = task.data.path.split("/")
+        depth = 3 if parts[0] == "github" else 1
+        place = {"repo_id": "/".join(parts[:depth]), "config": "/".join(parts[depth:]), "split": ""}
+    else:
+        place = {"repo_id": task.data.repo_id, "config": task.data.config, "split": task.data.split}
+    return {
+        "name": task.name,
+        "submixture": task.submixture,
+        **place,
+        "where": dict([task.where]) if task.where else {},
+        "rows": holding.rows,
+        "cap": SUBMIXTURES[task.submixture].cap,
+        "available": holding.available,
+        "reason": holding.reason,
+        "held_in": task.held_in,
+        "templates": task.templates,
+        "note": task.note,
+    }
+
+
+def _list(holdings: list[Holding], source: str, json: str) -> None:
+    entries = [entry(holding) for holding in holdings]
+    if json:
+        write_json(Path(json), entries)
+    line = "{:<64} {:<27} {:>9} {:>8}  {:<5} {}".format
+    print(line("task", "submixture", "rows", "cap", "here", "data"))
+    for holding, task in zip(holdings, entries, strict=True):
+        rows = "" if task["rows"] is None else f"{task['rows']:,}"
+        state = "yes" if task["available"] else "no"
+        name = task["name"] if len(task["name"]) <= 64 else f"{task['name'][:61]}..."
+        why = f"  ({holding.task.unavailable})" if holding.task.unavailable else ""
+        print(line(name, task["submixture"], rows, f"{task['cap']:,}", state, f"{holding.task.data}{why}"))
+    print()
+    for name in SUBMIXTURES:
+        of_it = [task for task in entries if task["submixture"] == name]
+        if of_it:
+            _total(name, of_it, source)
+    _total("all", entries, source)
+
+
+def _total(name: str, entries: list[dict[str, Any]], source: str) -> None:
+    here = sum(task["available"] for task in entries)
+    rows = sum(task["rows"] or 0 for task in entries)
+    counted = f", {rows:,} rows counted" if rows else ""
+    print(f"{name:<27} {len(entries):>5,} tasks, {here:>5,} available from {source}{counted}")
+
+
+def _mixture(holdings: list[Holding], given: argparse.Namespace) -> None:
+    import pandas as pd
+
+    chosen = mixture(given.mixture)
+    available = [holding for holding in holdings if holding.available]
+    if given.few_shot is not None:
+        chosen = chosen.with_few_shot(given.few_shot)
+    if given.draw_tasks is not None:
+        among = [holding.task for holding in available if chosen.rates.get(holding.task.submixture)]
+        chosen = replace(chosen, tasks=draw_tasks(among, given.draw_tasks, given.seed))
+    table = expected(planned_shards(available), chosen, given.examples)
+    if given.json:
+        write_text(Path(given.json), table.to_json(orient="records", indent=2) + "\n")
+    with pd.option_context("display.max_rows", None, "display.width", 200, "display.max_colwidth", 60):
+        shown = table.drop(columns="weight").round({"share": 6, "few_shot": 3, "examples": 0, "epochs": 3})
+        print(shown.to_string(index=False))
+    print()
+    for name, part in table.groupby("submixture", sort=False):
+        print(f"{name:<27} {len(part):>5,} tasks, share {part['share'].sum():.4f}")
+    few_shot = (table["share"] * table["few_shot"]).sum()
+    print(f"{'all':<27} {len(table):>5,} tasks, share {table['share'].sum():.4f}, of it few-shot {few_shot:.4f}")
+    if unknown := sum(holding.rows is None for holding in available):
+        print(f"{unknown:,} tasks of unknown size count as their cap; their epochs are those of so many rows")

@@ -1,0 +1,34 @@
+"""Mixtures by name: the release's, its ablations, and single collections."""
+
+from dataclasses import replace
+
+from flannb.errors import UserError
+from flannb.mixture.weights import RELEASED_RATES, Mixture
+
+FLAN2022 = Mixture()
+EQUAL = Mixture(dict.fromkeys(RELEASED_RATES, 1.0))
+
+MIXTURES: dict[str, Mixture] = {
+    "flan2022": FLAN2022,
+    "equal": EQUAL,
+    "minus_few_shot": FLAN2022.with_few_shot(0.0),
+    "minus_input_inversion": replace(FLAN2022, inversion=False),
+    # Table 2 takes submixtures away from the equal weights, Table 1 from the released ones.
+    **{f"minus_{name}": FLAN2022.without(name) for name in RELEASED_RATES},
+    **{f"equal_minus_{name}": EQUAL.without(name) for name in RELEASED_RATES},
+    **{name: FLAN2022.alone(name) for name in RELEASED_RATES},
+    # the whole of P3, its tasks alike; P3 has zero-shot prompts only
+    "p3pp": Mixture({"t0_sf": 1.0, "p3_flan2021": 1.0}, few_shot=0.0, by_size=True),
+}
+"""Name -> mixture: released rates, equal weights, those less one submixture or method, and each submixture alone."""
+
+
+def mixture(name: str) -> Mixture:
+    """A mixture by its name.
+
+    Raises:
+        UserError: there is none of that name; the message lists them.
+    """
+    if name not in MIXTURES:
+        raise UserError(f"--mixture {name}: unknown; choose one of {', '.join(MIXTURES)}")
+    return MIXTURES[name]
