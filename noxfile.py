@@ -26,6 +26,8 @@ PYTHON = None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "3.11"
 EXPERIMENTS = (
     ("reproduce_table1", "table1", "Reproduce Table 1 of the paper: data, training, evaluation, report."),
     ("data", "data", "Build the collection's shards."),
+    ("mirror", "mirror", "Copy what tasks need from the Hub to a folder: --to DIR."),
+    ("contamination", "contamination", "Report which training rows hold text of evaluation rows."),
     ("train", "train", "Train one model on a mixture."),
     ("evaluate", "evaluate", "Evaluate one checkpoint on the suites."),
     ("report", "report", "Write the tables, figures and pages of finished runs again."),

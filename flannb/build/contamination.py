@@ -24,8 +24,8 @@ METHOD = (
     f"Words are runs of letters and digits, lower-cased. A training row is flagged if a field of it shares {NGRAM} "
     f"consecutive words with a field of an evaluation row (13-gram), or holds the whole question of one that has "
     f"{SHORTEST} to {NGRAM - 1} words (whole question; below {INSIDE} words only as whole lines). N-grams and "
-    f"questions of more than {MOST_ROWS} evaluation rows do not count. Not found: paraphrases, changed numbers or names, and "
-    f"questions of fewer than {SHORTEST} words."
+    f"questions of more than {MOST_ROWS} evaluation rows do not count. Not found: paraphrases, changed numbers or "
+    f"names, and questions of fewer than {SHORTEST} words."
 )
 
 

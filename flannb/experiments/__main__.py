@@ -16,7 +16,9 @@ from flannb.errors import UserError
 from flannb.experiments.reproduce import Options, default_workers, enter_project, from_project, table1_steps
 from flannb.experiments.runner import MANIFEST, Step, is_done, run_all
 from flannb.experiments.scales import SCALES
+from flannb.experiments.steps import built
 from flannb.experiments.table1 import ROWS
+from flannb.experiments.tools import TOOLS, add_export_options, export_build
 
 COMMANDS = {
     "table1": "data, training, evaluation and report of Table 1",
@@ -32,7 +34,9 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m flannb.experiments",
         description="Reproduces The Flan Collection. What is done already is skipped; what was killed goes on.",
-        epilog="Scales: " + "; ".join(f"{name}: {scale.about}" for name, scale in SCALES.items()),
+        epilog="Scales: "
+        + "; ".join(f"{name}: {scale.about}" for name, scale in SCALES.items())
+        + f". Other commands, with options of their own: {', '.join(TOOLS)}; see COMMAND --help.",
     )
     made.add_argument("command", choices=COMMANDS, help="; ".join(f"{k}: {v}" for k, v in COMMANDS.items()))
     made.add_argument("--scale", default="smoke", metavar="NAME", help=f"one of {', '.join(SCALES)} (default: smoke)")
@@ -57,6 +61,10 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--cluster", default="", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
     made.add_argument("--allow-missing", action="store_true", help="go on without datasets that the source lacks")
+    made.add_argument(
+        "--drop-contaminated", action="store_true", help="build without training rows that hold evaluation text"
+    )
+    add_export_options(made.add_argument_group("export (with the command data)"))
     made.add_argument("--force", action="store_true", help="run the steps again even where they are done")
     made.add_argument(
         "--plain", action="store_true", help="call the steps as functions, without notebooks and papermill"
@@ -78,15 +86,14 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         The exit code: 0, 2 for what the user can mend, 130 after Ctrl-C, 143 after SIGTERM.
     """
-    given = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
     started = time.monotonic()
-    given.runs, given.reports = from_project(given.runs), from_project(given.reports)
-    if given.source not in ("mini", "hub"):
-        given.source = from_project(given.source)
-    enter_project()
     try:
         with _sigterm_as_interrupt():
-            _run(given)
+            if arguments and arguments[0] in TOOLS:
+                TOOLS[arguments[0]](arguments[1:])
+            else:
+                _run(parser().parse_args(arguments))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -115,11 +122,18 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def _run(given: argparse.Namespace) -> None:
+    given.runs, given.reports = from_project(given.runs), from_project(given.reports)
+    if given.source not in ("mini", "hub"):
+        given.source = from_project(given.source)
+    if given.export:
+        given.export = from_project(given.export)
+    enter_project()
     options = Options(
         scale=given.scale,
         source=given.source,
         seed=given.seed,
         allow_missing=given.allow_missing,
+        drop_contaminated=given.drop_contaminated,
         rows=tuple(dict.fromkeys(name.strip() for name in given.rows.split(",") if name.strip())),
         runs=given.runs,
         reports=given.reports,
@@ -128,6 +142,8 @@ def _run(given: argparse.Namespace) -> None:
         raise UserError(f"--workers {given.workers}: must be at least 1")
     if not options.rows:
         raise UserError(f"--rows: names no row; choose from {', '.join(row.name for row in ROWS)}")
+    if given.export and given.command != "data":
+        raise UserError("--export goes with the command data: nox -s data -- --export DIR")
     steps = _chosen(given.command, table1_steps(options))
     if given.force:
         for step in steps:
@@ -140,6 +156,8 @@ def _run(given: argparse.Namespace) -> None:
     run_all(steps, given.workers or default_workers(), given.cluster, papermill=not given.plain)
     if given.command in ("table1", "report"):
         _show(Path(steps[-1].folder))
+    if given.export:
+        export_build(built(steps[0].folder), given)
 
 
 def _chosen(command: str, steps: list[Step]) -> list[Step]:
