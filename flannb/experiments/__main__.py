@@ -18,7 +18,7 @@ from flannb.experiments.runner import MANIFEST, Step, is_done, run_all
 from flannb.experiments.scales import SCALES
 from flannb.experiments.steps import built
 from flannb.experiments.table1 import ROWS
-from flannb.experiments.tools import TOOLS, add_export_options, export_build
+from flannb.experiments.tools import TOOLS, add_export_options, check_export_options, export_build
 
 COMMANDS = {
     "table1": "data, training, evaluation and report of Table 1",
@@ -142,8 +142,8 @@ def _run(given: argparse.Namespace) -> None:
         raise UserError(f"--workers {given.workers}: must be at least 1")
     if not options.rows:
         raise UserError(f"--rows: names no row; choose from {', '.join(row.name for row in ROWS)}")
-    if given.export and given.command != "data":
-        raise UserError("--export goes with the command data: nox -s data -- --export DIR")
+    if given.export:
+        check_export_options(given)
     steps = _chosen(given.command, table1_steps(options))
     if given.force:
         for step in steps:

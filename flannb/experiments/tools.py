@@ -15,6 +15,7 @@ from flannb.build.mirror import copy_mirror, needed_data, plan_mirror
 from flannb.build.sources import Hub
 from flannb.collection import EvalTask, Task, eval_tasks, tasks
 from flannb.errors import UserError
+from flannb.experiments.table1 import ROWS
 from flannb.experiments.table1 import row as row_of
 from flannb.mixture import shard_weights
 
@@ -104,10 +105,22 @@ def add_export_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--mixture", default="flan2022", metavar="NAME", help="a row of Table 1 (default: flan2022)")
 
 
-def export_build(build: Build, given: argparse.Namespace) -> None:
-    """Exports a build as the options of ``add_export_options`` say."""
+def check_export_options(given: argparse.Namespace) -> None:
+    """Checks the options of ``add_export_options`` before anything is built.
+
+    Raises:
+        UserError: the message names the option.
+    """
+    if given.command != "data":
+        raise UserError("--export goes with the command data: nox -s data -- --export DIR")
     if given.examples is not None and given.examples < 1:
         raise UserError(f"--examples {given.examples}: must be at least 1")
+    if given.mixture not in [row.name for row in ROWS]:
+        raise UserError(f"--mixture {given.mixture}: unknown; choose from {', '.join(row.name for row in ROWS)}")
+
+
+def export_build(build: Build, given: argparse.Namespace) -> None:
+    """Exports a build as the options of ``add_export_options`` say."""
     weights = shard_weights(build.shards, row_of(given.mixture).mixture)
     wanted = quotas(weights, given.examples) if given.examples else {shard: shard.examples for shard in weights}
     with tqdm(total=sum(wanted.values()), desc="exporting", unit="example") as bar:
