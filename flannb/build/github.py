@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from flannb.build.download import Remote, download, patiently
+from flannb.build.download import TIMEOUT, Remote, download, patiently
 from flannb.collection import RawFile
 from flannb.errors import UserError
 
@@ -94,7 +94,7 @@ class GitHub:
         url = f"{self.api}/repos/{path}"
 
         def ask() -> Any:
-            response = get_session().get(url, headers=_HEADERS)
+            response = get_session().get(url, headers=_HEADERS, timeout=TIMEOUT)
             if response.status_code in (403, 404, 422, 429):
                 raise UserError(
                     f"{url}: GitHub says {response.status_code}. "

@@ -87,7 +87,7 @@ def plan_mirror(
         progress(str(one))
         found = _raw(hub, one, pinned, update) if isinstance(one, RawFile) else _split(hub, one, pinned)
         if not found:
-            missing[str(one)] = _why(hub, one)
+            missing[str(one)] = _why(hub, one, pinned)
         for path, remote, entry in found:
             known = before.get(path, {})
             same = (
@@ -207,13 +207,15 @@ def _raw(hub: Hub, data: RawFile, pinned: dict[str, str], update: bool) -> list[
     return [(data.path, remote, entry)]
 
 
-def _why(hub: Hub, data: Data) -> str:
+def _why(hub: Hub, data: Data, pinned: dict[str, str]) -> str:
     if isinstance(data, RawFile):
         if not hub.github.commit(data):
             return "no commit of its repository is pinned in flannb/build/github.py"
         return f"no such file at commit {hub.github.commit(data)}"
     if not hub.commit(data.repo_id):
         return f"no such dataset, or no branch {hub.branch} (gated datasets need HF_TOKEN and their terms accepted)"
+    if (revision := pinned.get(data.repo_id)) and not hub.commit(data.repo_id, revision):
+        return f"revision {revision} of {MANIFEST} is no longer there; --update takes the newest"
     return f"no files {data.config}/{data.split}/*.parquet on {hub.branch}"
 
 

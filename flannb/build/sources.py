@@ -10,20 +10,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from flannb.build import download
 from flannb.build.download import Remote, patiently
 from flannb.build.github import GitHub
 from flannb.collection import Data, RawFile, Split
 from flannb.errors import UserError
 from flannb.files import digest, read_json, sha256
-
-if TYPE_CHECKING:
-    from huggingface_hub import HfApi
 
 MANIFEST = "MANIFEST.json"
 
@@ -169,31 +167,17 @@ class Hub:
     name: str = field(default="hub", init=False)
     collection: str = field(default="flan2022", init=False)
     branch: str = field(default="refs/convert/parquet", init=False)
-    _commits: dict[str, str] = field(default_factory=dict, init=False, repr=False)
-    _trees: dict[tuple[str, str], dict[str, Remote]] = field(default_factory=dict, init=False, repr=False)
+    _listings: dict[tuple[str, str], tuple[str, dict[str, Remote]]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
-    @cached_property
-    def _api(self) -> "HfApi":
-        from huggingface_hub import HfApi
-
-        return HfApi(endpoint=self.endpoint)
-
-    def commit(self, repo_id: str) -> str:
-        """The commit of a dataset's converted branch; empty where there is no such dataset or branch.
+    def commit(self, repo_id: str, revision: str = "") -> str:
+        """The commit of a dataset's converted branch, or of another revision; empty where there is none.
 
         Raises:
             UserError: the Hub does not answer.
         """
-        if repo_id not in self._commits:
-            from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
-
-            absent = (RepositoryNotFoundError, RevisionNotFoundError)
-            try:
-                info = patiently(lambda: self._api.dataset_info(repo_id, revision=self.branch), repo_id, absent)
-                self._commits[repo_id] = info.sha or ""
-            except absent:
-                self._commits[repo_id] = ""
-        return self._commits[repo_id]
+        return self._listing(repo_id, revision or self.branch)[0]
 
     def remotes(self, data: Split, commit: str = "") -> dict[str, Remote]:
         """The files of a split: name -> where it is; empty where the Hub has none.
@@ -204,29 +188,40 @@ class Hub:
         Raises:
             UserError: the Hub does not answer.
         """
-        commit = commit or self.commit(data.repo_id)
-        if not commit:
-            return {}
-        if (data.repo_id, commit) not in self._trees:
-            self._trees[data.repo_id, commit] = patiently(lambda: self._tree(data.repo_id, commit), data.repo_id)
         prefix = f"{data.config}/{data.split}/"
-        tree = self._trees[data.repo_id, commit]
-        return {path.removeprefix(prefix): tree[path] for path in sorted(tree) if path.startswith(prefix)}
+        files = self._listing(data.repo_id, commit or self.branch)[1]
+        return {path.removeprefix(prefix): files[path] for path in sorted(files) if path.startswith(prefix)}
 
-    def _tree(self, repo_id: str, commit: str) -> dict[str, Remote]:
-        from huggingface_hub import RepoFile, hf_hub_url
+    def _listing(self, repo_id: str, revision: str) -> tuple[str, dict[str, Remote]]:
+        """The commit of a revision, and its Parquet files: path -> where it is."""
+        if (repo_id, revision) in self._listings:
+            return self._listings[repo_id, revision]
+        from huggingface_hub import HfApi, hf_hub_url
+        from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
-        return {
-            file.path: Remote(
-                hf_hub_url(repo_id, file.path, repo_type="dataset", revision=commit, endpoint=self.endpoint),
-                file.size,
+        absent = (RepositoryNotFoundError, RevisionNotFoundError)
+        api = HfApi(endpoint=self.endpoint)
+        try:
+            info = patiently(
+                lambda: api.dataset_info(repo_id, revision=revision, files_metadata=True, timeout=download.TIMEOUT),
+                repo_id,
+                absent,
+            )
+        except absent:
+            return self._listings.setdefault((repo_id, revision), ("", {}))
+        commit = info.sha or ""
+        files = {
+            file.rfilename: Remote(
+                hf_hub_url(repo_id, file.rfilename, repo_type="dataset", revision=commit, endpoint=self.endpoint),
+                file.size or 0,
                 sha256=file.lfs.sha256 if file.lfs else "",
-                blob="" if file.lfs else file.blob_id,
+                blob="" if file.lfs else file.blob_id or "",
                 hub=True,
             )
-            for file in self._api.list_repo_tree(repo_id, recursive=True, revision=commit, repo_type="dataset")
-            if isinstance(file, RepoFile) and file.path.endswith(".parquet") and file.path.count("/") == 2
+            for file in info.siblings or ()
+            if file.rfilename.endswith(".parquet") and file.rfilename.count("/") == 2
         }
+        return self._listings.setdefault((repo_id, revision), (commit, files))
 
     def has(self, data: Data) -> bool:
         if isinstance(data, RawFile):

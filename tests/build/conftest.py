@@ -16,12 +16,15 @@ import pytest
 COMMIT = "c" * 40
 """The commit of every dataset's converted branch, and of every repository on GitHub."""
 
+BRANCH = "refs/convert/parquet"
+
 
 class HubServer(ThreadingHTTPServer):
     """Serves files of datasets and repositories.
 
     Attributes:
         datasets: repo id -> path -> content, on the converted branch.
+        commits: of the converted branch, the newest last; all hold the same files.
         repositories: ``owner/repo`` -> path -> content, on GitHub.
         faults: path of a request -> what goes wrong at its next requests, in order: ``("drop", n)`` closes the
             connection after n bytes of an answer that promised all; ``("cut", n)`` answers well with n bytes only;
@@ -30,15 +33,19 @@ class HubServer(ThreadingHTTPServer):
         requests: method, path and ``Range`` header of each request.
     """
 
-    commit = COMMIT
     daemon_threads = True
     block_on_close = False
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.datasets, self.repositories = {}, {}
+        self.commits = [COMMIT]
         self.faults = defaultdict(list)
         self.requests = []
+
+    @property
+    def commit(self):
+        return self.commits[-1]
 
     @property
     def url(self):
@@ -92,21 +99,17 @@ class _Handler(BaseHTTPRequestHandler):
         files = self.server.datasets.get(repo)
         if files is None:
             return self._send(b"{}", 404, {"X-Error-Code": "RepoNotFound"})
-        if revision not in ("refs/convert/parquet", COMMIT):
+        if revision != BRANCH and revision not in self.server.commits:
             return self._send(b"{}", 404, {"X-Error-Code": "RevisionNotFound"})
-        return self._json({"id": repo, "sha": COMMIT, "siblings": [{"rfilename": name} for name in files]}, fault)
-
-    def dataset_tree(self, fault, repo, revision):
-        files = self.server.datasets.get(repo, {})
-        listed = []
+        siblings = []
         for path, content in files.items():
-            entry = {"type": "file", "path": path, "size": len(content), "oid": git_id(b"pointer" + content)}
-            if len(content) > 100:  # the Hub keeps large files in LFS, small ones in git
-                entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 100}
-            else:
-                entry["oid"] = git_id(content)
-            listed.append(entry)
-        return self._json(listed, fault)
+            entry = {"rfilename": path, "size": len(content), "blobId": git_id(content)}
+            if len(content) > 2000:  # the Hub keeps large files in LFS, small ones in git
+                entry["blobId"] = git_id(b"pointer" + content)
+                entry["lfs"] = {"sha256": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 100}
+            siblings.append(entry)
+        commit = self.server.commit if revision == BRANCH else revision
+        return self._json({"id": repo, "sha": commit, "siblings": siblings}, fault)
 
     def dataset_file(self, fault, repo, revision, path):
         content = self.server.datasets.get(repo, {}).get(path)
@@ -170,7 +173,6 @@ class _Handler(BaseHTTPRequestHandler):
 
 _ROUTES = (
     (r"/api/datasets/([^/]+/[^/]+)/revision/(.+)", _Handler.revision),
-    (r"/api/datasets/([^/]+/[^/]+)/tree/([^/]+)", _Handler.dataset_tree),
     (r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", _Handler.dataset_file),
     (r"/repos/([^/]+/[^/]+)/commits/([^/]+)", _Handler.commit),
     (r"/repos/([^/]+/[^/]+)/git/trees/([^/]+)", _Handler.repository_tree),

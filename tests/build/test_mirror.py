@@ -110,8 +110,7 @@ def test_a_server_that_breaks_off_cuts_and_stalls_gives_a_whole_mirror(hub, file
     server.faults[where + "default/train/0000.parquet"] = [("drop", 5000), ("cut", 3000), ("garble",), ("slow", 0.001)]
     server.faults[where + "default/train/0001.parquet"] = [("status", 503), ("status", 429)]
     server.faults[f"/raw/google-research/FLAN/{server.commit}/flan/v2/cot_data/creak_train.tsv"] = [("drop", 7)]
-    server.faults["/api/datasets/o/d/revision/refs/convert/parquet"] = [("drop", 3), ("status", 500)]
-    server.faults[f"/api/datasets/o/d/tree/{server.commit}"] = [("drop", 20)]
+    server.faults["/api/datasets/o/d/revision/refs/convert/parquet"] = [("drop", 3), ("status", 500), ("slow", 3.0)]
     mirrored(hub, (TRAIN, RAW), tmp_path / "m")
     assert content(tmp_path / "m")["o/d/default/train/0000.parquet"] == files["default/train/0000.parquet"]
     assert Mirror(tmp_path / "m").read(TRAIN, ("text",)).num_rows == 3010
@@ -138,12 +137,16 @@ def test_revisions_stay_until_an_update(hub, files, server, tmp_path):
     mirrored(hub, (TRAIN, RAW), folder)
     first = content(folder)
     newer = "d" * 40
-    fresh = Hub(hub.endpoint, hub.github)
-    fresh._commits["o/d"] = newer  # the branch has moved on
+    older, fresh = server.commit, Hub(hub.endpoint, hub.github)
+    server.commits.append(newer)  # the branch moves on
+    mirrored(fresh, (TRAIN, RAW), folder)
+    assert content(folder) == first
+    assert {e["revision"] for e in read_json(folder / "MANIFEST.json")} == {older}
     server.datasets["o/d"] = {"default/train/0000.parquet": parquet(7)}
-    assert mirrored(fresh, (RAW,), folder) and content(folder) == first
-    assert {e["revision"] for e in read_json(folder / "MANIFEST.json")} == {server.commit}
-    mirrored(fresh, (TRAIN,), folder, update=True)
+    server.commits.remove(older)
+    gone = plan_mirror(Hub(hub.endpoint, hub.github), (TRAIN,), folder)
+    assert "--update takes the newest" in gone.missing[str(TRAIN)]
+    mirrored(Hub(hub.endpoint, hub.github), (TRAIN,), folder, update=True)
     assert Mirror(folder).read(TRAIN, ("text",)).num_rows == 7  # without the file that the new revision lacks
     assert {e["revision"] for e in read_json(folder / "MANIFEST.json") if "file" in e} == {newer}
 
@@ -183,10 +186,11 @@ def test_the_hub_source_reads_splits_and_raw_files_and_caches_them(hub, files, s
         hub.read(RawFile("github/google-research/FLAN/none.tsv"), ())
 
 
-def test_the_fingerprint_of_the_hub_follows_commits(hub, files):
-    other = Hub(hub.endpoint, hub.github)
-    other._commits["o/d"] = "d" * 40
-    assert hub.fingerprint(TRAIN) == Hub(hub.endpoint, hub.github).fingerprint(TRAIN) != other.fingerprint(TRAIN)
+def test_the_fingerprint_of_the_hub_follows_commits(hub, files, server):
+    before = hub.fingerprint(TRAIN)
+    assert Hub(hub.endpoint, hub.github).fingerprint(TRAIN) == before
+    server.commits.append("d" * 40)
+    assert hub.fingerprint(TRAIN) == before != Hub(hub.endpoint, hub.github).fingerprint(TRAIN)
     assert hub.fingerprint(RAW) != hub.fingerprint(RawFile(RAW.path.replace("creak", "qed")))
 
 
@@ -264,3 +268,19 @@ def test_a_killed_copy_leaves_no_half_file_and_goes_on(server, tmp_path):
     copy_mirror(plan, folder)
     assert server.ranges("0000.parquet")[-1] == f"bytes={have}-"
     assert sha256(target) == read_json(folder / "MANIFEST.json")[0]["sha256"] and not part.exists()
+
+
+def test_an_interrupted_copy_stops_soon_and_goes_on(hub, files, server, tmp_path):
+    where = f"/datasets/o/d/resolve/{server.commit}/default/train/"
+    server.faults[where + "0000.parquet"] = [("slow", 0.05)]
+    plan = plan_mirror(hub, (TRAIN, TEST), tmp_path / "m")
+
+    def interrupt(size):
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        copy_mirror(plan, tmp_path / "m", advance=interrupt)
+    assert time.monotonic() - started < 2
+    copy_mirror(plan, tmp_path / "m")
+    assert Mirror(tmp_path / "m").read(TRAIN, ("text",)).num_rows == 3010

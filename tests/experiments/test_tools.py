@@ -1,5 +1,7 @@
 """The commands about data: what they write, and what they say to wrong options."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -91,8 +93,9 @@ def test_commands_have_help(command, capsys):
     assert f"nox -s {command} --" in capsys.readouterr().out
 
 
-def test_runs_with_and_without_contaminated_rows_do_not_mix():
+def test_runs_with_and_without_contaminated_rows_do_not_mix(mirror):
     enter_project()
-    whole, clean = table1_steps(Options()), table1_steps(Options(drop_contaminated=True))
+    options = Options(source=str(mirror), allow_missing=True)
+    whole, clean = table1_steps(options), table1_steps(replace(options, drop_contaminated=True))
     assert not {s.folder for s in whole[:-1]} & {s.folder for s in clean[:-1]}
     assert all(a.key != b.key for a, b in zip(whole, clean, strict=True))
