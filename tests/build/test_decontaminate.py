@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flannb.build import Mini, Mirror, build_data, open_build, open_source, read_records, read_shard
@@ -100,6 +100,7 @@ def test_the_question_of_a_row_without_one_is_its_texts():
 some_text = st.lists(st.sampled_from(["a", "B", "c,"]), max_size=18).map(" ".join)
 
 
+@settings(deadline=None)
 @given(st.lists(some_text, max_size=4), st.lists(some_text, min_size=1, max_size=4))
 def test_ngrams_agree_with_the_plain_definition(scored, training):
     def grams(text):

@@ -3,7 +3,7 @@
 import re
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flannb.build.ngrams import normalised, split_words
@@ -21,6 +21,7 @@ def test_normalised_text_has_no_case_punctuation_or_extra_white_space():
     assert normalised("  Don't STOP —\n“now”_2! ") == "don t stop now 2"
 
 
+@settings(deadline=None)
 @given(texts)
 def test_words_are_the_runs_of_letters_and_digits(some):
     words = split_words(some)
@@ -28,6 +29,7 @@ def test_words_are_the_runs_of_letters_and_digits(some):
     assert words.text.tolist() == [i for i, text in enumerate(some) for _ in WORD.findall(text.lower())]
 
 
+@settings(deadline=None)
 @given(texts)
 def test_equal_ngrams_have_equal_hashes_and_others_do_not(some):
     found = {n: hashes.tolist() for n, _, hashes in split_words(some).ngrams(3)}
