@@ -25,9 +25,11 @@ PYTHON = None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "3.11"
 # A session per row: its name, the words after `python -m flannb.experiments`, what `nox -l` says.
 EXPERIMENTS = (
     ("reproduce_table1", "table1", "Reproduce Table 1 of the paper: data, training, evaluation, report."),
-    ("data", "data", "Build the collection's shards."),
-    ("train", "train", "Train one model on a mixture."),
-    ("evaluate", "evaluate", "Evaluate one checkpoint on the suites."),
+    ("data", "data", "Build the collection; --list, --mixture, --export."),
+    ("mirror", "mirror", "Copy what tasks need from the Hub to a folder: --to DIR."),
+    ("contamination", "contamination", "Report which training rows hold text of evaluation rows."),
+    ("train", "train", "Train the models of Table 1, or those of --rows."),
+    ("evaluate", "evaluate", "Train and evaluate the models of Table 1, or those of --rows."),
     ("report", "report", "Write the tables, figures and pages of finished runs again."),
 )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flannb.build.decontaminate import EvaluationText
 from flannb.build.examples import Lengths, make_examples, settings_of
 from flannb.build.inventory import rows_by_value
 from flannb.build.inversion import with_inversions
@@ -19,7 +20,7 @@ from flannb.build.render import instruction, render, wordings
 from flannb.build.shards import Shard, read_shard, shard_stamp, write_shard
 from flannb.build.sources import Source
 from flannb.build.tokenizer import Tokenizer, train_tokenizer
-from flannb.collection import SUBMIXTURES, Task, templates
+from flannb.collection import SUBMIXTURES, Task, eval_tasks, templates
 from flannb.errors import UserError
 from flannb.files import code_digest, digest, read_json, sha256, write_json
 
@@ -39,6 +40,7 @@ class BuildOptions:
         vocabulary_size: pieces of the trained tokenizer.
         seed: fixes all draws.
         tokenizer: a SentencePiece model to use instead of training one.
+        drop_contaminated: leave out the records that hold text of the source's evaluation rows.
     """
 
     lengths: Lengths
@@ -46,6 +48,7 @@ class BuildOptions:
     vocabulary_size: int
     seed: int
     tokenizer: str = ""
+    drop_contaminated: bool = False
 
 
 def missing_tasks(source: Source, tasks: Iterable[Task]) -> list[Task]:
@@ -71,7 +74,10 @@ def missing_tasks(source: Source, tasks: Iterable[Task]) -> list[Task]:
 
 def build_key(source: Source, tasks: tuple[Task, ...], options: BuildOptions) -> str:
     """The hash that names a build."""
-    data = {str(data): source.fingerprint(data) for data in {task.data for task in tasks}}
+    # What is dropped depends on the evaluation rows too.
+    scored = eval_tasks(source.collection) if options.drop_contaminated else ()
+    read = {task.data for task in tasks} | {task.data for task in scored if source.has(task.data)}
+    data = {str(data): source.fingerprint(data) for data in read}
     code = code_digest("collection", "build", "files.py", "vocabulary.py")
     chosen = [(task.name, str(task.data)) for task in tasks]
     tokenizer = sha256(Path(options.tokenizer)) if options.tokenizer else ""
@@ -134,10 +140,12 @@ def build_data(
 
 
 class _Reader:
-    """Reads a task's records once for all its settings."""
+    """Reads a task's records once for all its settings, without contaminated ones where the options say so."""
 
     def __init__(self, source: Source, options: BuildOptions):
         self.source, self.options = source, options
+        scored = eval_tasks(source.collection) if options.drop_contaminated else ()
+        self._evaluation = EvaluationText.read(source, scored)
         self._last: tuple[Any, Records] | None = None
 
     def __call__(self, task: Task) -> Records:
@@ -150,7 +158,7 @@ class _Reader:
                 )
             except UserError as error:
                 raise UserError(f"task {task.name}: {error}") from error
-            self._last = (key, records)
+            self._last = (key, self._evaluation.without_matches(records))
         return self._last[1]
 
 
@@ -160,7 +168,9 @@ def _build_task(
     """The shards of one task, and the reasons for which its rows or records were left out."""
     records = reader(task)
     rejected: dict[str, Any] = {"rows": dict(records.rejected)} if records.rejected else {}
-    shards = []
+    shards: list[Shard] = []
+    if not records:
+        return shards, rejected  # all rows were contaminated
     for setting in settings_of(task, SUBMIXTURES[task.submixture].settings):
         path = home / task.submixture / f"{task.name}.{setting}.arrow"
         if shard_stamp(path).get("key") != key:

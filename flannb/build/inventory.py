@@ -7,15 +7,16 @@ share. The Hub is asked for its listings only, many at once.
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
+from itertools import groupby
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flannb.build.sources import Hub, Mirror, Source
-from flannb.collection import Data, RawFile, Task
+from flannb.collection import Data, RawFile, Split, Task
 from flannb.errors import UserError
 
 ASKED_AT_ONCE = 16
@@ -100,23 +101,30 @@ def _absent(source: Source, wanted: set[Data]) -> dict[Data, str]:
     ordered = sorted(wanted, key=str)
     if not isinstance(source, Hub):
         return {data: "" if source.has(data) else f"{source.name} lacks {data}" for data in ordered}
-    repositories = sorted({data.repo_id for data in ordered if not isinstance(data, RawFile)})
+    hub = replace(source, attempts=1, github=replace(source.github, attempts=1))
 
-    def answers(repo_id: str) -> bool:
+    def reasons(some: list[Data]) -> dict[Data, str]:
         try:
-            source.has(next(data for data in ordered if not isinstance(data, RawFile) and data.repo_id == repo_id))
+            return {data: "" if hub.has(data) else f"the Hub has no Parquet form of {data}" for data in some}
         except UserError:
-            return False
-        return True
+            return dict.fromkeys(some, UNANSWERED)
 
-    # a Hub out of reach is met once, not once for each dataset
-    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
-        reached = bool(repositories) and answers(repositories[0])
-        answered = dict(zip(repositories, pool.map(answers, repositories), strict=True)) if reached else {}
+    found: dict[Data, str] = {}
+    for server in (Split, RawFile):
+        data = [d for d in ordered if isinstance(d, server)]
+        if not data:
+            continue
+        # A server out of reach is met once, not once for each repository.
+        first, *others = [list(some) for _, some in groupby(data, key=_repository)]
+        found |= (answer := reasons(first))
+        if UNANSWERED in answer.values():
+            found |= {d: UNANSWERED for some in others for d in some}
+            continue
+        with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+            for answer in pool.map(reasons, others):
+                found |= answer
+    return found
 
-    def reason(data: Data) -> str:
-        if not isinstance(data, RawFile) and not answered.get(data.repo_id):
-            return UNANSWERED
-        return "" if source.has(data) else f"the Hub has no Parquet form of {data}"
 
-    return {data: reason(data) for data in ordered}
+def _repository(data: Data) -> str:
+    return "/".join(data.path.split("/")[:3]) if isinstance(data, RawFile) else data.repo_id

@@ -7,7 +7,7 @@ downloaded.
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,9 +16,14 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from flannb.build import download
+from flannb.build.download import Remote, patiently
+from flannb.build.github import GitHub
 from flannb.collection import Data, RawFile, Split
 from flannb.errors import UserError
 from flannb.files import digest, read_json, sha256
+
+MANIFEST = "MANIFEST.json"
 
 
 class Source(Protocol):
@@ -89,7 +94,8 @@ class Mirror:
     """A local folder of the layout above.
 
     A ``MANIFEST.json`` in it, a list of objects with ``repo_id``, ``config`` and ``split`` (or ``path``), says what a
-    partial mirror holds; without one a mirror ought to hold everything.
+    partial mirror holds; without one a mirror ought to hold everything. Where its objects have a ``file`` too, as those
+    of ``flannb.build.mirror`` do, a split is these files, and not there before all of them are.
     """
 
     root: Path
@@ -104,27 +110,35 @@ class Mirror:
         return self.root.name
 
     def files(self, data: Data) -> list[Path]:
-        """The data's files in name order; empty where there are none."""
+        """The data's files in name order; empty where there are none, or where one that the manifest names is missing
+        (a copy that was broken off).
+        """
         if isinstance(data, RawFile):
             path = self.root / data.path
             return [path] if path.is_file() else []
-        return sorted((self.root / str(data)).glob("*.parquet"))
+        folder = self.root / str(data)
+        listed = sorted(folder / name for name in (self._manifest or {}).get(str(data), ()))
+        if listed:
+            return listed if all(path.is_file() for path in listed) else []
+        return sorted(folder.glob("*.parquet"))
 
     def has(self, data: Data) -> bool:
         return bool(self.files(data))
 
     @cached_property
-    def _manifest(self) -> frozenset[str] | None:
-        path = self.root / "MANIFEST.json"
+    def _manifest(self) -> dict[str, list[str]] | None:
+        """Data -> names of their files, as far as the manifest says them."""
+        path = self.root / MANIFEST
         if not path.is_file():
             return None
+        named: dict[str, list[str]] = {}
         try:
-            return frozenset(
-                str(entry.get("path") or Split(entry["repo_id"], entry["config"], entry["split"]))
-                for entry in read_json(path)
-            )
+            for entry in read_json(path):
+                data = entry.get("path") or Split(entry["repo_id"], entry["config"], entry["split"])
+                named.setdefault(str(data), []).extend([entry["file"]] if "file" in entry else [])
         except (KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path}: not a list of objects with repo_id, config and split ({error!r})") from error
+        return named
 
     def promises(self, data: Data | str) -> bool:
         return self._manifest is None or str(data) in self._manifest
@@ -136,44 +150,86 @@ class Mirror:
         return digest([sha256(path) for path in self.files(data)])
 
 
+@dataclass
 class Hub:
-    """The Hugging Face Hub, cached by ``huggingface_hub`` (``HF_HOME``, ``HF_HUB_OFFLINE``, ``HF_TOKEN`` apply).
+    """The Hugging Face Hub, cached by ``huggingface_hub`` (``HF_HOME``, ``HF_HUB_OFFLINE``, ``HF_TOKEN`` apply), and
+    GitHub for the files that it does not have.
 
     The branch of each dataset is resolved to a commit once a run, which ``fingerprint`` records.
+
+    Attributes:
+        endpoint: address of the Hub; by default ``HF_ENDPOINT`` or the public one.
+        github: where raw files come from.
+        attempts: how often it is asked before it counts as not answering.
     """
 
-    name = "hub"
-    collection = "flan2022"
-    branch = "refs/convert/parquet"
+    endpoint: str | None = None
+    github: GitHub = field(default_factory=GitHub)
+    attempts: int = download.RETRIES
+    name: str = field(default="hub", init=False)
+    collection: str = field(default="flan2022", init=False)
+    branch: str = field(default="refs/convert/parquet", init=False)
+    _listings: dict[tuple[str, str], tuple[str, dict[str, Remote]]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
-    @cached_property
-    def _listings(self) -> dict[str, tuple[str, list[str]]]:
-        return {}
+    def commit(self, repo_id: str, revision: str = "") -> str:
+        """The commit of a dataset's converted branch, or of another revision; empty where there is none.
 
-    def _listing(self, repo_id: str) -> tuple[str, list[str]]:
-        """Commit and file names of a dataset's converted branch; empty where there is no such dataset or branch."""
-        if repo_id not in self._listings:
-            from huggingface_hub import HfApi
-            from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+        Raises:
+            UserError: the Hub does not answer.
+        """
+        return self._listing(repo_id, revision or self.branch)[0]
 
-            try:
-                info = HfApi().dataset_info(repo_id, revision=self.branch)
-            except (RepositoryNotFoundError, RevisionNotFoundError):
-                return "", []
-            except Exception as error:  # the client's network errors have no base class of their own
-                raise _unanswered(repo_id, error) from error
-            names = sorted(sibling.rfilename for sibling in info.siblings or ())
-            self._listings[repo_id] = (info.sha or "", names)
-        return self._listings[repo_id]
+    def remotes(self, data: Split, commit: str = "") -> dict[str, Remote]:
+        """The files of a split: name -> where it is; empty where the Hub has none.
 
-    def _names(self, data: Data) -> list[str]:
-        if isinstance(data, RawFile):
-            return []
+        Args:
+            commit: of the converted branch; its newest by default.
+
+        Raises:
+            UserError: the Hub does not answer.
+        """
         prefix = f"{data.config}/{data.split}/"
-        return [n for n in self._listing(data.repo_id)[1] if n.startswith(prefix) and n.endswith(".parquet")]
+        files = self._listing(data.repo_id, commit or self.branch)[1]
+        return {path.removeprefix(prefix): files[path] for path in sorted(files) if path.startswith(prefix)}
+
+    def _listing(self, repo_id: str, revision: str) -> tuple[str, dict[str, Remote]]:
+        """The commit of a revision, and its Parquet files: path -> where it is."""
+        if (repo_id, revision) in self._listings:
+            return self._listings[repo_id, revision]
+        from huggingface_hub import HfApi, hf_hub_url
+        from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+        absent = (RepositoryNotFoundError, RevisionNotFoundError)
+        api = HfApi(endpoint=self.endpoint)
+        try:
+            info = patiently(
+                lambda: api.dataset_info(repo_id, revision=revision, files_metadata=True, timeout=download.TIMEOUT),
+                repo_id,
+                absent,
+                self.attempts,
+            )
+        except absent:
+            return self._listings.setdefault((repo_id, revision), ("", {}))
+        commit = info.sha or ""
+        files = {
+            file.rfilename: Remote(
+                hf_hub_url(repo_id, file.rfilename, repo_type="dataset", revision=commit, endpoint=self.endpoint),
+                file.size or 0,
+                sha256=file.lfs.sha256 if file.lfs else "",
+                blob="" if file.lfs else file.blob_id or "",
+                hub=True,
+            )
+            for file in info.siblings or ()
+            if file.rfilename.endswith(".parquet") and file.rfilename.count("/") == 2
+        }
+        return self._listings.setdefault((repo_id, revision), (commit, files))
 
     def has(self, data: Data) -> bool:
-        return bool(self._names(data))
+        if isinstance(data, RawFile):
+            return self.github.cached(data).is_file() or self.github.remote(data) is not None
+        return bool(self.remotes(data))
 
     def promises(self, data: Data | str) -> bool:
         return True
@@ -181,24 +237,31 @@ class Hub:
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
         from huggingface_hub import hf_hub_download
 
-        paths = []
-        if isinstance(data, Split):
-            commit = self._listing(data.repo_id)[0]
-            try:
-                paths = [
-                    Path(hf_hub_download(data.repo_id, name, repo_type="dataset", revision=commit))
-                    for name in self._names(data)
-                ]
-            except Exception as error:
-                raise _unanswered(data.repo_id, error) from error
+        if isinstance(data, RawFile):
+            found = self.github.fetch(data)
+            return _read(data, columns, [found] if found else [], Path("hub") / str(data))
+        commit, folder = self.commit(data.repo_id), f"{data.config}/{data.split}"
+        try:
+            paths = [
+                Path(
+                    hf_hub_download(
+                        data.repo_id, f"{folder}/{name}", repo_type="dataset", revision=commit, endpoint=self.endpoint
+                    )
+                )
+                for name in self.remotes(data)
+            ]
+        except UserError:
+            raise
+        except Exception as error:  # the client's network errors have no base class of their own
+            raise UserError(
+                f"{data.repo_id}: the Hub did not answer ({error}). Try again, or name a mirror folder with --source."
+            ) from error
         return _read(data, columns, paths, Path("hub") / str(data))
 
     def fingerprint(self, data: Data) -> str:
-        return digest([self._listing(data.repo_id)[0], self._names(data)]) if isinstance(data, Split) else digest("")
-
-
-def _unanswered(repo_id: str, error: Exception) -> UserError:
-    return UserError(f"{repo_id}: the Hub did not answer ({error}). Try again, or name a mirror folder with --source.")
+        if isinstance(data, RawFile):
+            return digest([self.github.commit(data), data.path])
+        return digest([self.commit(data.repo_id), [f"{data.config}/{data.split}/{n}" for n in self.remotes(data)]])
 
 
 def open_source(name: str) -> Source:

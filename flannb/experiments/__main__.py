@@ -17,7 +17,9 @@ from flannb.experiments import listing
 from flannb.experiments.reproduce import Options, default_workers, enter_project, from_project, table1_steps
 from flannb.experiments.runner import MANIFEST, Step, is_done, run_all
 from flannb.experiments.scales import SCALES
+from flannb.experiments.steps import built
 from flannb.experiments.table1 import ROWS
+from flannb.experiments.tools import TOOLS
 
 COMMANDS = {
     "table1": "data, training, evaluation and report of Table 1",
@@ -29,13 +31,26 @@ COMMANDS = {
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options, with their help."""
-    made = argparse.ArgumentParser(
-        prog="python -m flannb.experiments",
-        description="Reproduces The Flan Collection. What is done already is skipped; what was killed goes on.",
-        epilog="Scales: " + "; ".join(f"{name}: {scale.about}" for name, scale in SCALES.items()),
-    )
-    made.add_argument("command", choices=COMMANDS, help="; ".join(f"{k}: {v}" for k, v in COMMANDS.items()))
+    """The commands and their options, with their help."""
+    made = argparse.ArgumentParser(prog="python -m flannb.experiments", description="Reproduces The Flan Collection.")
+    commands = made.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, about in COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=about,
+            description=f"{about[0].upper()}{about[1:]}. What is done already is skipped; what was killed goes on.",
+            epilog="Scales: " + "; ".join(f"{name}: {scale.about}" for name, scale in SCALES.items()),
+        )
+        _add_options(command)
+        if name == "data":
+            listing.add_options(command)
+    for name, (about, add_options, _) in TOOLS.items():
+        add_options(commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}."))
+    return made
+
+
+def _add_options(made: argparse.ArgumentParser) -> None:
+    """The options of the commands that run steps."""
     made.add_argument("--scale", default="smoke", metavar="NAME", help=f"one of {', '.join(SCALES)} (default: smoke)")
     made.add_argument(
         "--source",
@@ -57,6 +72,9 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--cluster", default="", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
     made.add_argument("--allow-missing", action="store_true", help="go on without datasets that the source lacks")
+    made.add_argument(
+        "--drop-contaminated", action="store_true", help="build without training rows that hold evaluation text"
+    )
     made.add_argument("--force", action="store_true", help="run the steps again even where they are done")
     made.add_argument(
         "--plain", action="store_true", help="call the steps as functions, without notebooks and papermill"
@@ -65,8 +83,6 @@ def parser() -> argparse.ArgumentParser:
         "--runs", default="runs", metavar="DIR", help="folder of data, models, predictions (default: runs)"
     )
     made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
-    listing.add_options(made)
-    return made
 
 
 class Terminated(KeyboardInterrupt):
@@ -81,15 +97,12 @@ def main(arguments: list[str] | None = None) -> int:
     """
     given = parser().parse_args(arguments)
     started = time.monotonic()
-    given.source = given.source or ("hub" if given.list else "mini")
-    given.runs, given.reports = from_project(given.runs), from_project(given.reports)
-    if given.source not in ("mini", "hub"):
-        given.source = from_project(given.source)
-    given.json = given.json and from_project(given.json)
-    enter_project()
     try:
         with _sigterm_as_interrupt():
-            _run(given)
+            if given.command in TOOLS:
+                TOOLS[given.command].run(given)
+            else:
+                _run(given)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -118,9 +131,13 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def _run(given: argparse.Namespace) -> None:
-    if listing.wanted(given):
-        if given.command != "data":
-            raise UserError(f"--list, --mixture and --reconcile belong to 'data', not to '{given.command}'")
+    shows = given.command == "data" and listing.wanted(given)
+    given.source = given.source or ("hub" if shows and given.list else "mini")
+    for name in ("runs", "reports", "json", "export", *(["source"] if given.source not in ("mini", "hub") else [])):
+        if path := getattr(given, name, ""):
+            setattr(given, name, from_project(path))
+    enter_project()
+    if shows:
         listing.show(given)
         return
     options = Options(
@@ -128,6 +145,7 @@ def _run(given: argparse.Namespace) -> None:
         source=given.source,
         seed=given.seed,
         allow_missing=given.allow_missing,
+        drop_contaminated=given.drop_contaminated,
         rows=tuple(dict.fromkeys(name.strip() for name in given.rows.split(",") if name.strip())),
         runs=given.runs,
         reports=given.reports,
@@ -136,6 +154,9 @@ def _run(given: argparse.Namespace) -> None:
         raise UserError(f"--workers {given.workers}: must be at least 1")
     if not options.rows:
         raise UserError(f"--rows: names no row; choose from {', '.join(row.name for row in ROWS)}")
+    exports = given.command == "data" and bool(given.export)
+    if exports:
+        listing.check_options(given)
     steps = _chosen(given.command, table1_steps(options))
     if given.force:
         for step in steps:
@@ -148,6 +169,8 @@ def _run(given: argparse.Namespace) -> None:
     run_all(steps, given.workers or default_workers(), given.cluster, papermill=not given.plain)
     if given.command in ("table1", "report"):
         _show(Path(steps[-1].folder))
+    if exports:
+        listing.export_build(built(steps[0].folder), given)
 
 
 def _chosen(command: str, steps: list[Step]) -> list[Step]:

@@ -1,43 +1,89 @@
-"""What a user can look at before anything is built: the tasks with their sources, and what a mixture draws of each.
-
-``nox -s data -- --list``, ``nox -s data -- --mixture NAME`` and ``nox -s data -- --reconcile``.
-"""
+"""What ``nox -s data`` does besides building: ``--list``, ``--reconcile``, ``--mixture NAME`` and ``--export DIR``."""
 
 import argparse
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from flannb.build import open_source
+from tqdm.auto import tqdm
+
+from flannb.build import Build, open_source
+from flannb.build.export import FORMATS, export, quotas
 from flannb.build.inventory import UNANSWERED, Holding, inventory
-from flannb.collection import SUBMIXTURES, RawFile, check, tasks
+from flannb.collection import SUBMIXTURES, RawFile, Task, check, tasks
 from flannb.errors import UserError
 from flannb.files import write_json, write_text
-from flannb.mixture import MIXTURES, draw_tasks, expected, mixture, planned_shards
+from flannb.mixture import MIXTURES, Mixture, draw_tasks, expected, mixture, planned_shards, shard_weights
 
 DEFAULT_EXAMPLES = 1_000_000
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """The options of ``data`` that show instead of building."""
-    group = parser.add_argument_group("data: show, do not build")
+    """The options of ``data`` beyond building."""
+    group = parser.add_argument_group("show, do not build")
     group.add_argument("--list", action="store_true", help="print the tasks (of --source hub unless one is named)")
     group.add_argument(
         "--reconcile", action="store_true", help="write the page that reconciles the tasks with the paper's count"
     )
     group.add_argument("--submixture", default="", metavar="NAME", help=f"only of {', '.join(SUBMIXTURES)}")
     group.add_argument("--json", default="", metavar="FILE", help="write the list or the mixture there, too")
-    group.add_argument("--mixture", default="", metavar="NAME", help=f"print one of {', '.join(MIXTURES)}")
-    group.add_argument("--examples", type=int, default=DEFAULT_EXAMPLES, metavar="N", help="drawn from the mixture")
+    group = parser.add_argument_group("a mixture, to print or to export")
+    group.add_argument("--mixture", default="", metavar="NAME", help=f"one of {', '.join(MIXTURES)}")
+    group.add_argument(
+        "--examples",
+        type=int,
+        metavar="N",
+        help=f"drawn from the mixture (default: {DEFAULT_EXAMPLES:,} to print; to export, all of it, each once)",
+    )
     group.add_argument("--few-shot", type=float, metavar="SHARE", help="share of few-shot data in the mixture, 0 to 1")
     group.add_argument("--draw-tasks", type=int, metavar="N", help="tasks drawn by --seed, the Held-In ones among them")
+    group = parser.add_argument_group("build and export")
+    group.add_argument("--export", default="", metavar="DIR", help="write the rendered examples there, for any trainer")
+    group.add_argument("--format", default="parquet", choices=FORMATS, help="of the files (default: parquet)")
 
 
 def wanted(given: argparse.Namespace) -> bool:
     """Whether the options ask to be shown something."""
-    return bool(given.list or given.mixture or given.reconcile)
+    return bool(given.list or given.reconcile or (given.mixture and not given.export))
+
+
+def check_options(given: argparse.Namespace) -> None:
+    """Checks the options that need no data.
+
+    Raises:
+        UserError: the message names the option.
+    """
+    if given.examples is not None and given.examples < 1:
+        raise UserError(f"--examples {given.examples}: must be at least 1")
+    if given.mixture:
+        mixture(given.mixture)
+
+
+def mixture_of(given: argparse.Namespace, among: Iterable[Task]) -> Mixture:
+    """The mixture that the options name, flan2022 by default, over the tasks at hand."""
+    chosen = mixture(given.mixture or "flan2022")
+    if given.few_shot is not None:
+        chosen = chosen.with_few_shot(given.few_shot)
+    if given.draw_tasks is not None:
+        rated = [task for task in among if chosen.rates.get(task.submixture)]
+        chosen = replace(chosen, tasks=draw_tasks(rated, given.draw_tasks, given.seed))
+    return chosen
+
+
+def export_build(build: Build, given: argparse.Namespace) -> None:
+    """Exports a build as the options say."""
+    built = {shard.task for shard in build.shards}
+    weights = shard_weights(
+        build.shards, mixture_of(given, [task for task in tasks(build.collection) if task.name in built])
+    )
+    counts = quotas(weights, given.examples) if given.examples else {shard: shard.examples for shard in weights}
+    name = given.mixture or "flan2022"
+    with tqdm(total=sum(counts.values()), desc="exporting", unit="example") as bar:
+        card = export(build, Path(given.export), given.format, counts, name, given.seed, bar.update)
+    print(f"{sum(counts.values()):,} examples in {given.export}; {card} describes them", file=sys.stderr)
 
 
 def show(given: argparse.Namespace) -> None:
@@ -53,6 +99,7 @@ def show(given: argparse.Namespace) -> None:
 
         print("\n".join(map(str, write_collection(Path(given.reports) / "collection"))))
         return
+    check_options(given)
     if given.submixture and given.submixture not in SUBMIXTURES:
         raise UserError(f"--submixture {given.submixture}: unknown; choose one of {', '.join(SUBMIXTURES)}")
     source = open_source(given.source)
@@ -126,14 +173,9 @@ def _total(name: str, entries: list[dict[str, Any]], source: str) -> None:
 def _mixture(holdings: list[Holding], given: argparse.Namespace) -> None:
     import pandas as pd
 
-    chosen = mixture(given.mixture)
     available = [holding for holding in holdings if holding.available]
-    if given.few_shot is not None:
-        chosen = chosen.with_few_shot(given.few_shot)
-    if given.draw_tasks is not None:
-        among = [holding.task for holding in available if chosen.rates.get(holding.task.submixture)]
-        chosen = replace(chosen, tasks=draw_tasks(among, given.draw_tasks, given.seed))
-    table = expected(planned_shards(available), chosen, given.examples)
+    chosen = mixture_of(given, [holding.task for holding in available])
+    table = expected(planned_shards(available), chosen, given.examples or DEFAULT_EXAMPLES)
     if given.json:
         write_text(Path(given.json), table.to_json(orient="records", indent=2) + "\n")
     with pd.option_context("display.max_rows", None, "display.width", 200, "display.max_colwidth", 60):

@@ -27,7 +27,7 @@ class Options:
     """What the command line says.
 
     Attributes:
-        scale, source, seed, allow_missing: as in ``flannb.experiments.steps``.
+        scale, source, seed, allow_missing, drop_contaminated: as in ``flannb.experiments.steps``.
         rows: rows of the table; all by default.
         runs, reports: folders of results.
     """
@@ -36,6 +36,7 @@ class Options:
     source: str = "mini"
     seed: int = 0
     allow_missing: bool = False
+    drop_contaminated: bool = False
     rows: tuple[str, ...] = tuple(row.name for row in ROWS)
     runs: str = "runs"
     reports: str = "reports"
@@ -53,15 +54,22 @@ def table1_steps(options: Options) -> list[Step]:
     training, scored = available(source, options.allow_missing)
     where = {"source": options.source, "scale": options.scale, "seed": options.seed}
     # Runs of other sources and seeds live side by side; the scale alone would let them overwrite each other.
-    home = f"{options.runs}/table1/{options.scale}/{source.name}-{options.seed}"
+    clean = "-decontaminated" if options.drop_contaminated else ""
+    home = f"{options.runs}/table1/{options.scale}/{source.name}-{options.seed}{clean}"
+    build_options = chosen.build_options(options.seed, options.drop_contaminated)
     data = Step(
         name="data",
         folder=f"{home}/data",
         notebook="notebooks/01_build.ipynb",
         function="build_step",
-        parameters={**where, "allow_missing": options.allow_missing, "store": f"{options.runs}/data"},
+        parameters={
+            **where,
+            "allow_missing": options.allow_missing,
+            "drop_contaminated": options.drop_contaminated,
+            "store": f"{options.runs}/data",
+        },
         code=DATA_CODE,
-        state="" if isinstance(source, Hub) else build_key(source, training, chosen.build_options(options.seed)),
+        state="" if isinstance(source, Hub) else build_key(source, training, build_options),
     )
     state = _fingerprint(source, scored)
     threads = 1 if chosen.size == "smoke" else 0

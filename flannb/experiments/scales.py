@@ -41,9 +41,11 @@ class Scale:
     dtype: str = "float32"
     about: str = ""
 
-    def build_options(self, seed: int) -> BuildOptions:
+    def build_options(self, seed: int, drop_contaminated: bool = False) -> BuildOptions:
         """The build that this scale reads."""
-        return BuildOptions(self.lengths, self.rows_per_task, self.vocabulary_size, seed)
+        return BuildOptions(
+            self.lengths, self.rows_per_task, self.vocabulary_size, seed, drop_contaminated=drop_contaminated
+        )
 
 
 SCALES: dict[str, Scale] = {

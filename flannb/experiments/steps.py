@@ -49,7 +49,14 @@ def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tu
 
 
 def build_step(
-    folder: str, source: str, scale: str, seed: int, allow_missing: bool, store: str, quiet: bool = False
+    folder: str,
+    source: str,
+    scale: str,
+    seed: int,
+    allow_missing: bool,
+    store: str,
+    drop_contaminated: bool = False,
+    quiet: bool = False,
 ) -> Build:
     """Builds the data of a source at a scale.
 
@@ -58,6 +65,7 @@ def build_step(
         source: ``mini``, ``hub`` or a mirror folder.
         allow_missing: go on without datasets that the source lacks.
         store: builds live below it, named by what they were made from, so that runs share them.
+        drop_contaminated: leave out training rows that hold evaluation text (``flannb.build.decontaminate``).
     """
     opened = open_source(source)
     training, _ = available(opened, allow_missing)
@@ -70,9 +78,8 @@ def build_step(
             bar.set_postfix_str(task, refresh=False)
             bar.update(done - bar.n)
 
-        index = build_data(
-            opened, training, scale_of(scale, opened.collection).build_options(seed), Path(store), progress
-        )
+        options = scale_of(scale, opened.collection).build_options(seed, drop_contaminated)
+        index = build_data(opened, training, options, Path(store), progress)
     write_json(Path(folder) / BUILD_JSON, {"index": os.path.relpath(index, folder)})
     return open_build(index)
 

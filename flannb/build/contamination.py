@@ -1,0 +1,201 @@
+"""The report of the overlap check: of every training task, how many rows hold evaluation text, and whose."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from flannb.build.decontaminate import INSIDE, MOST_ROWS, NGRAM, SHORTEST, EvaluationText, Match
+from flannb.build.records import read_records
+from flannb.build.sources import Source
+from flannb.collection import Data, EvalTask, Task
+from flannb.errors import UserError
+from flannb.files import atomic, write_json, write_text
+
+EXAMPLES = 3
+"""Flagged rows of a task that the report shows."""
+
+METHOD = (
+    f"Words are runs of letters and digits, lower-cased. A training row is flagged if a field of it shares {NGRAM} "
+    f"consecutive words with a field of an evaluation row (13-gram), or holds the whole question of one that has "
+    f"{SHORTEST} to {NGRAM - 1} words (whole question; below {INSIDE} words only as whole lines). N-grams and "
+    f"questions of more than {MOST_ROWS} evaluation rows do not count. Not found: paraphrases, changed numbers or "
+    f"names, and questions of fewer than {SHORTEST} words."
+)
+
+
+@dataclass(frozen=True)
+class TaskOverlap:
+    """What the check found in one task.
+
+    Attributes:
+        rows: number of rows checked.
+        flagged: row of the split -> why.
+        skipped: why the task was not checked; empty where it was.
+    """
+
+    task: Task
+    rows: int
+    flagged: Mapping[int, Match]
+    skipped: str = ""
+
+    @property
+    def sets(self) -> Counter[str]:
+        """Evaluation set -> number of flagged rows that hold its text."""
+        return Counter(name for match in self.flagged.values() for name in match.sets)
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """The report.
+
+    Attributes:
+        source: the source's name.
+        evaluation: evaluation set -> number of its rows.
+        tasks: every task.
+        absent: evaluation sets that the source lacks, with which nothing was compared.
+    """
+
+    source: str
+    evaluation: Mapping[str, int]
+    tasks: tuple[TaskOverlap, ...]
+    absent: tuple[str, ...] = ()
+
+
+def find_overlap(
+    source: Source,
+    tasks: Iterable[Task],
+    eval_tasks: Iterable[EvalTask],
+    progress: Callable[[str], object] = lambda task: None,
+) -> Overlap:
+    """Checks all rows of the tasks against all rows of the evaluation sets that the source has.
+
+    A task whose data cannot be used is listed with the reason, not left out.
+
+    Args:
+        progress: called with the name of each task before it is checked.
+
+    Raises:
+        UserError: the source has none of the evaluation sets, or one that cannot be read.
+    """
+    scored = tuple(eval_tasks)
+    evaluation = EvaluationText.read(source, scored)
+    if not evaluation.names:
+        raise UserError(f"{source.name}: holds no evaluation set, so there is nothing to compare training text with")
+    once = _ReadOnce(source)
+    found = []
+    for task in tasks:
+        progress(task.name)
+        try:
+            records = read_records(once, task.data, task.fields, task.where)
+        except UserError as error:
+            found.append(TaskOverlap(task, 0, {}, str(error)))
+            continue
+        matches = evaluation.matches(records.records)
+        found.append(TaskOverlap(task, len(records), {records.rows[i]: match for i, match in matches.items()}))
+    absent = tuple(f"{task.suite}/{task.name}" for task in scored if not source.has(task.data))
+    return Overlap(source.name, evaluation.rows, tuple(found), absent)
+
+
+class _ReadOnce:
+    """A source that keeps the table it read last: many tasks in a row are parts of one split."""
+
+    def __init__(self, source: Source):
+        self.name, self.collection, self.has = source.name, source.collection, source.has
+        self.promises, self.fingerprint = source.promises, source.fingerprint
+        self._source = source
+        self._last: tuple[Data, tuple[str, ...], pa.Table] | None = None
+
+    def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
+        if self._last is None or self._last[:2] != (data, columns):
+            self._last = (data, columns, self._source.read(data, columns))
+        return self._last[2]
+
+
+def write_overlap(overlap: Overlap, folder: Path) -> None:
+    """Writes ``contamination.csv`` (a line a task), ``flagged.csv`` (a line a row), and both as JSON and Markdown."""
+    folder = Path(folder)
+    lines = [_line(entry) for entry in overlap.tasks]
+    rows = [
+        {
+            "task": entry.task.name,
+            "row": row,
+            "kind": "whole question" if match.whole else f"{NGRAM}-gram",
+            "evaluation_set": match.sets[0],
+            "evaluation_row": match.row,
+            "all_sets": " ".join(match.sets),
+            "words": match.words,
+        }
+        for entry in overlap.tasks
+        for row, match in entry.flagged.items()
+    ]
+    _write_csv(folder / "contamination.csv", pd.DataFrame(lines))
+    columns = ["task", "row", "kind", "evaluation_set", "evaluation_row", "all_sets", "words"]
+    _write_csv(folder / "flagged.csv", pd.DataFrame(rows, columns=columns))
+    write_json(
+        folder / "contamination.json",
+        {
+            "source": overlap.source,
+            "method": METHOD,
+            "evaluation_rows": dict(overlap.evaluation),
+            "evaluation_sets_not_there": list(overlap.absent),
+            "tasks": [line | {"examples": [r for r in rows if r["task"] == line["task"]][:EXAMPLES]} for line in lines],
+        },
+    )
+    write_text(folder / "contamination.md", _page(overlap))
+
+
+def _line(entry: TaskOverlap) -> dict[str, Any]:
+    whole = sum(match.whole for match in entry.flagged.values())
+    return {
+        "task": entry.task.name,
+        "submixture": entry.task.submixture,
+        "data": str(entry.task.data),
+        "rows": entry.rows,
+        "flagged": len(entry.flagged),
+        "share": round(len(entry.flagged) / entry.rows, 6) if entry.rows else None,
+        "by_ngram": len(entry.flagged) - whole,
+        "by_whole_question": whole,
+        "evaluation_sets": json.dumps(dict(entry.sets.most_common())),
+        "skipped": entry.skipped,
+    }
+
+
+def _page(overlap: Overlap) -> str:
+    checked = [entry for entry in overlap.tasks if not entry.skipped]
+    hit = sorted((e for e in checked if e.flagged), key=lambda e: (-len(e.flagged), e.task.name))
+    parts = [
+        f"# Evaluation text in the training data of {overlap.source}",
+        METHOD,
+        f"{len(checked):,} tasks with {sum(e.rows for e in checked):,} rows were checked against "
+        f"{sum(overlap.evaluation.values()):,} rows of {len(overlap.evaluation)} evaluation sets: "
+        f"{sum(len(e.flagged) for e in checked):,} rows of {len(hit)} tasks are flagged. "
+        "`flagged.csv` lists them; `--drop-contaminated` builds without them.",
+        "| task | rows | flagged | share | evaluation sets (flagged rows) | for example |\n|---|--:|--:|--:|---|---|",
+    ]
+    table = [
+        f"| {e.task.name} | {e.rows:,} | {len(e.flagged):,} | {len(e.flagged) / e.rows:.2%} | "
+        f"{', '.join(f'{name} ({n:,})' for name, n in e.sets.most_common(5))}"
+        f"{', ...' if len(e.sets) > 5 else ''} | row {row}: {match.words} |"
+        for e in hit
+        for row, match in [next(iter(e.flagged.items()))]
+    ]
+    skipped = [e for e in overlap.tasks if e.skipped]
+    parts[-1] = "\n".join([parts[-1], *table])
+    if skipped:
+        parts.append(
+            f"Not checked, since their data cannot be used here: {len(skipped):,} tasks (`contamination.csv`)."
+        )
+    if overlap.absent:
+        parts.append(f"Evaluation sets that are not here: {', '.join(overlap.absent)}.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _write_csv(path: Path, table: pd.DataFrame) -> None:
+    with atomic(path) as temporary:
+        table.to_csv(temporary, index=False, lineterminator="\n")

@@ -1,0 +1,135 @@
+"""Commands about data that run no steps: ``mirror`` and ``contamination``."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from tqdm.auto import tqdm
+
+from flannb.build import open_source
+from flannb.build.contamination import find_overlap, write_overlap
+from flannb.build.mirror import copy_mirror, needed_data, plan_mirror
+from flannb.build.sources import Hub
+from flannb.collection import EvalTask, Task, eval_tasks, tasks
+from flannb.errors import UserError
+
+T = TypeVar("T")
+
+
+def _mirror_options(made: argparse.ArgumentParser) -> None:
+    made.epilog = (
+        "The same command goes on where it stopped; revisions stay what MANIFEST.json in the folder says. HF_ENDPOINT, "
+        "HF_TOKEN and HF_HUB_OFFLINE apply."
+    )
+    made.add_argument("--to", required=True, metavar="DIR", help="the mirror folder")
+    made.add_argument(
+        "--tasks", metavar="A,B", help="training tasks or submixtures (default: all; none with --suites alone)"
+    )
+    made.add_argument(
+        "--suites", metavar="A,B", help="evaluation suites or suite/set (default: all; none with --tasks alone)"
+    )
+    made.add_argument("--allow-missing", action="store_true", help="go on without what the servers lack")
+    made.add_argument("--update", action="store_true", help="take the newest revisions instead of the recorded ones")
+    made.add_argument("--check", action="store_true", help="compare files that are there already with their hashes")
+    made.add_argument("--dry-run", action="store_true", help="only say what would be copied")
+    made.add_argument("--jobs", type=int, default=4, metavar="N", help="files fetched at once (default: 4)")
+
+
+def mirror(given: argparse.Namespace) -> None:
+    """Copies what tasks need from the Hub and from GitHub to a folder."""
+    if given.jobs < 1:
+        raise UserError(f"--jobs {given.jobs}: must be at least 1")
+    folder, hub = Path(given.to), Hub()
+    data = needed_data(*_chosen(given.tasks, given.suites))
+    with tqdm(data, desc="looking up", unit="dataset") as bar:
+        plan = plan_mirror(hub, data, folder, given.update, lambda name: bar.update() and None)
+    if plan.missing and not given.allow_missing:
+        lines = "\n  ".join(f"{name}: {why}" for name, why in sorted(plan.missing.items()))
+        raise UserError(
+            f"{len(plan.missing)} datasets are not to be had:\n  {lines}\nPass --allow-missing to mirror the others."
+        )
+    whole = [item for item in plan.items if item.whole]
+    print(
+        f"{len(plan.items):,} files, {plan.size / 1e6:,.1f} MB; {len(whole):,} of them are in {folder} already",
+        file=sys.stderr,
+    )
+    if given.dry_run:
+        print("\n".join(f"{item.remote.size:>14,}  {item.path}" for item in plan.items))
+        return
+    with tqdm(total=plan.size, desc="mirroring", unit="B", unit_scale=True, smoothing=0.05) as bar:
+        manifest = copy_mirror(plan, folder, given.jobs, given.check, bar.update)
+    print(f"{manifest} lists what is there; read it with --source {folder}", file=sys.stderr)
+
+
+def _contamination_options(made: argparse.ArgumentParser) -> None:
+    made.epilog = (
+        "What counts: a shared 13-gram, and a short question as a whole. `nox -s data -- --drop-contaminated` builds "
+        "without such rows."
+    )
+    made.add_argument("--source", default="mini", metavar="WHERE", help="mini (default), hub, or a mirror folder")
+    made.add_argument("--tasks", metavar="A,B", help="training tasks or submixtures (default: all)")
+    made.add_argument("--suites", metavar="A,B", help="evaluation suites or suite/set (default: all)")
+    made.add_argument(
+        "--to", metavar="DIR", help="folder of the report (default: reports/contamination/<name of the source>)"
+    )
+
+
+def contamination(given: argparse.Namespace) -> None:
+    """Checks all training text of a source against all its evaluation rows."""
+    source = open_source(given.source)
+    training, scored = _chosen(given.tasks, given.suites, source.collection, alone=False)
+    with tqdm(total=len(training), desc="checking", unit="task") as bar:
+        found = find_overlap(source, training, scored, lambda name: bar.update() and None)
+    folder = Path(given.to or Path("reports", "contamination", source.name))
+    write_overlap(found, folder)
+    print((folder / "contamination.md").read_text(encoding="utf-8"))
+    print(f"The report: {folder}", file=sys.stderr)
+
+
+class Tool(NamedTuple):
+    """A command that runs no steps: what it does, its options, and how it runs with what was given."""
+
+    about: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], None]
+
+
+TOOLS: dict[str, Tool] = {
+    "mirror": Tool(
+        "copy what tasks need from the Hugging Face Hub, and raw files from GitHub, to a folder for --source",
+        _mirror_options,
+        mirror,
+    ),
+    "contamination": Tool(
+        "report which training rows of a source hold text of its evaluation rows", _contamination_options, contamination
+    ),
+}
+
+
+def _chosen(
+    names: str | None, suites: str | None, collection: str = "flan2022", alone: bool = True
+) -> tuple[list[Task], list[EvalTask]]:
+    """The training tasks and evaluation sets that the options name.
+
+    Args:
+        alone: naming one kind only leaves the other out.
+    """
+    training, scored = tasks(collection), eval_tasks(collection)
+    left_out = alone and (names is not None) != (suites is not None)
+    return (
+        _named("--tasks", names, left_out, [((t.name, t.submixture), t) for t in training]),
+        _named("--suites", suites, left_out, [((f"{e.suite}/{e.name}", e.suite), e) for e in scored]),
+    )
+
+
+def _named(option: str, names: str | None, left_out: bool, known: list[tuple[tuple[str, str], T]]) -> list[T]:
+    """What an option names, each by its own or its group's name; everything where it is not given."""
+    if names is None:
+        return [] if left_out else [thing for _, thing in known]
+    wanted = {name.strip() for name in names.split(",") if name.strip()}
+    if unknown := sorted(wanted - {name for both, _ in known for name in both}):
+        groups = ", ".join(dict.fromkeys(group for (_, group), _ in known))
+        raise UserError(f"{option} {unknown[0]}: unknown; name one of {groups}, or one of their members")
+    return [thing for both, thing in known if wanted & set(both)]
