@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from filelock import FileLock
 
@@ -26,6 +26,7 @@ from flannb.files import code_digest, digest, read_json, sha256, write_json
 
 MANIFEST = "manifest.json"
 INPUTS = "inputs.json"
+KERNEL_LOG = "kernel.log"
 
 
 @dataclass(frozen=True)
@@ -146,18 +147,21 @@ def _execute(step: Step) -> None:
     from papermill.exceptions import PapermillExecutionError
 
     output = Path(step.folder) / Path(step.notebook).name
+    log = Path(step.folder) / KERNEL_LOG
     before = dict(os.environ)
     os.environ.update(kernel_environment(step))
     try:
-        pm.execute_notebook(
-            step.notebook,
-            str(output),
-            parameters={"folder": step.folder, **step.parameters},
-            kernel_name="python3",
-            progress_bar=False,
-            cwd=".",
-            extra_arguments=["--log-level=ERROR"],  # the kernel warns of a connection that stays on this machine
-        )
+        with log.open("ab") as errors:
+            pm.execute_notebook(
+                step.notebook,
+                str(output),
+                parameters={"folder": step.folder, **step.parameters},
+                kernel_name="python3",
+                kernel_manager_class=_kernels(errors),
+                progress_bar=False,
+                cwd=".",
+                extra_arguments=["--log-level=ERROR"],  # the kernel warns of a connection that stays on this machine
+            )
     except PapermillExecutionError as error:
         if error.ename in (UserError.__name__, "SystemExit"):
             raise UserError(error.evalue) from None
@@ -167,11 +171,25 @@ def _execute(step: Step) -> None:
         ) from None
     except DeadKernelError:
         raise UserError(
-            "its process was killed; if memory ran out, pass a smaller --workers. The same command goes on."
+            "its process was killed; if memory ran out, pass a smaller --workers. The same command goes on.\n"
+            f"  Its last words, if any, are in {log}."
         ) from None
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+def _kernels(errors: BinaryIO) -> type:
+    """A manager of kernels whose own error output goes to a file: that of several would mix in the terminal, and what
+    matters of it reaches people as the notebook's output.
+    """
+    from jupyter_client.manager import AsyncKernelManager
+
+    class Kernels(AsyncKernelManager):
+        async def start_kernel(self, **kwargs: Any) -> None:  # type: ignore[override]
+            await super().start_kernel(**kwargs, stderr=errors)
+
+    return Kernels
 
 
 def _compilation_cache(step: Step) -> dict[str, Any]:
@@ -204,7 +222,7 @@ def _manifest(step: Step, seconds: float) -> dict[str, Any]:
         path
         for path in folder.rglob("*")
         if path.is_file()
-        and path.name not in (MANIFEST, INPUTS)
+        and path.name not in (MANIFEST, INPUTS, KERNEL_LOG)
         and "checkpoints" not in path.parts
         and not path.name.endswith((".lock", ".tmp"))
     )
