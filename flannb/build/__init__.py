@@ -1,14 +1,16 @@
 """How the data are made: sources, rendering, tokenizing, shards."""
 
-from flannb.build.data import Build, BuildOptions, build_data, missing_tasks, open_build
+from flannb.build.data import Build, build_data, missing_tasks, open_build
 from flannb.build.examples import EXEMPLAR_COUNTS, Lengths, make_examples
 from flannb.build.inversion import INVERTED_SHARE, invert, with_inversions
 from flannb.build.options import LETTERED, STYLES, OptionStyle
+from flannb.build.parts import BuildOptions
 from flannb.build.records import Records, read_records
 from flannb.build.render import Piece, instruction, render, wordings
 from flannb.build.shards import Shard, TokenColumns, read_shard
 from flannb.build.sources import Hub, Mini, Mirror, Source, open_source
-from flannb.build.tokenizer import Tokenizer, train_tokenizer
+from flannb.build.tokenizer import Texts, Tokenizer, train_tokenizer
+from flannb.build.workers import default_workers, workers
 
 __all__ = [
     "EXEMPLAR_COUNTS",
@@ -26,9 +28,11 @@ __all__ = [
     "Records",
     "Shard",
     "Source",
+    "Texts",
     "TokenColumns",
     "Tokenizer",
     "build_data",
+    "default_workers",
     "instruction",
     "invert",
     "make_examples",
@@ -41,4 +45,5 @@ __all__ = [
     "train_tokenizer",
     "with_inversions",
     "wordings",
+    "workers",
 ]

@@ -86,9 +86,13 @@ def test_the_index_tells_the_truth(build, few_tasks, build_options):
 
 
 def test_rows_left_out_are_counted(build):
-    left_out = read_json(build.home / "rejected.json")
+    report = read_json(build.home / "report.json")
     for shard in build.shards:
-        assert shard.examples + sum(left_out.get(shard.task, {}).get(shard.setting, {}).values()) == shard.records
+        entry = report[shard.task]
+        setting = entry["settings"][shard.setting]
+        assert setting["examples"] == shard.examples and entry["records"] == shard.records
+        assert shard.examples + sum(item["count"] for item in setting["left_out"]) == shard.records
+        assert entry["records"] + sum(item["count"] for item in entry["unusable"]) + entry["not_drawn"] == entry["rows"]
 
 
 def test_a_given_tokenizer_is_used_instead_of_a_trained_one(three, build_options, tokenizer, tmp_path):

@@ -32,18 +32,18 @@ LINES = [line([5, 1], [7, 8, 1]), line([6, 6, 1], [1]), line([65_535, 1], [9, 1]
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "a" / "task.zs_opt.arrow"
-    write_shard(path, pa.Table.from_pylist(LINES, schema=SCHEMA), "key", {"too long": 2})
+    write_shard(path, pa.Table.from_pylist(LINES, schema=SCHEMA), {"key": "key"})
     return path
 
 
 def test_a_shard_holds_its_table_and_its_stamp(path):
     assert read_shard(path).to_pylist() == LINES
-    assert shard_stamp(path) == {"key": "key", "dropped": {"too long": 2}}
+    assert shard_stamp(path) == {"key": "key"}
 
 
 def test_the_same_table_gives_the_same_bytes_however_it_is_chunked(path, tmp_path):
     chunks = [pa.Table.from_pylist([item], schema=SCHEMA) for item in LINES]
-    write_shard(tmp_path / "b.arrow", pa.concat_tables(chunks), "key", {"too long": 2})
+    write_shard(tmp_path / "b.arrow", pa.concat_tables(chunks), {"key": "key"})
     assert (tmp_path / "b.arrow").read_bytes() == path.read_bytes()
 
 
