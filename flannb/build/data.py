@@ -218,7 +218,8 @@ def _build(plan: _Plan, key: str, home: Path, run: Run, progress: Callable[[str,
 
 def _parts(plan: _Plan) -> list[Part]:
     """The parts of all tasks; a task and its inverted twin, which follows it, have theirs together."""
-    parts, i = [], 0
+    parts: list[Part] = []
+    i = 0
     while i < len(plan.tasks):
         task = plan.tasks[i]
         twins = plan.tasks[i + 1 : i + 2]

@@ -88,13 +88,15 @@ class _Draft:
     exemplar_rows: list[int] = field(default_factory=list)
 
     @property
-    def input(self) -> list[_Text]:
-        """The parts of the input in their order."""
-        if self.instruction is None:
-            return [*self.exemplars, self.query]
-        if self.word.template.place == "before":
-            return [self.instruction, *self.exemplars, self.query]
-        return [*self.exemplars, self.instruction, self.query]
+    def input(self) -> _Text:
+        """The whole input."""
+        if not self.exemplars:
+            return self.query
+        told = [] if self.instruction is None else [self.instruction]
+        first = self.word.template.place == "before"
+        parts = [*told, *self.exemplars, self.query] if first else [*self.exemplars, *told, self.query]
+        spans = [span for part in parts for span in part.spans]
+        return _Text(self.word.template.separator.join([part.text for part in parts]), spans)
 
 
 def make_examples(
@@ -245,14 +247,11 @@ def _pruned(drafts: Iterable[_Draft], sizes: list[int], limit: int, left_out: Le
 
 def _table(drafts: list[_Draft], tokens: Ragged, lengths: Lengths) -> pa.Table:
     inputs = [draft.input for draft in drafts]
-    input_ids = _gather(tokens, [list(chain.from_iterable(part.spans for part in parts)) for parts in inputs])
+    input_ids = _gather(tokens, [text.spans for text in inputs])
     target_ids = _gather(tokens, [draft.target.spans for draft in drafts])
     too_long = (input_ids.lengths >= lengths.input) | (target_ids.lengths >= lengths.target)
     columns = {
-        "inputs": [
-            draft.word.template.separator.join([part.text for part in parts])
-            for draft, parts in zip(drafts, inputs, strict=True)
-        ],
+        "inputs": [text.text for text in inputs],
         "targets": [draft.target.text for draft in drafts],
         "input_ids": input_ids.cut(lengths.input - 1).ended(EOS_ID).to_arrow(),
         "target_ids": target_ids.cut(lengths.target - 1).ended(EOS_ID).to_arrow(),
@@ -266,7 +265,7 @@ def _table(drafts: list[_Draft], tokens: Ragged, lengths: Lengths) -> pa.Table:
 
 
 def _text(pattern: Pattern, values: Mapping[str, object], texts: Texts) -> _Text:
-    return _Text(pattern.fill(values), [texts.add(span.fill(values)) for span in pattern.spans])
+    return _Text(pattern.fill(values), [texts[span.fill(values)] for span in pattern.spans])
 
 
 def _gather(tokens: Ragged, spans: list[list[int]]) -> Ragged:

@@ -182,7 +182,11 @@ def _build(part: Part, job: Job) -> list[Written]:
         fields = tuple(task.fields)
         if fields not in read:
             records = usable(task, part.staged, table, part.rows, must=part.only)
-            pool = None if pool_table is None or part.pool is None else to_records(pool_table, part.pool, task.fields)
+            pool = (
+                None
+                if pool_table is None or part.pool is None
+                else to_records(pool_table, part.pool.tolist(), task.fields)
+            )
             read[fields] = (records, pool)
         made.append(_write(part, job, task, setting, texts, *read[fields]))
     return made

@@ -100,10 +100,11 @@ def to_records(table: pa.Table, rows: Sequence[int], fields: Mapping[str, Field]
     """
     result = Records([], [])
     wanted = (*columns_of(fields), UNREADABLE)
-    columns = {name: _values(table[name]) for name in table.column_names if name in wanted}
-    broken = [name for name, cells in columns.items() if _BROKEN in cells]
-    for i, row in enumerate(rows):
-        values = {name: cells[i] for name, cells in columns.items()}
+    names = [name for name in table.column_names if name in wanted]
+    columns = [_values(table[name]) for name in names]
+    broken = [name for name, cells in zip(names, columns, strict=True) if _BROKEN in cells]
+    for row, *cells in zip(rows, *columns, strict=True):
+        values = dict(zip(names, cells, strict=True))
         try:
             if bad := [name for name in broken if values[name] is _BROKEN]:
                 raise RowError(f"{BROKEN_UNICODE} in {bad[0]}")

@@ -1,10 +1,11 @@
 """Rendering: records and templates to inputs and targets, zero-shot and few-shot."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from operator import itemgetter
+from typing import Any
 
 from flannb.build.options import STYLES, OptionStyle
 from flannb.collection import Template
@@ -15,28 +16,34 @@ from flannb.errors import UserError
 _OPTIONS_LINE = re.compile(r"\n?\{options\}")
 
 
+Fill = Callable[[Mapping[str, Any]], str]
+
+
 class Pattern:
     """A text with fields, made ready to be filled many times.
 
     Args:
         segments: as ``flannb.collection.template.parse`` gives them.
+
+    Attributes:
+        names: the fields, in their order.
+        fill: gives the text with a record's values in place of its fields; the values are not parsed again. Raises
+            ``KeyError`` if the record lacks a field.
     """
 
     def __init__(self, segments: Segments):
         self.segments = segments
         self.names = tuple(name for _, name in segments if name is not None)
-        self._format = "".join(
-            literal.replace("%", "%%") + ("" if name is None else "%s") for literal, name in segments
-        )
-        self._values = itemgetter(*self.names) if self.names else lambda record: ()
-
-    def fill(self, record: Mapping[str, object]) -> str:
-        """The text with the record's values in place of its fields; the values are not parsed again.
-
-        Raises:
-            KeyError: the record lacks a field.
-        """
-        return self._format % self._values(record)
+        form = "".join(literal.replace("%", "%%") + ("" if name is None else "%s") for literal, name in segments)
+        self.fill: Fill
+        if not self.names:
+            text = form % ()
+            self.fill = lambda record: text
+        elif form == "%s":
+            self.fill = itemgetter(*self.names)
+        else:
+            values = itemgetter(*self.names)
+            self.fill = lambda record: form % values(record)
 
     @cached_property
     def spans(self) -> tuple["Pattern", ...]:

@@ -296,22 +296,25 @@ def _raw_rows(data: RawFile, path: Path, columns: tuple[str, ...]) -> pa.RecordB
 
 def _tsv_rows(path: Path, names: tuple[str, ...], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
     """Rows of a file without quotes and header, a line each."""
-    nothing = (None,) * len(names)
     with path.open("rb") as file:
         while lines := list(islice(file, BATCH_ROWS)):
-            rows: list[tuple[str | None, ...]] = []
-            for line in lines:
-                try:
-                    cells = line.rstrip(b"\r\n").decode().split("\t")
-                except UnicodeDecodeError:
-                    rows.append((*nothing, BROKEN_UNICODE))
-                    continue
-                if len(cells) == len(names):
-                    rows.append((*cells, None))
-                else:
-                    rows.append((*nothing, f"{len(cells)} columns instead of {len(names)}"))
-            columns = dict(zip((*names, UNREADABLE), zip(*rows, strict=True), strict=True))
+            columns = dict(zip((*names, UNREADABLE), zip(*_cells(lines, len(names)), strict=True), strict=True))
             yield pa.record_batch([pa.array(columns[name], pa.string()) for name in schema.names], schema=schema)
+
+
+def _cells(lines: list[bytes], width: int) -> Iterator[tuple[str | None, ...]]:
+    """The cells of each line, and why it has none."""
+    nothing = (None,) * width
+    for line in lines:
+        try:
+            cells = line.rstrip(b"\r\n").decode().split("\t")
+        except UnicodeDecodeError:
+            yield *nothing, BROKEN_UNICODE
+            continue
+        if len(cells) == width:
+            yield *cells, None
+        else:
+            yield *nothing, f"{len(cells)} columns instead of {width}"
 
 
 def _json_rows(path: Path) -> pa.Table:

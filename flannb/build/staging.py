@@ -72,9 +72,9 @@ class Staged:
             row -= file.rows
         raise IndexError(row)
 
-    def take(self, rows: Sequence[int]) -> pa.Table:
+    def take(self, rows: np.ndarray) -> pa.Table:
         """The rows of these positions, which must ascend. Only the pages that hold them are read."""
-        wanted = np.asarray(rows, np.int64)
+        wanted = rows.astype(np.int64)
         tables, start = [], 0
         for staged in self.files:
             with pa.memory_map(str(staged.path)) as mapped:

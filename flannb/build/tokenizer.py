@@ -68,21 +68,18 @@ class Tokenizer:
         return self._model.encode(text, out_type=str)
 
 
-class Texts:
-    """Texts that are tokenised once each, however many examples hold them."""
+class Texts(dict[str, int]):
+    """Texts that are tokenised once each, however many examples hold them: ``texts[text]`` is a text's number."""
 
     def __init__(self, tokenizer: Tokenizer):
+        super().__init__()
         self.tokenizer = tokenizer
-        self._numbers: dict[str, int] = {}
         self._new: list[str] = []
         self._tokens = Ragged(np.empty(0, np.uint16), np.zeros(1, np.int64))
 
-    def add(self, text: str) -> int:
-        """The text's number."""
-        number = self._numbers.get(text)
-        if number is None:
-            number = self._numbers[text] = len(self._numbers)
-            self._new.append(text)
+    def __missing__(self, text: str) -> int:
+        number = self[text] = len(self)
+        self._new.append(text)
         return number
 
     def tokens(self) -> Ragged:
