@@ -55,6 +55,7 @@ def flannb(source: Mirror, model: Path, work: Path, setting: str, processes: int
     with workers(processes) as run:
         # Workers import what they need with their first work; they count as started when all of them have.
         list(run(_example_slowly, [(source, model)] * processes))
+        first_example(source, model, work, setting, processes)
         ready = time.perf_counter()
         before = processor_seconds()
         chosen = options(model, settings=(SETTINGS[setting],))
