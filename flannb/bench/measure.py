@@ -60,7 +60,12 @@ def _watch(process: subprocess.Popen) -> int:
     """The most memory of a process and its children, until it ends."""
     peak = 0
     ended = threading.Event()
-    threading.Thread(target=lambda: (process.wait(), ended.set()), daemon=True).start()
+
+    def wait() -> None:
+        process.wait()
+        ended.set()
+
+    threading.Thread(target=wait, daemon=True).start()
     root = psutil.Process(process.pid)
     while not ended.wait(EVERY):
         total = 0

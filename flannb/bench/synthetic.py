@@ -1,5 +1,6 @@
 """A synthetic source in the shape of the Chain-of-Thought files, of any number of rows, written in a stream."""
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def _words(seed: int) -> np.ndarray:
     return np.array(["".join(rng.choice(letters, size=n)) for n in rng.integers(2, 12, size=VOCABULARY)])
 
 
-def _lines(words: np.ndarray, rows: int, rng: np.random.Generator):
+def _lines(words: np.ndarray, rows: int, rng: np.random.Generator) -> Iterator[str]:
     for start in range(0, rows, 1000):
         n = min(1000, rows - start)
         columns = []

@@ -59,14 +59,14 @@ def workers(count: int, cluster: str = "") -> Iterator[Run]:
     with dask.config.set(quiet), _quiet_logs():
         if cluster:
             try:
-                client, local = Client(cluster, timeout="20s"), None
+                client, local = Client(cluster), None
             except (OSError, ValueError) as error:
                 raise UserError(f"--cluster {cluster}: no scheduler answers there ({error})") from error
         else:
             local = LocalCluster(
                 n_workers=count,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address=":0",
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
             )
