@@ -10,7 +10,7 @@ from flannb.build.render import Piece, instruction, render, wordings
 from flannb.build.shards import Shard, TokenColumns, read_shard
 from flannb.build.sources import Hub, Mini, Mirror, Source, open_source
 from flannb.build.tokenizer import Texts, Tokenizer, train_tokenizer
-from flannb.build.workers import default_workers, workers
+from flannb.build.workers import asked_for, default_workers, workers
 
 __all__ = [
     "EXEMPLAR_COUNTS",
@@ -31,6 +31,7 @@ __all__ = [
     "Texts",
     "TokenColumns",
     "Tokenizer",
+    "asked_for",
     "build_data",
     "default_workers",
     "instruction",

@@ -25,10 +25,17 @@ AHEAD = 1000
 """Items handed to Dask at a time."""
 
 
+WORKERS, CLUSTER = "FLANNB_WORKERS", "FLANNB_CLUSTER"
+"""Environment variables by which a run tells its builds, wherever they are executed, which workers to use."""
+
+
+def asked_for() -> tuple[int | None, str]:
+    """Number of workers and address of a scheduler that the environment asks for; ``None`` and empty by default."""
+    return int(os.environ.get(WORKERS, "0")) or None, os.environ.get(CLUSTER, "")
+
+
 def default_workers() -> int:
-    """One for each core that this process may use; one where processes cannot be started (in a Dask worker)."""
-    if multiprocessing.current_process().daemon:
-        return 1
+    """One for each core that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -37,13 +44,14 @@ def workers(count: int, cluster: str = "") -> Iterator[Run]:
     """Workers for the duration of the block.
 
     Args:
-        count: processes of a local Dask cluster; with one, the work is done in this process.
+        count: processes of a local Dask cluster; with one, the work is done in this process, as it is where no
+            processes can be started (in a Dask worker).
         cluster: address of a Dask scheduler whose workers share the folders that items name; empty for local ones.
 
     Raises:
         UserError: no scheduler answers at the address.
     """
-    if count <= 1 and not cluster:
+    if not cluster and (count <= 1 or multiprocessing.current_process().daemon):
         yield _run_here
         return
     import dask
