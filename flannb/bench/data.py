@@ -54,6 +54,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="rows of the synthetic source (default: %(default)s)",
     )
+    parser.add_argument(
+        "--settings", default=",".join(SETTINGS), metavar="A,B", help="what is built (default: %(default)s)"
+    )
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="rounds (default: %(default)s)")
     parser.add_argument("--processes", type=int, default=2, metavar="N", help="of each contender (default: 2)")
     parser.add_argument(
@@ -67,6 +70,9 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
     Raises:
         UserError: a source without Chain-of-Thought files, or a contender that fails.
     """
+    settings = given.settings.split(",")
+    if unknown := set(settings) - set(SETTINGS):
+        raise UserError(f"--settings {sorted(unknown)[0]}: unknown; choose from {', '.join(SETTINGS)}")
     with tempfile.TemporaryDirectory(prefix="flannb-bench-") as folder:
         root = given.source or Path(folder) / "source"
         if given.source is None:
@@ -95,7 +101,7 @@ def _compare(given: argparse.Namespace, root: Path, model: Path, work: Path) -> 
     common = _common(given, root, model, work.parent)
     huge = given.source is None and given.rows > WITH_DATASETS
     names = ("flannb",) if huge else ("flannb", "datasets", "sentencepiece")
-    settings = ("zero_shot",) if huge else tuple(SETTINGS)
+    settings = given.settings.split(",")
     rounds = 1 if huge else given.rounds
     runs: dict[tuple[str, str], list[Measured]] = {}
     loads, starts = [load()], []
