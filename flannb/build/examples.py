@@ -161,7 +161,7 @@ class _Drawing:
         styles = rng.integers(len(STYLES) * len(LETTERED), size=n).tolist()
         counts = rng.choice(self.counts, size=n).tolist()
         shared = (rng.random(n) < SHARED_TEMPLATE).tolist()
-        candidates = rng.integers(len(pool), size=(n, 3 * max(EXEMPLAR_COUNTS)))
+        candidates = rng.integers(max(1, len(pool)), size=(n, 3 * max(EXEMPLAR_COUNTS)))
         own = rng.integers(len(words), size=candidates.shape)
         for i, (row, record) in enumerate(zip(records.rows, records.records, strict=True)):
             word = words[chosen[i]]
@@ -175,16 +175,16 @@ class _Drawing:
                 query=_text(word.input, values, texts),
                 target=_text(word.target, values, texts),
             )
-            if self.few_shot:
+            if self.few_shot and len(pool):
                 others = [word] * candidates.shape[1] if shared[i] else [words[other] for other in own[i].tolist()]
                 self._add_exemplars(
                     draft, style, pool, zip(candidates[i].tolist(), others, strict=True), counts[i], texts
                 )
-                if not draft.exemplars:
-                    left_out.append((row, "no other row to draw an exemplar from"))
-                    continue
-                if word.template.instruction:
-                    draft.instruction = _text(word.instruction, record, texts)
+            if self.few_shot and not draft.exemplars:
+                left_out.append((row, "no other row to draw an exemplar from"))
+                continue
+            if self.few_shot and word.template.instruction:
+                draft.instruction = _text(word.instruction, record, texts)
             yield draft
 
     def _exemplar(self, word: Wording, between: str) -> Pattern:
