@@ -54,8 +54,8 @@ def flannb(source: Mirror, model: Path, work: Path, setting: str, processes: int
     started = time.perf_counter()
     with workers(processes) as run:
         # Workers import what they need with their first work; they count as started when all of them have.
-        list(run(_example_slowly, [(source, model)] * processes))
-        first_example(source, model, work, setting, processes)
+        list(run(_make_ready, [model] * processes))
+        _make_ready(model)
         ready = time.perf_counter()
         before = processor_seconds()
         chosen = options(model, settings=(SETTINGS[setting],))
@@ -71,10 +71,11 @@ def flannb(source: Mirror, model: Path, work: Path, setting: str, processes: int
     }
 
 
-def _example_slowly(given: tuple[Mirror, Path]) -> None:
-    """Makes a first example, in a time that no single worker can do for all."""
-    source, model = given
-    first_example(source, model, Path(), "3_shot", 1)
+def _make_ready(model: Path) -> None:
+    """Makes an example, in a time that no single worker can do for all."""
+    records = Records([0, 1], [{"question": name, "answer": "yes", "rationale": "so it is"} for name in ("a", "b")])
+    task = next(task for task in tasks("flan2022") if task.submixture == "cot")
+    make_examples(task, "fs_opt", records, Texts(Tokenizer(model)), LENGTHS, seed=0)
     time.sleep(0.5)
 
 

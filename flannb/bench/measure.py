@@ -16,7 +16,10 @@ import psutil
 from flannb.errors import UserError
 
 EVERY = 0.1
-"""Seconds between two looks at the memory."""
+"""Seconds between two looks at the memory, at least."""
+
+SHARE = 0.03
+"""Of a core, at most, for looking at the memory, which takes long where much of it is mapped."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +70,9 @@ def _watch(process: subprocess.Popen) -> int:
 
     threading.Thread(target=wait, daemon=True).start()
     root = psutil.Process(process.pid)
-    while not ended.wait(EVERY):
-        total = 0
+    pause = EVERY
+    while not ended.wait(pause):
+        total, started = 0, time.perf_counter()
         try:
             family = [root, *root.children(recursive=True)]
         except psutil.NoSuchProcess:
@@ -79,6 +83,7 @@ def _watch(process: subprocess.Popen) -> int:
             except psutil.Error:
                 continue
         peak = max(peak, total)
+        pause = max(EVERY, (time.perf_counter() - started) / SHARE)
     process.wait()
     return peak
 

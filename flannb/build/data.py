@@ -94,7 +94,8 @@ def build_data(
     Args:
         source: has the data of all tasks (see ``missing_tasks``).
         progress: called with a task's name, the number of tasks done, and of all.
-        count: worker processes; by default one for each core, or none beside this one where there is little to do.
+        count: worker processes; by default one for each core, or none beside this one where there is little to do. As
+            ever with processes, a script that starts them needs ``if __name__ == "__main__":``.
         cluster: address of a Dask scheduler whose workers share ``folder``, instead of processes of this machine.
         run: workers that are there already (see ``workers``), instead of new ones.
         inversions: build the tasks' inversions too.
@@ -115,12 +116,11 @@ def build_data(
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home.with_name(f".{key}.lock")), ExitStack() as stack:
         if not _is_whole(home):
-            if run is None:
-                run = stack.enter_context(workers(count or 1, cluster))
-            plan = _plan(source, everything, options, home / STAGING, run)
-            if count is None and not cluster and plan.examples > WORTH_WORKERS:
-                run = stack.enter_context(workers(default_workers()))
-            _build(plan, key, home, run, progress)
+            started = run or stack.enter_context(workers(count or 1, cluster))
+            plan = _plan(source, everything, options, home / STAGING, started)
+            if run is None and count is None and not cluster and plan.examples > WORTH_WORKERS:
+                started = stack.enter_context(workers(default_workers()))
+            _build(plan, key, home, started, progress)
     return home / INDEX
 
 
