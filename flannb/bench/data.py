@@ -6,6 +6,7 @@ Rounds alternate between the contenders, so that a busy machine slows all of the
 import argparse
 import statistics
 import tempfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,11 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
         figures = _compare(given, root, model, Path(folder) / "work")
         if given.whole:
             figures["whole"] = _alone(measure(CONTENDERS, "whole", "zero_shot", *_common(given, root, model, folder)))
-    figures |= {"source": root.name if given.source else "synthetic", "machine": machine(), "versions": versions()}
+    figures |= {
+        "source": root.name if given.source else "synthetic",
+        "machine": machine(),
+        "versions": versions() | {"datasets": version("datasets")},
+    }
     if given.json:
         write_json(given.json, figures)
     return figures
