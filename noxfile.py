@@ -94,6 +94,12 @@ def lint(session: nox.Session) -> None:
 
 
 @nox.session(python=False, requires=["environment"])
+def bench(session: nox.Session) -> None:
+    """Measure the build beside other programs: `-- data --json FILE`; `-- data --help` lists the options."""
+    shared(session, "flannb.bench", *(session.posargs or ["data"]))
+
+
+@nox.session(python=False, requires=["environment"])
 def lab(session: nox.Session) -> None:
     """Open the notebooks in JupyterLab; options go to `jupyter lab`."""
     shared(session, "jupyterlab", "--LabApp.default_url=/lab/tree/notebooks", *session.posargs)
@@ -106,7 +112,7 @@ def lock(session: nox.Session) -> None:
         extra = [] if accelerator == "cpu" else ["--extra", accelerator, "--constraint", LOCKS["cpu"]]
         session.run(
             *["uv", "pip", "compile", "pyproject.toml", "--output-file", path, *extra],
-            *["--group", "test", "--group", "lint", "--group", "build"],
+            *["--group", "test", "--group", "lint", "--group", "bench", "--group", "build"],
             # One file for all platforms, and one version of a package for all Pythons wherever one exists.
             *["--universal", "--python-version", "3.11", "--fork-strategy", "fewest"],
             *["--generate-hashes", "--no-annotate", "--quiet", "--custom-compile-command", "nox -s lock"],

@@ -13,11 +13,15 @@ from flannb.errors import UserError
 
 
 @contextmanager
-def atomic(path: Path) -> Iterator[Path]:
+def atomic(path: Path, durable: bool = True) -> Iterator[Path]:
     """Yields a temporary path beside ``path`` and renames it to ``path`` when the block ends well.
 
     A reader therefore sees the old file, no file, or the whole new one; a killed writer leaves only a ``.tmp`` file,
     which nothing reads.
+
+    Args:
+        durable: wait until the bytes are on the disk, so that a power failure leaves no empty file under the name.
+            Without it, whoever reads must be able to tell a whole file (by a footer, a size, a hash).
 
     Raises:
         UserError: the folder cannot be written to, or the disk is full.
@@ -31,8 +35,9 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary = Path(name)
         temporary.chmod(0o644)  # mkstemp makes private files; results are as readable as any other
         yield temporary
-        with temporary.open("rb+") as written:
-            os.fsync(written.fileno())
+        if durable:
+            with temporary.open("rb+") as written:
+                os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
         raise UserError(

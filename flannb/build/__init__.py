@@ -1,6 +1,6 @@
 """How the data are made: sources, rendering, tokenizing, shards."""
 
-from flannb.build.data import Build, BuildOptions, build_data, missing_tasks, open_build
+from flannb.build.data import Build, build_data, missing_tasks, open_build
 from flannb.build.examples import EXEMPLAR_COUNTS, Lengths, make_examples
 from flannb.build.inversion import (
     INVERTED_SHARE,
@@ -11,11 +11,13 @@ from flannb.build.inversion import (
     with_inversions,
 )
 from flannb.build.options import LETTERED, STYLES, OptionStyle
+from flannb.build.parts import BuildOptions
 from flannb.build.records import Records, read_records
 from flannb.build.render import Piece, instruction, render, wordings
 from flannb.build.shards import Shard, TokenColumns, read_shard
 from flannb.build.sources import Hub, Mini, Mirror, Source, open_source
-from flannb.build.tokenizer import Tokenizer, train_tokenizer
+from flannb.build.tokenizer import Texts, Tokenizer, train_tokenizer
+from flannb.build.workers import asked_for, default_workers, workers
 
 __all__ = [
     "EXEMPLAR_COUNTS",
@@ -35,9 +37,12 @@ __all__ = [
     "Records",
     "Shard",
     "Source",
+    "Texts",
     "TokenColumns",
     "Tokenizer",
+    "asked_for",
     "build_data",
+    "default_workers",
     "instruction",
     "invert",
     "make_examples",
@@ -51,4 +56,5 @@ __all__ = [
     "train_tokenizer",
     "with_inversions",
     "wordings",
+    "workers",
 ]

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from flannb.build.decontaminate import INSIDE, MOST_ROWS, NGRAM, SHORTEST, EvaluationText, Match
 from flannb.build.records import read_records
-from flannb.build.sources import Source
+from flannb.build.sources import Files, Source
 from flannb.collection import Data, EvalTask, Task
 from flannb.errors import UserError
 from flannb.files import atomic, write_json, write_text
@@ -103,18 +103,22 @@ def find_overlap(
 
 
 class _ReadOnce:
-    """A source that keeps the table it read last: many tasks in a row are parts of one split."""
+    """A source that keeps what it read last: many tasks in a row are parts of one split."""
 
     def __init__(self, source: Source):
         self.name, self.collection, self.has = source.name, source.collection, source.has
         self.promises, self.fingerprint = source.promises, source.fingerprint
         self._source = source
-        self._last: tuple[Data, tuple[str, ...], pa.Table] | None = None
+        self._last: tuple[Data, tuple[str, ...], list[tuple[str, pa.Table]]] | None = None
+
+    def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
+        if self._last is None or self._last[:2] != (data, columns):
+            files = [(name, reader.read_all()) for name, reader in self._source.stream(data, columns)]
+            self._last = (data, columns, files)
+        return ((name, table.to_reader()) for name, table in self._last[2])
 
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
-        if self._last is None or self._last[:2] != (data, columns):
-            self._last = (data, columns, self._source.read(data, columns))
-        return self._last[2]
+        return self._source.read(data, columns)
 
 
 def write_overlap(overlap: Overlap, folder: Path) -> None:

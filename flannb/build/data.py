@@ -1,54 +1,65 @@
-"""Building the data: every task of a source, in every setting, to tokenised shards with an index and a manifest.
+"""Building the data: every task of a source, in every setting, to tokenised shards with an index and a report.
 
 A build's folder is named by the hash of what goes into it (data, tasks, templates, code, seed, limits), so a build is
-never mixed with another; each shard is stamped with the same hash, so a killed build goes on where it was.
+never mixed with another; each file is stamped with the same hash, so a killed build goes on where it was. The bytes
+depend on nothing else: not on the number of workers, nor on the order in which they finish.
+
+The way: rows are staged (``staging``), cut into parts (``parts``), built by workers (``workers``), and the index, with
+size and hash of every shard, is written when all are there.
 """
 
 import dataclasses
-from collections import Counter
-from collections.abc import Callable, Iterable
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from filelock import FileLock
+
 from flannb.build.decontaminate import EvaluationText
-from flannb.build.examples import Lengths, make_examples, settings_of
+from flannb.build.examples import Lengths
 from flannb.build.inventory import rows_by_value
 from flannb.build.inversion import with_inversions
-from flannb.build.records import Records, read_records
+from flannb.build.parts import (
+    BuildOptions,
+    Job,
+    Part,
+    Written,
+    all_columns,
+    build_parts,
+    built_settings,
+    bundle,
+    contaminated_rows,
+    cut,
+    sample,
+    shard_path,
+    task_rows,
+)
+from flannb.build.records import LeftOut, no_usable_row
 from flannb.build.render import instruction, render, wordings
-from flannb.build.shards import Shard, read_shard, shard_stamp, write_shard
+from flannb.build.report import Tally, counts, located, tally, together
+from flannb.build.shards import Shard, shard_files
 from flannb.build.sources import Source
+from flannb.build.staging import Staged, Staging, stage
 from flannb.build.tokenizer import Tokenizer, train_tokenizer
-from flannb.collection import SUBMIXTURES, Task, eval_tasks, templates
+from flannb.build.workers import Run, default_workers, workers
+from flannb.collection import Data, Task, check, eval_tasks, templates
 from flannb.errors import UserError
 from flannb.files import code_digest, digest, read_json, sha256, write_json
 
 INDEX = "index.json"
+REPORT = "report.json"
 TOKENIZER = "spiece.model"
+STAGING = ".staged"
 TOKENIZER_ROWS = 300
 """Records of each task whose text trains the tokenizer."""
 
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """What a build depends on besides the source.
-
-    Attributes:
-        lengths: token limits.
-        rows_per_task: at most so many records of each task.
-        vocabulary_size: pieces of the trained tokenizer.
-        seed: fixes all draws.
-        tokenizer: a SentencePiece model to use instead of training one.
-        drop_contaminated: leave out the records that hold text of the source's evaluation rows.
-    """
-
-    lengths: Lengths
-    rows_per_task: int
-    vocabulary_size: int
-    seed: int
-    tokenizer: str = ""
-    drop_contaminated: bool = False
+WORTH_WORKERS = 150_000
+"""Fewer examples are built before workers have started."""
 
 
 def missing_tasks(source: Source, tasks: Iterable[Task]) -> list[Task]:
@@ -90,122 +101,224 @@ def build_data(
     options: BuildOptions,
     folder: Path,
     progress: Callable[[str, int, int], object] = lambda task, done, total: None,
+    *,
+    count: int | None = None,
+    cluster: str = "",
+    run: Run | None = None,
+    inversions: bool = True,
 ) -> Path:
     """Builds all shards of the tasks and their inversions below ``folder``; what is there already is kept.
 
     Args:
         source: has the data of all tasks (see ``missing_tasks``).
         progress: called with a task's name, the number of tasks done, and of all.
+        count: worker processes; by default one for each core, or none beside this one where there is little to do. As
+            ever with processes, a script that starts them needs ``if __name__ == "__main__":``.
+        cluster: address of a Dask scheduler whose workers share ``folder``, instead of processes of this machine.
+        run: workers that are there already (see ``workers``), instead of new ones.
+        inversions: build the tasks' inversions too.
 
     Returns:
         The path of the build's index.
 
     Raises:
-        UserError: unreadable data, or a task of which no row can be used.
+        UserError: two tasks of one name, unreadable data, or a task of which no row can be used. The message names
+            task and file.
     """
     if not tasks:
         raise UserError(f"{source.name}: holds none of the collection's tasks; is it a mirror folder?")
-    key = build_key(source, tasks, options)
+    check(tasks)
+    everything = with_inversions(tasks) if inversions else tasks
+    key = build_key(source, everything, options)
     home = Path(folder) / key
-    if (home / INDEX).is_file():
-        return home / INDEX
-    everything = with_inversions(tasks)
-    reader = _Reader(source, options)
-    if options.tokenizer:
-        tokenizer = Tokenizer(Path(options.tokenizer))
-    else:
-        tokenizer = _tokenizer(everything, reader, options, home / TOKENIZER)
-    entries, report = [], {}
-    for done, task in enumerate(everything):
-        progress(task.name, done, len(everything))
-        shards, rejected = _build_task(task, reader, tokenizer, options, home, key)
-        entries += shards
-        if rejected:
-            report[task.name] = rejected
-    progress("", len(everything), len(everything))
-    write_json(home / "rejected.json", report)
+    home.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.with_name(f".{key}.lock")), ExitStack() as stack:
+        if not _is_whole(home):
+            started = run or stack.enter_context(workers(count or 1, cluster))
+            plan = _plan(source, everything, options, home / STAGING, started)
+            if run is None and count is None and not cluster and plan.examples > WORTH_WORKERS:
+                started = stack.enter_context(workers(default_workers()))
+            _build(plan, key, home, started, progress)
+    return home / INDEX
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be built.
+
+    Attributes:
+        staged: data -> its staged rows.
+        rows: name of a task -> the number of its rows in the data, and those that the build uses.
+        contaminated: name of a task -> rows drawn for it that hold text of evaluation rows, which it does without.
+        examples: how many there will be about.
+    """
+
+    source: Source
+    tasks: tuple[Task, ...]
+    options: BuildOptions
+    staged: dict[Data, Staged]
+    rows: dict[str, tuple[int, np.ndarray]]
+    contaminated: dict[str, LeftOut]
+
+    @property
+    def examples(self) -> int:
+        return sum(len(self.rows[task.name][1]) * len(built_settings(task, self.options)) for task in self.tasks)
+
+
+def _plan(source: Source, tasks: tuple[Task, ...], options: BuildOptions, folder: Path, run: Run) -> _Plan:
+    """Stages all data and chooses the rows of every task.
+
+    Raises:
+        UserError: unreadable data, or an empty split.
+    """
+    by_data: dict[Data, list[Task]] = defaultdict(list)
+    for task in tasks:
+        by_data[task.data].append(task)
+    stagings = [
+        Staging(
+            source=source,
+            data=data,
+            columns=all_columns(members),
+            where=next((task.where[0] for task in members if task.where), ""),
+            tasks=tuple(task.name for task in members),
+            folder=folder,
+        )
+        for data, members in by_data.items()
+    ]
+    evaluation = EvaluationText.read(source, eval_tasks(source.collection)) if options.drop_contaminated else None
+    staged, rows, contaminated = {}, {}, {}
+    for staging, (found, choices) in run(stage, stagings):
+        staged[staging.data] = found
+        every = np.arange(found.rows)
+        flagged: LeftOut = []
+        for task in by_data[staging.data]:
+            own = choices.get(task.where[1], every[:0]) if task.where else every
+            if not len(own) and not task.where:
+                files = ", ".join(file.name for file in found.files)
+                raise UserError(f"task {task.name}: {source.name}: {task.data} {no_usable_row({})}: {files}")
+            drawn = task_rows(task, own, options)
+            # An inverted task shares the rows of its twin, which comes before it.
+            if evaluation and not task.inverted:
+                flagged = contaminated_rows(task, found, drawn, evaluation)
+            contaminated[task.name] = flagged
+            rows[task.name] = (len(own), np.setdiff1d(drawn, [row for row, _ in flagged]).astype(drawn.dtype))
+    return _Plan(source, tasks, options, staged, rows, contaminated)
+
+
+def _build(plan: _Plan, key: str, home: Path, run: Run, progress: Callable[[str, int, int], object]) -> None:
+    """Builds what is planned and writes report and index."""
+    options = plan.options
+    path = Path(options.tokenizer).absolute() if options.tokenizer else home / TOKENIZER
+    tokenizer = Tokenizer(path) if path.is_file() or options.tokenizer else _tokenizer(plan, path)
+    parts = _parts(plan)
+    waiting = Counter(task.name for part in parts for task in part.tasks)
+    total, done = len(plan.tasks), len(plan.tasks) - len(waiting)
+    progress(plan.tasks[0].name, done, total)
+    written: dict[tuple[str, str], list[Written]] = defaultdict(list)
+    jobs = [Job(some, home, key, path, options) for some in bundle(parts)]
+    for job, made in run(build_parts, jobs):
+        for file in made:
+            written[file.task, file.setting].append(file)
+        for task in (task for part in job.parts for task in part.tasks):
+            waiting[task.name] -= 1
+            if not waiting[task.name]:
+                done += 1
+                progress(task.name if done < total else "", done, total)
+    report, shards = _summary(
+        plan, {place: sorted(files, key=lambda file: file.part) for place, files in written.items()}
+    )
+    write_json(home / REPORT, report)
     write_json(
         home / INDEX,
         {
             "key": key,
-            "source": source.name,
-            "collection": source.collection,
+            "source": plan.source.name,
+            "collection": plan.source.collection,
             "options": dataclasses.asdict(options),
-            "tokenizer": str(tokenizer.path if options.tokenizer else TOKENIZER),
+            "tokenizer": str(path if options.tokenizer else TOKENIZER),
             "vocabulary_size": tokenizer.vocabulary_size,
-            "shards": [shard.as_json() for shard in entries],
+            "shards": [shard.as_json() for shard in shards],
         },
     )
-    return home / INDEX
+    shutil.rmtree(home / STAGING, ignore_errors=True)
 
 
-class _Reader:
-    """Reads a task's records once for all its settings, without contaminated ones where the options say so."""
-
-    def __init__(self, source: Source, options: BuildOptions):
-        self.source, self.options = source, options
-        scored = eval_tasks(source.collection) if options.drop_contaminated else ()
-        self._evaluation = EvaluationText.read(source, scored)
-        self._last: tuple[Any, Records] | None = None
-
-    def __call__(self, task: Task) -> Records:
-        key = (task.data, task.where, tuple(task.fields))
-        if self._last is None or self._last[0] != key:
-            seed = int(digest([self.options.seed, str(task.data), task.where])[:16], 16)
-            try:
-                records = read_records(
-                    self.source, task.data, task.fields, task.where, self.options.rows_per_task, seed
-                )
-            except UserError as error:
-                raise UserError(f"task {task.name}: {error}") from error
-            self._last = (key, self._evaluation.without_matches(records))
-        return self._last[1]
+def _parts(plan: _Plan) -> list[Part]:
+    """The parts of all tasks; a task and its inverted twin, which follows it, have theirs together."""
+    parts: list[Part] = []
+    i = 0
+    while i < len(plan.tasks):
+        task = plan.tasks[i]
+        twins = plan.tasks[i + 1 : i + 2]
+        twins = twins if twins and twins[0].inverted and not task.inverted else ()
+        i += 1 + len(twins)
+        if len(rows := plan.rows[task.name][1]):
+            parts += cut((task, *twins), plan.staged[task.data], rows, plan.options.seed)
+    return parts
 
 
-def _build_task(
-    task: Task, reader: _Reader, tokenizer: Tokenizer, options: BuildOptions, home: Path, key: str
-) -> tuple[list[Shard], dict[str, Any]]:
-    """The shards of one task, and the reasons for which its rows or records were left out."""
-    records = reader(task)
-    rejected: dict[str, Any] = {"rows": dict(records.rejected)} if records.rejected else {}
-    shards: list[Shard] = []
-    if not records:
-        return shards, rejected  # all rows were contaminated
-    for setting in settings_of(task, SUBMIXTURES[task.submixture].settings):
-        path = home / task.submixture / f"{task.name}.{setting}.arrow"
-        if shard_stamp(path).get("key") != key:
-            examples, dropped = make_examples(task, setting, records, tokenizer, options.lengths, options.seed)
-            write_shard(path, examples, key, dropped)
-        table = read_shard(path)
-        if left_out := shard_stamp(path)["dropped"]:
-            rejected[setting] = left_out
-        if not table.num_rows:
-            continue
-        tokens = sum(len(table[name].combine_chunks().values) for name in ("input_ids", "target_ids"))
-        shards.append(
-            Shard(
-                task=task.name,
-                submixture=task.submixture,
-                setting=setting,
-                inverted=task.inverted,
-                path=str(path.relative_to(home)),
-                examples=table.num_rows,
-                records=len(records),
-                tokens=tokens,
-                sha256=sha256(path),
-            )
-        )
-    return shards, rejected
+def _summary(plan: _Plan, written: dict[tuple[str, str], list[Written]]) -> tuple[dict[str, Any], list[Shard]]:
+    """The report and the shards of what was written.
+
+    Raises:
+        UserError: a task has no usable row.
+    """
+    report, shards = {}, []
+    for task in plan.tasks:
+        staged, (rows, used) = plan.staged[task.data], plan.rows[task.name]
+        files = {setting: written.get((task.name, setting), []) for setting in built_settings(task, plan.options)}
+        first = next(iter(files.values()), [])
+        dropped = tally(plan.contaminated[task.name])
+        unusable = together([dropped, *(file.stamp["rows"] for file in first)])
+        records = sum(file.stamp["records"] for file in first)
+        if len(used) and first and not records:
+            raise UserError(f"task {task.name}: {plan.source.name}: {task.data} {no_usable_row(counts(unusable))}")
+        entry: dict[str, Any] = {
+            "data": str(task.data),
+            "rows": rows,
+            "not_drawn": rows - len(used) - len(plan.contaminated[task.name]),
+            "records": records,
+            "unusable": located(unusable, staged),
+            "settings": {},
+        }
+        for setting, made in files.items():
+            total = Counter[str]()
+            for file in made:
+                total.update({name: file.stamp[name] for name in ("examples", "tokens", "truncated")})
+            left_out: Tally = together(file.stamp["left_out"] for file in made)
+            entry["settings"][setting] = {
+                "examples": total["examples"],
+                "truncated": total["truncated"],
+                "left_out": located(left_out, staged),
+            }
+            if total["examples"]:
+                path = shard_path(task, setting, len(made) == 1)
+                shards.append(_shard(task, setting, path, made, records, total))
+        report[task.name] = entry
+    return report, shards
 
 
-def _tokenizer(tasks: tuple[Task, ...], reader: _Reader, options: BuildOptions, path: Path) -> Tokenizer:
+def _shard(task: Task, setting: str, path: Path, files: Sequence[Written], records: int, total: Counter[str]) -> Shard:
+    return Shard(
+        task=task.name,
+        submixture=task.submixture,
+        setting=setting,
+        inverted=task.inverted,
+        path=path.as_posix(),
+        examples=total["examples"],
+        records=records,
+        tokens=total["tokens"],
+        sha256=files[0].sha256 if len(files) == 1 else digest([file.sha256 for file in files]),
+        bytes=sum(file.bytes for file in files),
+    )
+
+
+def _tokenizer(plan: _Plan, path: Path) -> Tokenizer:
     """A tokenizer trained on a sample of each task's zero-shot texts."""
-    if path.is_file():
-        return Tokenizer(path)
 
     def texts() -> Iterable[str]:
-        for task in tasks:
-            records = reader(task).records[:TOKENIZER_ROWS]
+        for task in plan.tasks:
+            records = sample(task, plan.staged[task.data], plan.rows[task.name][1], TOKENIZER_ROWS).records
             family = templates()[task.templates]
             words = wordings(family.zero_shot, task.has_options)
             few_shot = wordings(family.few_shot, task.has_options)
@@ -215,7 +328,25 @@ def _tokenizer(tasks: tuple[Task, ...], reader: _Reader, options: BuildOptions, 
                 yield piece.input
                 yield piece.target
 
-    return train_tokenizer(texts(), path, options.vocabulary_size)
+    return train_tokenizer(texts(), path, plan.options.vocabulary_size)
+
+
+def _is_whole(home: Path) -> bool:
+    """Whether a build is finished and all its files have the size on record."""
+    if not (home / INDEX).is_file():
+        return False
+    build = open_build(home / INDEX)
+    return build.tokenizer_path.is_file() and not damaged_shards(build)
+
+
+def damaged_shards(build: "Build") -> list[Shard]:
+    """The shards that are missing or have another size than the index says."""
+    return [
+        shard
+        for shard in build.shards
+        if sum(file.stat().st_size if file.is_file() else 0 for file in shard_files(build.home / shard.path))
+        != shard.bytes
+    ]
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ Two checks, on the words of every field of a row (``flannb.build.ngrams`` says w
 What is not found: paraphrases, translations, numbers or names replaced, and questions of one or two words.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -167,19 +166,6 @@ class EvaluationText:
                     whole=n < NGRAM,
                 ),
             )
-
-    def without_matches(self, records: Records) -> Records:
-        """The records that hold no evaluation text; ``rejected`` counts the others by reason."""
-        found = self.matches(records.records)
-        if not found:
-            return records
-        kept = [i for i in range(len(records)) if i not in found]
-        return replace(
-            records,
-            rows=[records.rows[i] for i in kept],
-            records=[records.records[i] for i in kept],
-            rejected=records.rejected + Counter(match.reason for match in found.values()),
-        )
 
 
 def question_of(record: Record) -> str:

@@ -68,7 +68,9 @@ def row_count(source: Source, data: Data) -> int | None:
             return sum(pq.read_metadata(path).num_rows for path in source.files(data))
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{source.root / str(data)}: not a whole Parquet file ({error}). Copy it again.") from error
-    return len(source.read(data, ())) if data.columns else None
+    return (
+        sum(reader.read_all().num_rows for _, reader in source.stream(data, data.columns[:1])) if data.columns else None
+    )
 
 
 def inventory(source: Source, tasks: Iterable[Task]) -> list[Holding]:

@@ -1,16 +1,24 @@
 """Records: the usable rows of a task, and why the others are not."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flannb.build.sources import Source
+from flannb.build.sources import BROKEN_UNICODE, UNREADABLE, Source
 from flannb.collection.task import Data, Field, Record, RowError
 from flannb.errors import UserError
+
+LONGEST_TEXT = 1_000_000
+"""Characters of the longest field that is used. No length limit of an example is near it; a longer text is a mistake in
+the data, and would hold a worker up for minutes."""
+
+LeftOut = list[tuple[int, str]]
+"""Rows that gave nothing, and the reason for each."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +28,20 @@ class Records:
     Attributes:
         rows: position of each record in its split.
         records: the fields.
-        rejected: reason -> number of rows that could not be used.
+        left_out: position of each row that could not be used, and the reason.
     """
 
     rows: list[int]
     records: list[Record]
-    rejected: Counter[str] = field(default_factory=Counter)
+    left_out: LeftOut = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def rejected(self) -> Counter[str]:
+        """Reason -> number of rows that could not be used."""
+        return Counter(reason for _, reason in self.left_out)
 
 
 def read_records(
@@ -39,7 +52,7 @@ def read_records(
     limit: int | None = None,
     seed: int = 0,
 ) -> Records:
-    """Reads a split's records.
+    """Reads a split's records into memory.
 
     Args:
         where: keep the rows whose first-named column equals the second.
@@ -48,25 +61,99 @@ def read_records(
     Raises:
         UserError: as ``Source.read``, or no usable row.
     """
-    columns = tuple(dict.fromkeys([*([where[0]] if where else []), *(c for f in fields.values() for c in f.columns)]))
-    table = source.read(data, columns)
+    tables = [reader.read_all() for _, reader in source.stream(data, columns_of(fields, where))]
+    table = pa.concat_tables(tables, promote_options="permissive")
     rows = np.arange(table.num_rows)
     if where is not None:
-        rows = rows[pc.equal(table[where[0]], where[1]).to_numpy(zero_copy_only=False).astype(bool)]
-    if limit is not None and len(rows) > limit:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, size=limit, replace=False))
-    result = Records([], [])
-    for row, values in zip(rows.tolist(), table.take(pa.array(rows)).to_pylist(), strict=True):
-        try:
-            record = {name: read(values) for name, read in fields.items()}
-            if "options" in record and record["answer"] not in record["options"]:
-                raise RowError("answer is not among the options")
-        except RowError as error:
-            result.rejected[str(error)] += 1
-            continue
-        result.rows.append(row)
-        result.records.append(record)
+        rows = rows[pc.equal(table[where[0]], where[1]).fill_null(False).to_numpy(zero_copy_only=False)]
+    rows = draw(rows, limit, seed)
+    result = to_records(table.take(pa.array(rows)), rows.tolist(), fields)
     if not result.records:
-        reasons = ", ".join(f"{n} rows: {reason}" for reason, n in result.rejected.items()) or "the split is empty"
-        raise UserError(f"{source.name}: {data} has no usable row ({reasons})")
+        raise UserError(f"{source.name}: {data} {no_usable_row(result.rejected)}")
     return result
+
+
+def columns_of(fields: Mapping[str, Field], where: tuple[str, str] | None = None) -> tuple[str, ...]:
+    """The columns that the fields, and the choice of rows, need."""
+    filtered = [where[0]] if where else []
+    return tuple(dict.fromkeys([*filtered, *(column for field in fields.values() for column in field.columns)]))
+
+
+def draw(rows: np.ndarray, limit: int | None, seed: int) -> np.ndarray:
+    """At most ``limit`` of the rows, drawn by ``seed`` and kept in order."""
+    if limit is None or len(rows) <= limit:
+        return rows
+    return np.sort(np.random.default_rng(seed).choice(rows, size=limit, replace=False))
+
+
+def no_usable_row(reasons: Mapping[str, int]) -> str:
+    """The end of a sentence that begins with the name of a split."""
+    listed = ", ".join(f"{n} rows: {reason}" for reason, n in reasons.items()) or "the split is empty"
+    return f"has no usable row ({listed})"
+
+
+def to_records(table: pa.Table, rows: Sequence[int], fields: Mapping[str, Field]) -> Records:
+    """The records of a table's rows.
+
+    Args:
+        rows: position of each row of the table in its split.
+    """
+    result = Records([], [])
+    wanted = (*columns_of(fields), UNREADABLE)
+    names = [name for name in table.column_names if name in wanted]
+    columns = [_values(table[name]) for name in names]
+    broken = [name for name, cells in zip(names, columns, strict=True) if _BROKEN in cells]
+    for row, *cells in zip(rows, *columns, strict=True):
+        values = dict(zip(names, cells, strict=True))
+        try:
+            if bad := [name for name in broken if values[name] is _BROKEN]:
+                raise RowError(f"{BROKEN_UNICODE} in {bad[0]}")
+            record = _record(values, fields)
+        except RowError as error:
+            result.left_out.append((row, str(error)))
+        else:
+            result.rows.append(row)
+            result.records.append(record)
+    return result
+
+
+_BROKEN = object()
+"""Stands for a value with bytes that are no UTF-8."""
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    try:
+        return column.to_pylist()
+    except UnicodeDecodeError:
+        return [_value(item) for item in column]
+
+
+def _value(item: pa.Scalar) -> Any:
+    try:
+        return item.as_py()
+    except UnicodeDecodeError:
+        return _BROKEN
+
+
+def _record(row: dict[str, Any], fields: Mapping[str, Field]) -> Record:
+    """The fields of a row.
+
+    Raises:
+        RowError: the row cannot be used.
+    """
+    if reason := row.get(UNREADABLE):
+        raise RowError(reason)
+    record: Record = {}
+    for name, read in fields.items():
+        try:
+            value = read(row)
+        except RowError:
+            raise
+        except (TypeError, ValueError, LookupError, AttributeError) as error:
+            raise RowError(f"{name} cannot be read from {'+'.join(read.columns)} ({type(error).__name__})") from error
+        if len(value) > LONGEST_TEXT:
+            raise RowError(f"{name} longer than {LONGEST_TEXT:,} characters")
+        record[name] = value
+    if "options" in record and record["answer"] not in record["options"]:
+        raise RowError("answer is not among the options")
+    return record

@@ -1,15 +1,74 @@
 """Rendering: records and templates to inputs and targets, zero-shot and few-shot."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
+from typing import Any
 
 from flannb.build.options import STYLES, OptionStyle
 from flannb.collection import Template
 from flannb.collection.task import Record
-from flannb.collection.template import Segments, fill, parse
+from flannb.collection.template import Segments, parse
+from flannb.errors import UserError
 
 _OPTIONS_LINE = re.compile(r"\n?\{options\}")
+
+
+Fill = Callable[[Mapping[str, Any]], str]
+
+
+class Pattern:
+    """A text with fields, made ready to be filled many times.
+
+    Args:
+        segments: as ``flannb.collection.template.parse`` gives them.
+
+    Attributes:
+        names: the fields, in their order.
+        fill: gives the text with a record's values in place of its fields; the values are not parsed again. Raises
+            ``KeyError`` if the record lacks a field.
+    """
+
+    def __init__(self, segments: Segments):
+        self.segments = segments
+        self.names = tuple(name for _, name in segments if name is not None)
+        form = "".join(literal.replace("%", "%%") + ("" if name is None else "%s") for literal, name in segments)
+        self.fill: Fill
+        if not self.names:
+            text = form % ()
+            self.fill = lambda record: text
+        elif form == "%s":
+            self.fill = itemgetter(*self.names)
+        else:
+            values = itemgetter(*self.names)
+            self.fill = lambda record: form % values(record)
+
+    @cached_property
+    def spans(self) -> tuple["Pattern", ...]:
+        r"""The text cut at white space into as few patterns as keep the fields apart.
+
+        Tokens end at white space, so the tokens of the text are those of its spans. ``"Q: {question}?\nThink first."``
+        has three: ``Q:``, ``{question}?`` and ``Think first.``
+        """
+        words: list[list[tuple[str, str | None]]] = [[]]
+        for literal, name in self.segments:
+            head, *rest = re.split(r"[ \t\r\n]+", literal)
+            words[-1].append((head, None))
+            words += [[(word, None)] for word in rest]
+            words[-1].append(("", name))
+        made: list[list[tuple[str, str | None]]] = []
+        plain = False  # whether the span before has no field, so that another word without one joins it
+        for word in words:
+            if any(literal or name for literal, name in word):
+                bare = all(name is None for _, name in word)
+                if bare and plain:
+                    made[-1] += [(" ", None), *word]
+                else:
+                    made.append(word)
+                plain = bare
+        return tuple(Pattern(tuple(word)) for word in made)
 
 
 @dataclass(frozen=True)
@@ -17,15 +76,19 @@ class Wording:
     """A template made ready for one setting: parsed once, with or without its line of options."""
 
     template: Template
-    input: Segments
-    target: Segments
-    instruction: Segments
+    input: Pattern
+    target: Pattern
+    instruction: Pattern
     with_options: bool
 
-    @property
+    @cached_property
     def by_letter(self) -> bool:
         """Whether the target is the option's letter, which needs a lettered style."""
-        return any(name == "letter" for _, name in self.target)
+        return "letter" in self.target.names
+
+    def exemplar(self, between: str) -> Pattern:
+        """Input and target together, as an exemplar shows them in a prompt whose template puts ``between`` there."""
+        return Pattern((*self.input.segments, (between, None), *self.target.segments))
 
     def values(self, record: Record, style: OptionStyle) -> Mapping[str, object]:
         """The record with the fields that only a style can give: ``options`` as a block and the answer's ``letter``."""
@@ -39,9 +102,20 @@ class Wording:
 
 
 def wording(template: Template, with_options: bool) -> Wording:
-    """A template for a setting that shows options or does not."""
-    text = template.input if with_options else _OPTIONS_LINE.sub("", template.input)
-    return Wording(template, parse(text), parse(template.target), parse(template.instruction), with_options)
+    """A template for a setting that shows options or does not.
+
+    Raises:
+        UserError: the template's exemplars are not separated by white space, at which tokens end.
+    """
+    if not template.separator.isspace():
+        raise UserError(f"separator {template.separator!r}: must be white space; put other marks into the input")
+    return Wording(
+        template=template,
+        input=Pattern(parse(template.input if with_options else _OPTIONS_LINE.sub("", template.input))),
+        target=Pattern(parse(template.target)),
+        instruction=Pattern(parse(template.instruction)),
+        with_options=with_options,
+    )
 
 
 def wordings(templates: Sequence[Template], with_options: bool) -> list[Wording]:
@@ -65,9 +139,9 @@ def render(word: Wording, record: Record, style: OptionStyle = STYLES[0]) -> Pie
         KeyError: the template names a field that the record lacks.
     """
     values = word.values(record, style)
-    return Piece(fill(word.input, dict(values)), fill(word.target, dict(values)))
+    return Piece(word.input.fill(values), word.target.fill(values))
 
 
 def instruction(word: Wording, record: Record) -> str:
     """The instruction of a few-shot prompt, which may name fields of the query (Super-NI's definition)."""
-    return fill(word.instruction, dict(record))
+    return word.instruction.fill(record)

@@ -6,14 +6,14 @@ downloaded.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from flannb.build import download
@@ -24,6 +24,17 @@ from flannb.errors import UserError
 from flannb.files import digest, read_json, sha256
 
 MANIFEST = "MANIFEST.json"
+
+UNREADABLE = "__unreadable__"
+"""Name of the column in which a raw file says why it has no values for a row; null for all other rows."""
+
+BROKEN_UNICODE = "broken Unicode"
+
+BATCH_ROWS = 4096
+"""Rows that are read at a time; a source of any size streams through this many."""
+
+Files = Iterator[tuple[str, pa.RecordBatchReader]]
+"""The name of each file of some data and its rows, batch by batch."""
 
 
 class Source(Protocol):
@@ -48,12 +59,16 @@ class Source(Protocol):
         """Whether the data ought to be there, so that their absence is an error."""
         ...
 
-    def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
-        """The named columns of the data, rows in file order.
+    def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
+        """The named columns of the data, file by file in the order of their names, and ``UNREADABLE`` of raw files.
 
         Raises:
             UserError: missing data, an unreadable file, or a missing column; the message names file and column.
         """
+        ...
+
+    def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
+        """The named columns of the data as one table. Raises as ``stream``."""
         ...
 
     def fingerprint(self, data: Data) -> str:
@@ -84,6 +99,9 @@ class Mini:
             raise UserError(f"{data}: the embedded collection has no raw files")
         whole = table(data)
         return whole.select(_present(columns, whole.column_names, str(data)))
+
+    def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
+        yield str(data), self.read(data, columns).to_reader(BATCH_ROWS)
 
     def fingerprint(self, data: Data) -> str:
         return digest(self.read(data, ()).num_rows)  # its content is code, which manifests hash
@@ -143,8 +161,11 @@ class Mirror:
     def promises(self, data: Data | str) -> bool:
         return self._manifest is None or str(data) in self._manifest
 
+    def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
+        return _stream(data, columns, self.files(data), self.root / str(data))
+
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
-        return _read(data, columns, self.files(data), self.root / str(data))
+        return _together(self.stream(data, columns), columns)
 
     def fingerprint(self, data: Data) -> str:
         return digest([sha256(path) for path in self.files(data)])
@@ -234,12 +255,13 @@ class Hub:
     def promises(self, data: Data | str) -> bool:
         return True
 
-    def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
+    def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
         from huggingface_hub import hf_hub_download
 
+        where = Path("hub") / str(data)
         if isinstance(data, RawFile):
             found = self.github.fetch(data)
-            return _read(data, columns, [found] if found else [], Path("hub") / str(data))
+            return _stream(data, columns, [found] if found else [], where)
         commit, folder = self.commit(data.repo_id), f"{data.config}/{data.split}"
         try:
             paths = [
@@ -256,7 +278,10 @@ class Hub:
             raise UserError(
                 f"{data.repo_id}: the Hub did not answer ({error}). Try again, or name a mirror folder with --source."
             ) from error
-        return _read(data, columns, paths, Path("hub") / str(data))
+        return _stream(data, columns, paths, where)
+
+    def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
+        return _together(self.stream(data, columns), columns)
 
     def fingerprint(self, data: Data) -> str:
         if isinstance(data, RawFile):
@@ -275,20 +300,38 @@ def open_source(name: str) -> Source:
     return Hub() if name == "hub" else Mirror(Path(name))
 
 
-def _read(data: Data, columns: tuple[str, ...], paths: list[Path], where: Path) -> pa.Table:
+def _together(files: Files, columns: tuple[str, ...]) -> pa.Table:
+    tables = [reader.read_all().select(columns) for _, reader in files]
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _stream(data: Data, columns: tuple[str, ...], paths: list[Path], where: Path) -> Files:
     if not paths:
         raise UserError(f"{where}: no such data. Mirror it, choose another --source, or pass --allow-missing.")
-    if isinstance(data, RawFile):
-        table = _read_raw(data, paths[0])
-        return table.select(_present(columns, table.column_names, str(paths[0])))
-    tables = []
     for path in paths:
-        try:
-            with pq.ParquetFile(path) as file:
-                tables.append(file.read(columns=_present(columns, file.schema_arrow.names, str(path))))
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(f"{path}: not a whole Parquet file ({error}). Copy or download it again.") from error
-    return pa.concat_tables(tables, promote_options="permissive")
+        yield str(path), _raw_rows(data, path, columns) if isinstance(data, RawFile) else _parquet_rows(path, columns)
+
+
+def _parquet_rows(path: Path, columns: tuple[str, ...]) -> pa.RecordBatchReader:
+    def damaged(error: Exception) -> UserError:
+        return UserError(f"{path}: not a whole Parquet file ({error}). Copy or download it again.")
+
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowException, OSError) as error:
+        raise damaged(error) from error
+    names = _present(columns, file.schema_arrow.names, str(path))
+    schema = pa.schema([file.schema_arrow.field(name) for name in names])
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        with file:
+            try:
+                for batch in file.iter_batches(BATCH_ROWS, columns=names):
+                    yield batch.select(names)
+            except (pa.ArrowException, OSError) as error:
+                raise damaged(error) from error
+
+    return pa.RecordBatchReader.from_batches(schema, batches())
 
 
 def _present(columns: Iterable[str], names: Iterable[str], where: str) -> list[str]:
@@ -300,19 +343,66 @@ def _present(columns: Iterable[str], names: Iterable[str], where: str) -> list[s
     return list(columns)
 
 
-def _read_raw(data: RawFile, path: Path) -> pa.Table:
+def _raw_rows(data: RawFile, path: Path, columns: tuple[str, ...]) -> pa.RecordBatchReader:
     try:
         if path.suffix == ".tsv":
-            options = pa.csv.ParseOptions(delimiter="\t", quote_char=False)
-            return pa.csv.read_csv(
-                path,
-                read_options=pa.csv.ReadOptions(column_names=list(data.columns)),
-                parse_options=options,
-                convert_options=pa.csv.ConvertOptions(column_types={name: pa.string() for name in data.columns}),
-            )
+            _present(columns, data.columns, str(path))
+            schema = pa.schema([(name, pa.string()) for name in (*columns, UNREADABLE)])
+            return pa.RecordBatchReader.from_batches(schema, _tsv_rows(path, data.columns, schema))
         if path.suffix == ".json":
-            rows: list[Any] = json.loads(path.read_text(encoding="utf-8"))
-            return pa.Table.from_pylist(rows)
-        return pa.table({"text": [path.read_text(encoding="utf-8")]})
+            table = _json_rows(path)
+        else:
+            table = pa.table({"text": [path.read_text(encoding="utf-8")], UNREADABLE: pa.nulls(1, pa.string())})
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}). Copy or download it again.") from error
+    return table.select([*_present(columns, table.column_names, str(path)), UNREADABLE]).to_reader(BATCH_ROWS)
+
+
+def _tsv_rows(path: Path, names: tuple[str, ...], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Rows of a file without quotes and header, a line each."""
+    with path.open("rb") as file:
+        while lines := list(islice(file, BATCH_ROWS)):
+            columns = dict(zip((*names, UNREADABLE), zip(*_cells(lines, len(names)), strict=True), strict=True))
+            yield pa.record_batch([pa.array(columns[name], pa.string()) for name in schema.names], schema=schema)
+
+
+def _cells(lines: list[bytes], width: int) -> Iterator[tuple[str | None, ...]]:
+    """The cells of each line, and why it has none."""
+    nothing = (None,) * width
+    for line in lines:
+        try:
+            cells = line.rstrip(b"\r\n").decode().split("\t")
+        except UnicodeDecodeError:
+            yield *nothing, BROKEN_UNICODE
+            continue
+        if len(cells) == width:
+            yield *cells, None
+        else:
+            yield *nothing, f"{len(cells)} columns instead of {width}"
+
+
+def _json_rows(path: Path) -> pa.Table:
+    """Rows of a list of objects.
+
+    Raises:
+        ValueError: it is no such list.
+    """
+    rows = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    if not isinstance(rows, list):
+        raise ValueError("not a list of objects")
+    reasons = [_why_unreadable(row) for row in rows]
+    rows = [{} if reason else row for row, reason in zip(rows, reasons, strict=True)]
+    columns = {
+        name: pa.array([row.get(name) for row in rows]) for name in dict.fromkeys(n for row in rows for n in row)
+    }
+    return pa.table({**columns, UNREADABLE: pa.array(reasons, pa.string())})
+
+
+def _why_unreadable(row: Any) -> str | None:
+    if not isinstance(row, dict):
+        return "not an object"
+    try:
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a surrogate without its other half, or a byte that is no UTF-8
+        return BROKEN_UNICODE
+    return None

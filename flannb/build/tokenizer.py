@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import sentencepiece as spm
 
+from flannb.build.ragged import Ragged
 from flannb.errors import UserError
 from flannb.files import atomic, sha256
 
@@ -50,6 +52,12 @@ class Tokenizer:
         """Token ids of each text, without an end mark."""
         return self._model.encode(list(texts))
 
+    def encode_ragged(self, texts: Sequence[str]) -> Ragged:
+        """As ``encode``, in one thread, as one int32 array: three times less memory and no Python integers."""
+        ids = self._model.encode(list(texts), return_type="numpy", num_threads=1)
+        lengths = np.fromiter(map(len, ids), np.int64, len(ids))
+        return Ragged.from_lengths(np.concatenate(ids) if ids else np.empty(0, np.int32), lengths)
+
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of each list of ids; ids beyond the pieces (sentinels, padding of the vocabulary) are skipped."""
         pieces = self._model.get_piece_size()
@@ -58,6 +66,32 @@ class Tokenizer:
     def pieces(self, text: str) -> list[str]:
         """The pieces of a text, for people to look at."""
         return self._model.encode(text, out_type=str)
+
+
+class Texts(dict[str, int]):
+    """Texts that are tokenised once each, however many examples hold them: ``texts[text]`` is a text's number."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        super().__init__()
+        self.tokenizer = tokenizer
+        self._new: list[str] = []
+        self._tokens = Ragged(np.empty(0, np.uint16), np.zeros(1, np.int64))
+
+    def __missing__(self, text: str) -> int:
+        number = self[text] = len(self)
+        self._new.append(text)
+        return number
+
+    def tokens(self) -> Ragged:
+        """Token ids (uint16) of all texts by their numbers."""
+        if self._new:
+            more, before = self.tokenizer.encode_ragged(self._new), self._tokens
+            self._tokens = Ragged(
+                np.concatenate([before.values, more.values.astype(np.uint16)]),
+                np.concatenate([before.offsets, more.offsets[1:] + before.offsets[-1]]),
+            )
+            self._new = []
+        return self._tokens
 
 
 def train_tokenizer(texts: Iterable[str], path: Path, vocabulary_size: int) -> Tokenizer:

@@ -154,7 +154,9 @@ class Apply:
     columns: tuple[str, ...]
 
     def __call__(self, row: Mapping[str, Any]) -> str | tuple[str, ...]:
-        value = self.function(*(row[column] for column in self.columns))
+        value = self.function(*[row[column] for column in self.columns])
+        if isinstance(value, str) and (text := value.strip()):  # by far the most frequent case first
+            return text
         return value if isinstance(value, tuple) else _text(value, "+".join(self.columns))
 
 

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from flannb.build.workers import WORKERS
 from flannb.errors import UserError
 from flannb.experiments import listing
 from flannb.experiments.reproduce import Options, default_workers, enter_project, from_project, table1_steps
@@ -68,7 +69,8 @@ def _add_options(made: argparse.ArgumentParser) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="rows trained side by side (default: one for each CPU core; 1 with a GPU or TPU, which a row uses whole)",
+        help="rows trained side by side, and processes of a build (default: one for each CPU core; with a GPU or TPU,"
+        " which a row uses whole, 1 row)",
     )
     made.add_argument("--cluster", default="", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
     made.add_argument("--allow-missing", action="store_true", help="go on without datasets that the source lacks")
@@ -166,6 +168,8 @@ def _run(given: argparse.Namespace) -> None:
             if not is_done(step):
                 raise UserError(f"{step.name} is not done; run 'nox -s reproduce_table1' with the same options first")
         (Path(steps[-1].folder) / MANIFEST).unlink(missing_ok=True)
+    if given.workers is not None:
+        os.environ[WORKERS] = str(given.workers)
     run_all(steps, given.workers or default_workers(), given.cluster, papermill=not given.plain)
     if given.command in ("table1", "report"):
         _show(Path(steps[-1].folder))

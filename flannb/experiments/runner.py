@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock
 
+from flannb.build.workers import CLUSTER
 from flannb.errors import UserError
 from flannb.files import code_digest, digest, read_json, sha256, write_json
 
@@ -349,7 +350,9 @@ def _distribute(
         futures: dict[str, Any] = {}
         for step in waiting:
             before = [futures[need.name] for need in step.needs if need.name in futures]
-            futures[step.name] = client.submit(_after, step, papermill, before, key=step.name, pure=False)
+            futures[step.name] = client.submit(
+                _after, step, papermill, before, bool(cluster), key=step.name, pure=False
+            )
         for future in as_completed(futures.values()):
             try:
                 finished(future.key, future.result())
@@ -394,14 +397,20 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _after(step: Step, papermill: bool, before: list[float]) -> float:
+def _after(step: Step, papermill: bool, before: list[float], fan_out: bool) -> float:
     """``run_step`` on a worker, once the steps before it are done.
 
     A step of one thread gets a core of its own: the thread pools of several kernels on the same cores would otherwise
     slow each other down threefold.
-    """
-    from dask.distributed import get_worker
 
+    Args:
+        fan_out: a build sends its parts to the cluster that runs the steps, this worker included.
+    """
+    from dask.distributed import get_worker, secede
+
+    if fan_out and step.function == "build_step":
+        os.environ[CLUSTER] = get_worker().scheduler.address
+        secede()
     name = str(get_worker().name)
     if step.threads != 1 or not name.isdigit() or not hasattr(os, "sched_setaffinity"):
         return run_step(step, papermill)

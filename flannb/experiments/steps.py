@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from flannb.build import Build, Source, Tokenizer, build_data, missing_tasks, open_build, open_source
+from flannb.build import Build, Source, Tokenizer, asked_for, build_data, missing_tasks, open_build, open_source
 from flannb.collection import EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
 from flannb.evaluate import evaluate, missing_data, present_tasks, read_predictions
@@ -78,8 +78,9 @@ def build_step(
             bar.set_postfix_str(task, refresh=False)
             bar.update(done - bar.n)
 
+        workers, cluster = asked_for()
         options = scale_of(scale, opened.collection).build_options(seed, drop_contaminated)
-        index = build_data(opened, training, options, Path(store), progress)
+        index = build_data(opened, training, options, Path(store), progress, count=workers, cluster=cluster)
     write_json(Path(folder) / BUILD_JSON, {"index": os.path.relpath(index, folder)})
     return open_build(index)
 

@@ -71,6 +71,19 @@ def test_a_finished_build_is_not_touched(three, build_options, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in index.parent.rglob("*")} == before and not called
 
 
+@pytest.mark.parametrize("damage", ["gone", "cut", "longer"])
+def test_a_shard_that_is_not_as_the_index_says_is_built_again(damage, three, build_options, tmp_path):
+    index = build_data(Mini(), three, build_options, tmp_path)
+    before = contents(index)
+    shard = sorted(index.parent.rglob("*.arrow"))[0]
+    if damage == "gone":
+        shard.unlink()
+    else:
+        shard.write_bytes(shard.read_bytes()[:-100] if damage == "cut" else shard.read_bytes() + b"more")
+    build_data(Mini(), three, build_options, tmp_path)
+    assert contents(index) == before
+
+
 def test_the_index_tells_the_truth(build, few_tasks, build_options):
     assert build.source == build.collection == "mini"
     assert build.lengths == build_options.lengths and build.vocabulary_size % 128 == 0
@@ -86,9 +99,13 @@ def test_the_index_tells_the_truth(build, few_tasks, build_options):
 
 
 def test_rows_left_out_are_counted(build):
-    left_out = read_json(build.home / "rejected.json")
+    report = read_json(build.home / "report.json")
     for shard in build.shards:
-        assert shard.examples + sum(left_out.get(shard.task, {}).get(shard.setting, {}).values()) == shard.records
+        entry = report[shard.task]
+        setting = entry["settings"][shard.setting]
+        assert setting["examples"] == shard.examples and entry["records"] == shard.records
+        assert shard.examples + sum(item["count"] for item in setting["left_out"]) == shard.records
+        assert entry["records"] + sum(item["count"] for item in entry["unusable"]) + entry["not_drawn"] == entry["rows"]
 
 
 def test_a_given_tokenizer_is_used_instead_of_a_trained_one(three, build_options, tokenizer, tmp_path):

@@ -147,7 +147,9 @@ def test_a_build_leaves_contaminated_rows_out_and_counts_them(one_set, build_opt
         row for s in clean.shards for some in read_shard(clean.home / s.path)["exemplars"].to_pylist() for row in some
     }
     assert rows == set(range(12)) - {3, 5} and exemplars <= rows
-    assert read_json(clean.home / "rejected.json")["t"]["rows"] == {"shares a 13-gram with cot/e": 2}
+    [entry] = read_json(clean.home / "report.json")["t"]["unusable"]
+    assert (entry["reason"], entry["count"]) == ("shares a 13-gram with cot/e", 2)
+    assert [place["row"] for place in entry["first"]] == [4, 6]
     assert {s.records for s in whole.shards} == {12} and {s.records for s in clean.shards} == {10}
 
 
@@ -157,7 +159,8 @@ def test_a_task_of_contaminated_rows_alone_has_no_shards(one_set, build_options,
     options = replace(build_options, drop_contaminated=True)
     build = open_build(build_data(source, (task, other), options, tmp_path / "b"))
     assert {s.task for s in build.shards} == {"t", "t_inverted"}
-    assert read_json(build.home / "rejected.json")["other"]["rows"] == {"shares a 13-gram with cot/e": 1}
+    [entry] = read_json(build.home / "report.json")["other"]["unusable"]
+    assert (entry["reason"], entry["count"]) == ("shares a 13-gram with cot/e", 1)
 
 
 def test_the_key_of_a_clean_build_follows_the_evaluation_rows(one_set, build_options):

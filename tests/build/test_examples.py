@@ -13,6 +13,7 @@ from flannb.build import (
     Lengths,
     Mini,
     Records,
+    Texts,
     Tokenizer,
     instruction,
     make_examples,
@@ -63,8 +64,8 @@ def test_tasks_without_options_skip_the_settings_that_would_repeat():
 
 def test_zero_shot_texts_follow_from_their_provenance(few_tasks, tokenizer):
     for task, setting, records in every(few_tasks, "zs"):
-        table, dropped = make_examples(task, setting, records, tokenizer, LONG, 0)
-        assert not dropped and table.schema == SCHEMA and table["row"].to_pylist() == records.rows
+        table, left_out = make_examples(task, setting, records, Texts(tokenizer), LONG, 0)
+        assert not left_out and table.schema == SCHEMA and table["row"].to_pylist() == records.rows
         for line, record in zip(table.to_pylist(), records.records, strict=True):
             piece = rendered(task, setting, record, line["template"], line["style"])
             assert (line["inputs"], line["targets"], line["exemplars"]) == (piece.input, piece.target, [])
@@ -73,7 +74,7 @@ def test_zero_shot_texts_follow_from_their_provenance(few_tasks, tokenizer):
 def test_few_shot_texts_end_with_the_query_and_name_their_exemplars(few_tasks, tokenizer):
     for task, setting, records in every(few_tasks, "fs"):
         by_row = dict(zip(records.rows, records.records, strict=True))
-        table, _ = make_examples(task, setting, records, tokenizer, LONG, 0)
+        table, _ = make_examples(task, setting, records, Texts(tokenizer), LONG, 0)
         for line in table.to_pylist():
             piece = rendered(task, setting, by_row[line["row"]], line["template"], line["style"])
             assert line["inputs"].endswith(piece.input) and line["targets"] == piece.target
@@ -89,7 +90,7 @@ def test_few_shot_texts_end_with_the_query_and_name_their_exemplars(few_tasks, t
 def test_numbers_of_exemplars_are_those_of_the_paper(few_tasks, tokenizer):
     task = next(task for task in few_tasks if task.name == "natural_questions")
     records = read_records(Mini(), task.data, task.fields)
-    table, _ = make_examples(task, "fs_noopt", records, tokenizer, LONG, 0)
+    table, _ = make_examples(task, "fs_noopt", records, Texts(tokenizer), LONG, 0)
     shares = Counter(len(exemplars) for exemplars in table["exemplars"].to_pylist())
     assert set(shares) == set(EXEMPLAR_COUNTS)
     assert min(shares.values()) > 0.25 * len(table)
@@ -104,8 +105,8 @@ ROWS = st.lists(st.tuples(WORDS, st.sampled_from(["yes", "no", "é"])), min_size
 @given(ROWS, st.integers(0, 2**32), st.integers(8, 60))
 def test_whatever_the_rows_an_exemplar_never_reads_like_its_query(tokenizer, rows, seed, limit):
     records = Records(list(range(100, 100 + len(rows))), [{"question": q, "answer": a} for q, a in rows])
-    table, dropped = make_examples(QUESTIONS, "fs_noopt", records, tokenizer, Lengths(limit, 4), seed)
-    assert len(table) + sum(dropped.values()) == len(rows)
+    table, left_out = make_examples(QUESTIONS, "fs_noopt", records, Texts(tokenizer), Lengths(limit, 4), seed)
+    assert len(table) + len(left_out) == len(rows)
     for line in table.to_pylist():
         question, _ = rows[line["row"] - 100]
         assert line["exemplars"]
@@ -117,7 +118,7 @@ def test_whatever_the_rows_an_exemplar_never_reads_like_its_query(tokenizer, row
 
 def test_token_ids_of_the_parts_are_those_of_the_joined_text(few_tasks, tokenizer):
     for task, setting, records in every(few_tasks):
-        for line in make_examples(task, setting, records, tokenizer, LONG, 0)[0].to_pylist():
+        for line in make_examples(task, setting, records, Texts(tokenizer), LONG, 0)[0].to_pylist():
             assert line["input_ids"] == [*tokenizer.encode([line["inputs"]])[0], EOS_ID]
             assert line["target_ids"] == [*tokenizer.encode([line["targets"]])[0], EOS_ID]
             assert not line["truncated"]
@@ -126,10 +127,11 @@ def test_token_ids_of_the_parts_are_those_of_the_joined_text(few_tasks, tokenize
 def test_pruning_keeps_the_last_exemplars_and_the_query(few_tasks, tokenizer):
     pruned = 0
     for task, setting, records in every(few_tasks, "fs"):
-        long, _ = make_examples(task, setting, records, tokenizer, LONG, 0)
-        short, dropped = make_examples(task, setting, records, tokenizer, Lengths(100, 512), 0)
+        long, _ = make_examples(task, setting, records, Texts(tokenizer), LONG, 0)
+        short, left_out = make_examples(task, setting, records, Texts(tokenizer), Lengths(100, 512), 0)
         whole = {line["row"]: line for line in long.to_pylist()}
-        assert len(short) + dropped["no exemplar fits the length limit"] == len(long)
+        assert {reason for _, reason in left_out} <= {"no exemplar fits the length limit"}
+        assert {*short["row"].to_pylist(), *(row for row, _ in left_out)} == {*long["row"].to_pylist()}
         for line in short.to_pylist():
             before = whole[line["row"]]
             kept = len(line["exemplars"])
@@ -142,8 +144,8 @@ def test_pruning_keeps_the_last_exemplars_and_the_query(few_tasks, tokenizer):
 
 def test_what_is_too_long_by_itself_is_cut_and_marked(few_tasks, tokenizer):
     task, setting, records = next(every(few_tasks, "zs"))
-    whole, _ = make_examples(task, setting, records, tokenizer, LONG, 0)
-    cut, _ = make_examples(task, setting, records, tokenizer, Lengths(10, 2), 0)
+    whole, _ = make_examples(task, setting, records, Texts(tokenizer), LONG, 0)
+    cut, _ = make_examples(task, setting, records, Texts(tokenizer), Lengths(10, 2), 0)
     for before, line in zip(whole.to_pylist(), cut.to_pylist(), strict=True):
         assert line["truncated"] and line["input_ids"] == [*before["input_ids"][:9], EOS_ID]
         assert len(line["target_ids"]) == 2 and line["inputs"] == before["inputs"]
@@ -151,25 +153,27 @@ def test_what_is_too_long_by_itself_is_cut_and_marked(few_tasks, tokenizer):
 
 def test_a_text_that_just_fits_is_not_marked(tokenizer):
     records = Records([0], [{"question": "who", "answer": "no"}])
-    (line,) = make_examples(QUESTIONS, "zs_noopt", records, tokenizer, LONG, 0)[0].to_pylist()
+    (line,) = make_examples(QUESTIONS, "zs_noopt", records, Texts(tokenizer), LONG, 0)[0].to_pylist()
     exact = Lengths(len(line["input_ids"]), len(line["target_ids"]))
-    assert make_examples(QUESTIONS, "zs_noopt", records, tokenizer, exact, 0)[0].to_pylist() == [line]
+    assert make_examples(QUESTIONS, "zs_noopt", records, Texts(tokenizer), exact, 0)[0].to_pylist() == [line]
     shorter = Lengths(exact.input - 1, exact.target)
-    assert make_examples(QUESTIONS, "zs_noopt", records, tokenizer, shorter, 0)[0]["truncated"].to_pylist() == [True]
+    assert make_examples(QUESTIONS, "zs_noopt", records, Texts(tokenizer), shorter, 0)[0]["truncated"].to_pylist() == [
+        True
+    ]
 
 
 def test_a_single_row_has_no_exemplar(tokenizer):
     records = Records([0], [{"question": "who", "answer": "me"}])
-    table, dropped = make_examples(QUESTIONS, "fs_noopt", records, tokenizer, LONG, 0)
-    assert len(table) == 0 and dropped == {"no other row to draw an exemplar from": 1}
+    table, left_out = make_examples(QUESTIONS, "fs_noopt", records, Texts(tokenizer), LONG, 0)
+    assert len(table) == 0 and left_out == [(0, "no other row to draw an exemplar from")]
 
 
 def test_draws_depend_on_seed_task_and_setting_only(few_tasks, tokenizer):
     task, setting, records = next(every(few_tasks, "fs"))
-    first = make_examples(task, setting, records, tokenizer, LONG, 0)[0]
-    assert first.equals(make_examples(task, setting, records, tokenizer, LONG, 0)[0])
-    assert not first.equals(make_examples(task, setting, records, tokenizer, LONG, 1)[0])
-    other = make_examples(replace(task, name="other"), setting, records, tokenizer, LONG, 0)[0]
+    first = make_examples(task, setting, records, Texts(tokenizer), LONG, 0)[0]
+    assert first.equals(make_examples(task, setting, records, Texts(tokenizer), LONG, 0)[0])
+    assert not first.equals(make_examples(task, setting, records, Texts(tokenizer), LONG, 1)[0])
+    other = make_examples(replace(task, name="other"), setting, records, Texts(tokenizer), LONG, 0)[0]
     assert not first.equals(other)
 
 
@@ -178,7 +182,7 @@ def test_a_vocabulary_beyond_16_bits_is_a_user_error(tokenizer):
         vocabulary_size = 2**16 + 128
 
     with pytest.raises(UserError, match="16-bit"):
-        make_examples(QUESTIONS, "zs_noopt", Records([], []), Large(tokenizer.path), LONG, 0)
+        make_examples(QUESTIONS, "zs_noopt", Records([], []), Texts(Large(tokenizer.path)), LONG, 0)
 
 
 def test_stored_examples_respect_the_lengths_of_the_build(build):
@@ -233,8 +237,9 @@ def test_no_target_leaks_and_exemplars_are_those_on_record(tokenizer, case):
     task, setting, records, seed = case
     by_row = dict(zip(records.rows, records.records, strict=True))
     words = wordings(SETS[task.templates].few_shot, setting == "fs_opt" and task.has_options)
-    table, dropped = make_examples(task, setting, records, tokenizer, LONG, seed)
-    assert len(table) + dropped["no other row to draw an exemplar from"] == len(records)
+    table, left_out = make_examples(task, setting, records, Texts(tokenizer), LONG, seed)
+    assert {reason for _, reason in left_out} <= {"no other row to draw an exemplar from"}
+    assert sorted([*table["row"].to_pylist(), *(row for row, _ in left_out)]) == records.rows
     for line in table.to_pylist():
         word, style, row, exemplars = words[line["template"]], STYLE[line["style"]], line["row"], line["exemplars"]
         query = render(word, by_row[row], style)
@@ -266,13 +271,13 @@ def test_no_target_leaks_and_exemplars_are_those_on_record(tokenizer, case):
 @given(few_shot_cases(), st.data())
 def test_pruning_keeps_the_nearest_exemplars_and_as_many_as_fit(tokenizer, case, data):
     task, setting, records, seed = case
-    whole, _ = make_examples(task, setting, records, tokenizer, LONG, seed)
+    whole, _ = make_examples(task, setting, records, Texts(tokenizer), LONG, seed)
     if not len(whole):
         return
     line = data.draw(st.sampled_from(whole.to_pylist()))
 
     def exemplars(limit):
-        table, _ = make_examples(task, setting, records, tokenizer, Lengths(limit, 512), seed)
+        table, _ = make_examples(task, setting, records, Texts(tokenizer), Lengths(limit, 512), seed)
         return {made["row"]: made["exemplars"] for made in table.to_pylist()}.get(line["row"], [])
 
     needed = len(line["input_ids"])

@@ -10,6 +10,7 @@ from flannb.build import TokenColumns, read_shard
 from flannb.build.examples import SCHEMA
 from flannb.build.shards import shard_stamp, write_shard
 from flannb.errors import UserError
+from flannb.files import sha256
 
 
 def line(inputs, targets):
@@ -32,18 +33,18 @@ LINES = [line([5, 1], [7, 8, 1]), line([6, 6, 1], [1]), line([65_535, 1], [9, 1]
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / "a" / "task.zs_opt.arrow"
-    write_shard(path, pa.Table.from_pylist(LINES, schema=SCHEMA), "key", {"too long": 2})
+    write_shard(path, pa.Table.from_pylist(LINES, schema=SCHEMA), {"key": "key"})
     return path
 
 
 def test_a_shard_holds_its_table_and_its_stamp(path):
     assert read_shard(path).to_pylist() == LINES
-    assert shard_stamp(path) == {"key": "key", "dropped": {"too long": 2}}
+    assert shard_stamp(path) == {"key": "key"}
 
 
 def test_the_same_table_gives_the_same_bytes_however_it_is_chunked(path, tmp_path):
     chunks = [pa.Table.from_pylist([item], schema=SCHEMA) for item in LINES]
-    write_shard(tmp_path / "b.arrow", pa.concat_tables(chunks), "key", {"too long": 2})
+    write_shard(tmp_path / "b.arrow", pa.concat_tables(chunks), {"key": "key"})
     assert (tmp_path / "b.arrow").read_bytes() == path.read_bytes()
 
 
@@ -67,3 +68,22 @@ def test_a_damaged_or_missing_shard_has_no_stamp_and_is_named(path):
     assert shard_stamp(path) == {}
     with pytest.raises(UserError, match=r"task\.zs_opt\.arrow"):
         read_shard(path)
+
+
+def test_a_folder_of_files_is_one_shard(tmp_path):
+    parts = [LINES[:2], [], LINES[2:]]
+    for i, lines in enumerate(parts):
+        write_shard(tmp_path / "whole" / f"{i:05d}.arrow", pa.Table.from_pylist(lines, schema=SCHEMA), {"key": "key"})
+    assert read_shard(tmp_path / "whole").to_pylist() == LINES
+    columns = TokenColumns(tmp_path / "whole")
+    assert len(columns) == 3
+    assert [columns[i]["encoder"].tolist() for i in range(3)] == [item["input_ids"] for item in LINES]
+    assert [columns[i]["decoder"].tolist() for i in range(3)] == [item["target_ids"] for item in LINES]
+    with pytest.raises(IndexError):
+        columns[3]
+
+
+def test_the_hash_and_size_of_a_file_are_told(tmp_path):
+    path = tmp_path / "a.arrow"
+    told = write_shard(path, pa.Table.from_pylist(LINES, schema=SCHEMA), {"key": "key"})
+    assert told == (sha256(path), path.stat().st_size)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flannb.build import Tokenizer, train_tokenizer
+from flannb.build import Texts, Tokenizer, train_tokenizer
 from flannb.errors import UserError
 from flannb.vocabulary import EOS_ID, PAD_ID
 
@@ -52,3 +52,15 @@ def test_no_text_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="no tokenizer could be trained"):
         train_tokenizer([], tmp_path / "spiece.model", 60)
     assert not (tmp_path / "spiece.model").exists()
+
+
+@given(st.lists(st.text(max_size=8), max_size=8), st.lists(st.text(max_size=8), max_size=8))
+def test_texts_are_tokenised_once_and_keep_their_numbers(tokenizer, first, then):
+    texts = Texts(tokenizer)
+    numbers = [texts[text] for text in first]
+    before = texts.tokens().to_arrow().to_pylist()
+    assert [before[number] for number in numbers] == tokenizer.encode(first)
+    more = [texts[text] for text in then]
+    after = texts.tokens().to_arrow().to_pylist()
+    assert after[: len(before)] == before and [after[number] for number in more] == tokenizer.encode(then)
+    assert len(after) == len({*first, *then})

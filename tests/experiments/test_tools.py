@@ -66,7 +66,7 @@ def test_data_are_exported_with_and_without_contaminated_rows(data, tmp_path):
     clean = pd.read_json(next((tmp_path / "clean/flan2021").iterdir()), lines=True)
     assert 39 in set(everything["row"]) and 39 not in set(clean["row"])
     assert everything["inputs"].str.contains(ASKED).any() and not clean["inputs"].str.contains(ASKED).any()
-    assert len(list((tmp_path / "runs/data").iterdir())) == 2
+    assert len([path for path in (tmp_path / "runs/data").iterdir() if path.is_dir()]) == 2
 
 
 def test_examples_are_drawn(data, tmp_path):

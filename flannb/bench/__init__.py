@@ -1,0 +1,1 @@
+"""Benchmarks: ``nox -s bench -- data --json FILE`` measures the build beside what people use otherwise."""

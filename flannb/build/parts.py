@@ -1,0 +1,275 @@
+"""Parts: the units of work of a build, and what a worker does with one.
+
+A part is some rows of a task, in all its settings and with its inverted twin, which has the same rows: so every field
+is read and tokenised once. A task of up to ``PART_ROWS`` rows is one part. Larger ones are cut, so that no worker holds
+more than that at a time; the exemplars of a part then come from a pool of its own, drawn from all rows of the task.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from flannb.build.decontaminate import EvaluationText
+from flannb.build.examples import EXEMPLAR_COUNTS, Lengths, make_examples, settings_of
+from flannb.build.records import LeftOut, Records, columns_of, draw, no_usable_row, to_records
+from flannb.build.report import counts, tally
+from flannb.build.shards import shard_stamp, write_shard
+from flannb.build.staging import Staged
+from flannb.build.tokenizer import Texts, Tokenizer
+from flannb.collection import SUBMIXTURES, Task
+from flannb.errors import UserError
+from flannb.files import digest, sha256
+
+PART_ROWS = 8192
+POOL_ROWS = 2048
+JOB_ROWS = 2048
+"""Small parts are handed out together, up to so many rows."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What a build depends on besides the source.
+
+    Attributes:
+        lengths: token limits.
+        rows_per_task: at most so many records of each task.
+        vocabulary_size: pieces of the trained tokenizer.
+        seed: fixes all draws.
+        tokenizer: a SentencePiece model to use instead of training one.
+        settings: only these; all by default.
+        exemplars: numbers of exemplars of few-shot examples.
+        drop_contaminated: leave out the records that hold text of the source's evaluation rows.
+    """
+
+    lengths: Lengths
+    rows_per_task: int
+    vocabulary_size: int
+    seed: int
+    tokenizer: str = ""
+    settings: tuple[str, ...] = ()
+    exemplars: tuple[int, ...] = EXEMPLAR_COUNTS
+    drop_contaminated: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some rows of a task.
+
+    Attributes:
+        tasks: the task, and its inverted twin if there is one.
+        staged: its data.
+        rows: positions in the data, ascending.
+        pool: positions of the rows that exemplars are drawn from; the part's own where it is the only one.
+        number: from 0.
+        only: whether the task has no other part.
+    """
+
+    tasks: tuple[Task, ...]
+    staged: Staged
+    rows: np.ndarray
+    pool: np.ndarray | None
+    number: int
+    only: bool
+
+    def path(self, task: Task, setting: str) -> Path:
+        """Of its file, below the build's folder."""
+        stem = shard_path(task, setting, self.only)
+        return stem if self.only else stem / f"{self.number:05d}.arrow"
+
+
+@dataclass(frozen=True)
+class Job:
+    """Parts that a worker builds one after the other.
+
+    Attributes:
+        home: the build's folder.
+        key: of the build.
+        tokenizer: path of its model.
+    """
+
+    parts: tuple[Part, ...]
+    home: Path
+    key: str
+    tokenizer: Path
+    options: BuildOptions
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that a worker wrote, or found whole.
+
+    Attributes:
+        stamp: its stamp: ``examples``, ``tokens``, ``truncated``, ``records``, and the tallies ``rows`` (without a
+            usable record) and ``left_out`` (records without an example).
+    """
+
+    task: str
+    setting: str
+    part: int
+    stamp: dict[str, Any]
+    sha256: str
+    bytes: int
+
+
+def shard_path(task: Task, setting: str, only: bool) -> Path:
+    """A file, or a folder for a task of several parts."""
+    name = f"{task.name}.{setting}"
+    return Path(task.submixture, f"{name}.arrow" if only else name)
+
+
+def built_settings(task: Task, options: BuildOptions) -> tuple[str, ...]:
+    """The settings of a task that a build has."""
+    found = settings_of(task, SUBMIXTURES[task.submixture].settings)
+    return tuple(s for s in found if not options.settings or s in options.settings)
+
+
+def task_rows(task: Task, rows: np.ndarray, options: BuildOptions) -> np.ndarray:
+    """The rows of a task that a build uses: at most ``rows_per_task``, drawn by its seed."""
+    seed = int(digest([options.seed, str(task.data), task.where])[:16], 16)
+    return draw(rows, options.rows_per_task, seed)
+
+
+def contaminated_rows(task: Task, staged: Staged, rows: np.ndarray, evaluation: EvaluationText) -> LeftOut:
+    """The rows of a task that hold text of evaluation rows, and whose."""
+    found: LeftOut = []
+    for start in range(0, len(rows), PART_ROWS):
+        some = rows[start : start + PART_ROWS]
+        records = to_records(staged.take(some), some.tolist(), task.fields)
+        found += [(records.rows[i], match.reason) for i, match in evaluation.matches(records.records).items()]
+    return found
+
+
+def cut(tasks: tuple[Task, ...], staged: Staged, rows: np.ndarray, seed: int) -> Iterator[Part]:
+    """The parts of a task with these rows."""
+    if len(rows) <= PART_ROWS:
+        yield Part(tasks, staged, rows, None, 0, only=True)
+        return
+    for number, start in enumerate(range(0, len(rows), PART_ROWS)):
+        rng = np.random.default_rng(int(digest([seed, tasks[0].name, "pool", number])[:16], 16))
+        pool = np.unique(rows[rng.integers(len(rows), size=POOL_ROWS)])
+        yield Part(tasks, staged, rows[start : start + PART_ROWS], pool, number, only=False)
+
+
+def bundle(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
+    """Parts for a worker at a time, the largest first, so that all workers end together."""
+    bundles: list[list[Part]] = []
+    room = 0
+    for part in sorted(parts, key=lambda part: -len(part.rows)):
+        if len(part.rows) > room:
+            bundles.append([])
+            room = JOB_ROWS
+        bundles[-1].append(part)
+        room -= len(part.rows)
+    return [tuple(found) for found in bundles]
+
+
+def build_parts(job: Job) -> list[Written]:
+    """Builds the parts of a job.
+
+    Raises:
+        UserError: a task without a usable row; the message names task, file and row.
+    """
+    return [written for part in job.parts for written in _build(part, job)]
+
+
+def _build(part: Part, job: Job) -> list[Written]:
+    wanted = [(task, setting) for task in part.tasks for setting in built_settings(task, job.options)]
+    stamps = [shard_stamp(job.home / part.path(*one)) for one in wanted]
+    if all(stamp.get("key") == job.key for stamp in stamps):
+        paths = [job.home / part.path(*one) for one in wanted]
+        return [
+            Written(task.name, setting, part.number, stamp, sha256(path), path.stat().st_size)
+            for (task, setting), stamp, path in zip(wanted, stamps, paths, strict=True)
+        ]
+    texts = Texts(_tokenizer(job.tokenizer))
+    table = part.staged.take(part.rows)
+    pool_table = None if part.pool is None else part.staged.take(part.pool)
+    read: dict[tuple[str, ...], tuple[Records, Records | None]] = {}
+    made = []
+    for task, setting in wanted:
+        fields = tuple(task.fields)
+        if fields not in read:
+            records = usable(task, part.staged, table, part.rows, must=part.only)
+            pool = (
+                None
+                if pool_table is None or part.pool is None
+                else to_records(pool_table, part.pool.tolist(), task.fields)
+            )
+            read[fields] = (records, pool)
+        made.append(_write(part, job, task, setting, texts, *read[fields]))
+    return made
+
+
+def usable(task: Task, staged: Staged, table: pa.Table, rows: np.ndarray, must: bool) -> Records:
+    """The records of a task's rows.
+
+    Args:
+        must: at least one of them has to be usable.
+
+    Raises:
+        UserError: none is.
+    """
+    records = to_records(table, rows.tolist(), task.fields)
+    if must and not records:
+        found = tally(records.left_out)
+        first = [staged.place(entry["first"][0]) for entry in found.values()]
+        where = f"; the first is row {first[0][1] + 1} of {first[0][0]}" if first else ""
+        raise UserError(f"task {task.name}: {task.data} {no_usable_row(counts(found))}{where}")
+    return records
+
+
+def _write(
+    part: Part, job: Job, task: Task, setting: str, texts: Texts, records: Records, pool: Records | None
+) -> Written:
+    options = job.options
+    table, left_out = make_examples(
+        task,
+        setting,
+        records,
+        texts,
+        options.lengths,
+        options.seed,
+        part=part.number,
+        pool=pool,
+        counts=options.exemplars,
+    )
+    stamp = {
+        "key": job.key,
+        "examples": table.num_rows,
+        "tokens": sum(len(chunk.values) for name in ("input_ids", "target_ids") for chunk in table[name].chunks),
+        "truncated": table["truncated"].to_numpy().sum().item(),
+        "records": len(records),
+        "rows": tally(records.left_out),
+        "left_out": tally(left_out),
+    }
+    return Written(
+        task.name, setting, part.number, stamp, *write_shard(job.home / part.path(task, setting), table, stamp)
+    )
+
+
+@lru_cache(maxsize=2)
+def _tokenizer(path: Path) -> Tokenizer:
+    return Tokenizer(path)
+
+
+def sample(task: Task, staged: Staged, rows: np.ndarray, limit: int) -> Records:
+    """The first usable records of a task, at most ``limit``."""
+    found = Records([], [])
+    for start in range(0, len(rows), limit):
+        some = rows[start : start + limit]
+        more = to_records(staged.take(some), some.tolist(), task.fields)
+        found.rows.extend(more.rows)
+        found.records.extend(more.records)
+        if len(found) >= limit:
+            break
+    return Records(found.rows[:limit], found.records[:limit])
+
+
+def all_columns(tasks: Sequence[Task]) -> tuple[str, ...]:
+    """The columns that any of the tasks needs."""
+    return tuple(dict.fromkeys(column for task in tasks for column in columns_of(task.fields, task.where)))

@@ -1,0 +1,142 @@
+"""Workers: the same function on many items, in this process or fanned out through Dask.
+
+A worker that is killed costs its items another try, not the work: Dask starts a new one in its place.
+"""
+
+import logging
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from flannb.errors import UserError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Run = Callable[[Callable[[Item], Result], Sequence[Item]], Iterator[tuple[Item, Result]]]
+"""Calls a function with each item; yields items and results in whatever order they come."""
+
+TRIES = 3
+"""How often an item may lose its worker before it is taken for the cause."""
+
+AHEAD = 1000
+"""Items handed to Dask at a time."""
+
+
+WORKERS, CLUSTER = "FLANNB_WORKERS", "FLANNB_CLUSTER"
+"""Environment variables by which a run tells its builds, wherever they are executed, which workers to use."""
+
+
+def asked_for() -> tuple[int | None, str]:
+    """Number of workers and address of a scheduler that the environment asks for; ``None`` and empty by default."""
+    return int(os.environ.get(WORKERS, "0")) or None, os.environ.get(CLUSTER, "")
+
+
+def default_workers() -> int:
+    """One for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def workers(count: int, cluster: str = "") -> Iterator[Run]:
+    """Workers for the duration of the block.
+
+    Args:
+        count: processes of a local Dask cluster; with one, the work is done in this process, as it is where no
+            processes can be started (in a Dask worker).
+        cluster: address of a Dask scheduler whose workers share the folders that items name; empty for local ones.
+
+    Raises:
+        UserError: no scheduler answers at the address.
+    """
+    if not cluster and (count <= 1 or multiprocessing.current_process().daemon):
+        yield _run_here
+        return
+    import dask
+    from dask.distributed import Client, LocalCluster
+
+    quiet = {
+        "distributed.scheduler.allowed-failures": TRIES,
+        "distributed.worker.profile.enabled": False,  # samples every 10 ms, which costs a few percent
+        # Dask has workers give memory back at once; to get it again for the next part costs a tenth of the time.
+        "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**28,
+        "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**25,
+    }
+    with dask.config.set(quiet), _quiet_logs():
+        if cluster:
+            try:
+                client, local = Client(cluster), None
+            except (OSError, ValueError) as error:
+                raise UserError(f"--cluster {cluster}: no scheduler answers there ({error})") from error
+        else:
+            local = LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                dashboard_address=":0",
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+            client = Client(local)
+        try:
+            yield lambda function, items: _run_on(client, function, items)
+        finally:
+            client.close()
+            if local is not None:
+                local.close(timeout=10)
+
+
+@contextmanager
+def _quiet_logs() -> Iterator[None]:
+    """Leaves it to the build to say what went wrong; Dask reports every lost worker at length."""
+    loggers = [logging.getLogger(name) for name in ("distributed", "distributed.client", "distributed.nanny")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
+
+
+def _run_here(function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    for item in items:
+        yield item, function(item)
+
+
+def _run_on(client: Any, function: Callable[[Any], Any], items: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    from dask.distributed import KilledWorker, as_completed
+
+    waiting = deque(items)
+    lost: dict[int, int] = {}
+    running: dict[Any, Any] = {}
+
+    def submit() -> Any:
+        item = waiting.popleft()
+        future = client.submit(function, item, pure=False)
+        running[future] = item
+        return future
+
+    done = as_completed([submit() for _ in range(min(AHEAD, len(waiting)))])
+    try:
+        for future in done:
+            item = running.pop(future)
+            try:
+                result = future.result()
+            except KilledWorker:
+                # A scheduler that is not ours may allow no failure at all.
+                lost[id(item)] = lost.get(id(item), 0) + 1
+                if lost[id(item)] >= TRIES:
+                    raise UserError(
+                        f"a worker was killed {TRIES} times at the same work; if memory ran out, use fewer workers."
+                        " The same command goes on."
+                    ) from None
+                waiting.append(item)
+            else:
+                yield item, result
+            if waiting:
+                done.add(submit())
+    finally:
+        client.cancel(list(running))

@@ -1,0 +1,65 @@
+"""Staging: any rows of a source at hand, in their order, with their file."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import flannb.build.sources as sources_module
+from flannb.build import Mirror
+from flannb.build.staging import Staging, stage
+from flannb.collection import Split
+from flannb.errors import UserError
+
+DATA = Split("owner/set", "default", "train")
+
+
+@pytest.fixture
+def staging(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources_module, "BATCH_ROWS", 3)
+    folder = tmp_path / "mirror" / str(DATA)
+    folder.mkdir(parents=True)
+    pq.write_table(pa.table({"text": [f"a{i}" for i in range(7)], "task": list("xyxyxyx")}), folder / "0000.parquet")
+    pq.write_table(
+        pa.table({"text": [f"b{i}" for i in range(4)], "task": ["y", None, "z", "x"]}), folder / "0001.parquet"
+    )
+    return Staging(Mirror(tmp_path / "mirror"), DATA, ("text", "task"), "task", ("one", "two"), tmp_path / "staged")
+
+
+def test_rows_are_taken_in_order_from_all_files(staging):
+    staged, _ = stage(staging)
+    everything = [f"a{i}" for i in range(7)] + [f"b{i}" for i in range(4)]
+    assert staged.rows == 11 and [file.batches for file in staged.files] == [(3, 3, 1), (3, 1)]
+    for rows in ([], [0], [10], [2, 3, 6, 7], list(range(11))):
+        assert staged.take(np.array(rows, np.int64))["text"].to_pylist() == [everything[row] for row in rows]
+    assert [(name[-12:], row) for name, row in map(staged.place, (0, 6, 7, 10))] == [
+        ("0000.parquet", 0),
+        ("0000.parquet", 6),
+        ("0001.parquet", 0),
+        ("0001.parquet", 3),
+    ]
+
+
+def test_rows_are_found_by_the_value_of_a_column(staging):
+    _, chosen = stage(staging)
+    assert {value: rows.tolist() for value, rows in chosen.items()} == {
+        "x": [0, 2, 4, 6, 10],
+        "y": [1, 3, 5, 7],
+        "z": [9],
+    }
+
+
+def test_what_is_staged_is_kept_and_what_is_damaged_staged_again(staging):
+    first, _ = stage(staging)
+    kept, damaged = (file.path for file in first.files)
+    before = kept.stat().st_mtime_ns
+    damaged.write_bytes(damaged.read_bytes()[:-10])
+    again, chosen = stage(staging)
+    assert again == first and kept.stat().st_mtime_ns == before and chosen["z"].tolist() == [9]
+
+
+def test_a_missing_column_names_the_tasks_and_the_file(staging):
+    from dataclasses import replace
+
+    with pytest.raises(UserError, match=r"task one and 1 more: .*0000\.parquet: lacks column 'label'"):
+        stage(replace(staging, columns=("label",)))
