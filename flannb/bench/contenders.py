@@ -6,14 +6,13 @@ with everything imported, loaded and started, workers included, and ends with th
 
 import argparse
 import json
+import random
 import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from flannb.bench.measure import processor_seconds
 from flannb.build import (
@@ -106,15 +105,14 @@ def datasets_map(source: Mirror, model: Path, work: Path, setting: str, processe
     datasets.disable_progress_bars()
     processor = spm.SentencePieceProcessor(model_file=str(model))
     found = [(task, read_records(source, task.data, task.fields)) for task in cot_tasks(source)]
-    rows = [{**record, "task": i, "row": j} for i, (_, r) in enumerate(found) for j, record in enumerate(r.records)]
-    path = work / "rows"
-    datasets.Dataset.from_list(rows).save_to_disk(str(path))
-    loaded = datasets.load_from_disk(str(path))
+    rows = [{**record, "task": i} for i, (_, records) in enumerate(found) for record in records.records]
+    datasets.Dataset.from_list(rows).save_to_disk(str(work / "rows"))
+    loaded = datasets.load_from_disk(str(work / "rows"))
     sets = [templates()[task.templates] for task, _ in found]
     render = _zero_shot(sets) if setting == "zero_shot" else _few_shot(sets, [records for _, records in found])
 
-    def function(batch: dict[str, list[Any]], numbers: list[int]) -> dict[str, list[Any]]:
-        rng = np.random.default_rng(numbers[0])
+    def many(batch: dict[str, list[Any]], numbers: list[int]) -> dict[str, list[Any]]:
+        rng = random.Random(numbers[0])
         names = list(batch)
         pairs = [render(dict(zip(names, values, strict=True)), rng) for values in zip(*batch.values(), strict=True)]
         inputs, targets = [i for i, _ in pairs], [t for _, t in pairs]
@@ -125,36 +123,35 @@ def datasets_map(source: Mirror, model: Path, work: Path, setting: str, processe
             "target_ids": [[*ids[: LENGTHS.target - 1], EOS_ID] for ids in processor.encode(targets, num_threads=1)],
         }
 
-    columns = loaded.column_names
-    how = {"batched": True, "with_indices": True, "remove_columns": columns}
-    loaded.select(range(100)).map(function, **how, cache_file_name=str(work / "warm.arrow"))
+    how = {"batched": True, "with_indices": True, "remove_columns": loaded.column_names}
+    loaded.select(range(min(100, len(loaded)))).map(many, **how, cache_file_name=str(work / "warm.arrow"))
     before, started = processor_seconds(), time.perf_counter()
-    made = loaded.map(function, **how, num_proc=processes, cache_file_name=str(work / "made.arrow"))
+    made = loaded.map(many, **how, num_proc=processes, cache_file_name=str(work / "made.arrow"))
     seconds, cpu = time.perf_counter() - started, processor_seconds() - before
     tokens = sum(len(ids) for name in ("input_ids", "target_ids") for ids in made[name])
     return {"examples": len(made), "tokens": tokens, "seconds": seconds, "processor_seconds": cpu}
 
 
-Render = Callable[[dict[str, Any], np.random.Generator], tuple[str, str]]
+Render = Callable[[dict[str, Any], random.Random], tuple[str, str]]
 
 
 def _zero_shot(sets: list[TemplateSet]) -> Render:
-    def render(row: dict[str, Any], rng: np.random.Generator) -> tuple[str, str]:
+    def render(row: dict[str, Any], rng: random.Random) -> tuple[str, str]:
         words = sets[row["task"]].zero_shot
-        word = words[rng.integers(len(words))]
+        word = words[rng.randrange(len(words))]
         return word.input.format(**row), word.target.format(**row)
 
     return render
 
 
 def _few_shot(sets: list[TemplateSet], pools: list[Records]) -> Render:
-    def render(row: dict[str, Any], rng: np.random.Generator) -> tuple[str, str]:
+    def render(row: dict[str, Any], rng: random.Random) -> tuple[str, str]:
         words, pool = sets[row["task"]].few_shot, pools[row["task"]].records
-        word = words[rng.integers(len(words))]
+        word = words[rng.randrange(len(words))]
         query = word.input.format(**row)
         shots: list[str] = []
         while len(shots) < SHOTS:
-            exemplar = pool[rng.integers(len(pool))]
+            exemplar = pool[rng.randrange(len(pool))]
             asked = word.input.format(**exemplar)
             if asked != query:
                 shots.append(f"{asked}{word.between}{word.target.format(**exemplar)}")

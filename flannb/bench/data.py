@@ -166,14 +166,14 @@ def show(figures: dict[str, Any]) -> str:
     lines = [
         f"source: {figures['source']}; {figures['processes']} processes; load average {figures['load_average']}",
         "",
-        f"{'':12}{'contender':16}{'examples/s':>12}{'best':>10}{'CPU s':>8}{'GiB':>8}",
+        f"{'':12}{'contender':18}{'examples/s':>12}{'best':>10}{'CPU s':>8}{'GiB':>8}",
     ]
     for setting in SETTINGS:
         for name, found in figures.get(setting, {}).items():
             if isinstance(found, dict):
                 cpu = statistics.median(found["processor_seconds"])
                 lines.append(
-                    f"{setting:12}{name:16}{found['examples_per_second']:>12,}"
+                    f"{setting:12}{name:18}{found['examples_per_second']:>12,}"
                     f"{found['best_examples_per_second']:>10,}{cpu:>8.2f}{found['peak_gib']:>8.2f}"
                 )
     lines.append("")
