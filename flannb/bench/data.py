@@ -105,7 +105,7 @@ def _common(given: argparse.Namespace, root: Path, model: Path, folder: Path | s
 def _compare(given: argparse.Namespace, root: Path, model: Path, work: Path) -> dict[str, Any]:
     common = _common(given, root, model, work.parent)
     huge = given.source is None and given.rows > WITH_DATASETS
-    names = ("flannb",) if huge else ("flannb", "datasets", "sentencepiece")
+    names = ("flannb",) if huge else ("flannb", "datasets", "datasets_batched", "sentencepiece")
     settings = given.settings.split(",")
     rounds = 1 if huge else given.rounds
     runs: dict[tuple[str, str], list[Measured]] = {}
@@ -133,6 +133,7 @@ def _compare(given: argparse.Namespace, root: Path, model: Path, work: Path) -> 
         if not huge:
             figures[setting] |= {
                 "times_datasets": round(speed["flannb"] / speed["datasets"], 2),
+                "times_datasets_batched": round(speed["flannb"] / speed["datasets_batched"], 2),
                 "of_sentencepiece": round(speed["flannb"] / speed["sentencepiece"], 2),
             }
     return figures

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat, starmap
 from typing import Any
 
 import numpy as np
@@ -98,23 +99,50 @@ def to_records(table: pa.Table, rows: Sequence[int], fields: Mapping[str, Field]
     Args:
         rows: position of each row of the table in its split.
     """
+    cells = {name: _values(table[name]) for name in (*columns_of(fields), UNREADABLE) if name in table.column_names}
+    read = [
+        _read(name, field, [cells[column] for column in field.columns], len(rows)) for name, field in fields.items()
+    ]
+    why_not = cells.get(UNREADABLE, repeat(None, len(rows)))
     result = Records([], [])
-    wanted = (*columns_of(fields), UNREADABLE)
-    names = [name for name in table.column_names if name in wanted]
-    columns = [_values(table[name]) for name in names]
-    broken = [name for name, cells in zip(names, columns, strict=True) if _BROKEN in cells]
-    for row, *cells in zip(rows, *columns, strict=True):
-        values = dict(zip(names, cells, strict=True))
-        try:
-            if bad := [name for name in broken if values[name] is _BROKEN]:
-                raise RowError(f"{BROKEN_UNICODE} in {bad[0]}")
-            record = _record(values, fields)
-        except RowError as error:
-            result.left_out.append((row, str(error)))
+    for row, reason, *values in zip(rows, why_not, *read, strict=True):
+        bad = reason or next((str(value) for value in values if isinstance(value, RowError)), None)
+        record = dict(zip(fields, values, strict=True))
+        if not bad and "options" in record and record["answer"] not in record["options"]:
+            bad = "answer is not among the options"
+        if bad:
+            result.left_out.append((row, bad))
         else:
             result.rows.append(row)
             result.records.append(record)
     return result
+
+
+def _read(name: str, field: Field, cells: Sequence[list[Any]], n: int) -> list[Any]:
+    """A field of all ``n`` rows; in place of those that cannot be read, why."""
+    rows = list(zip(*cells, strict=True)) if cells else [()] * n
+    if not any(_BROKEN in column for column in cells):
+        try:
+            values = list(starmap(field, rows))  # nearly always, all rows are good
+            if max(map(len, values), default=0) <= LONGEST_TEXT:
+                return values
+        except Exception:  # whatever it is, it is found again below
+            pass
+    return [_read_one(name, field, row) for row in rows]
+
+
+def _read_one(name: str, field: Field, row: tuple[Any, ...]) -> str | tuple[str, ...] | RowError:
+    try:
+        if _BROKEN in row:
+            raise RowError(f"{BROKEN_UNICODE} in {field.columns[row.index(_BROKEN)]}")
+        value = field(*row)
+        if len(value) > LONGEST_TEXT:
+            raise RowError(f"{name} longer than {LONGEST_TEXT:,} characters")
+    except RowError as error:
+        return error
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        return RowError(f"{name} cannot be read from {'+'.join(field.columns)} ({type(error).__name__})")
+    return value
 
 
 _BROKEN = object()
@@ -133,27 +161,3 @@ def _value(item: pa.Scalar) -> Any:
         return item.as_py()
     except UnicodeDecodeError:
         return _BROKEN
-
-
-def _record(row: dict[str, Any], fields: Mapping[str, Field]) -> Record:
-    """The fields of a row.
-
-    Raises:
-        RowError: the row cannot be used.
-    """
-    if reason := row.get(UNREADABLE):
-        raise RowError(reason)
-    record: Record = {}
-    for name, read in fields.items():
-        try:
-            value = read(row)
-        except RowError:
-            raise
-        except (TypeError, ValueError, LookupError, AttributeError) as error:
-            raise RowError(f"{name} cannot be read from {'+'.join(read.columns)} ({type(error).__name__})") from error
-        if len(value) > LONGEST_TEXT:
-            raise RowError(f"{name} longer than {LONGEST_TEXT:,} characters")
-        record[name] = value
-    if "options" in record and record["answer"] not in record["options"]:
-        raise RowError("answer is not among the options")
-    return record

@@ -43,12 +43,16 @@ Data = Split | RawFile
 
 
 class Field(Protocol):
-    """Reads one field from a row. ``columns`` are the source columns that it needs."""
+    """Reads one field of a row from the row's values in ``columns``, the source columns that it needs, in their order.
+
+    Raises:
+        RowError: the row cannot be used.
+    """
 
     @property
     def columns(self) -> tuple[str, ...]: ...
 
-    def __call__(self, row: Mapping[str, Any]) -> str | tuple[str, ...]: ...
+    def __call__(self, *values: Any) -> str | tuple[str, ...]: ...
 
 
 def _text(value: Any, column: str) -> str:
@@ -68,8 +72,8 @@ class Column:
     def columns(self) -> tuple[str, ...]:
         return (self.name,)
 
-    def __call__(self, row: Mapping[str, Any]) -> str:
-        return _text(row[self.name], self.name)
+    def __call__(self, value: Any) -> str:
+        return _text(value, self.name)
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,7 @@ class Label:
     def columns(self) -> tuple[str, ...]:
         return (self.name,)
 
-    def __call__(self, row: Mapping[str, Any]) -> str:
-        value = row[self.name]
+    def __call__(self, value: Any) -> str:
         if value is None or not 0 <= int(value) < len(self.names):
             raise RowError(f"{self.name} out of range")
         return self.names[int(value)]
@@ -97,7 +100,7 @@ class Constant:
     value: str | tuple[str, ...]
     columns: tuple[str, ...] = ()
 
-    def __call__(self, row: Mapping[str, Any]) -> str | tuple[str, ...]:
+    def __call__(self) -> str | tuple[str, ...]:
         return self.value
 
 
@@ -111,9 +114,8 @@ class Options:
     def columns(self) -> tuple[str, ...]:
         return (self.name.split(".")[0],)
 
-    def __call__(self, row: Mapping[str, Any]) -> tuple[str, ...]:
-        value: Any = row
-        for part in self.name.split("."):
+    def __call__(self, value: Any) -> tuple[str, ...]:
+        for part in self.name.split(".")[1:]:
             value = value[part] if value is not None else None
         return tuple(_text(item, self.name) for item in value or ())
 
@@ -131,8 +133,8 @@ class Pick:
     def columns(self) -> tuple[str, ...]:
         return (*self.options.columns, self.key)
 
-    def __call__(self, row: Mapping[str, Any]) -> str:
-        options, key = self.options(row), row[self.key]
+    def __call__(self, *values: Any) -> str:
+        options, key = self.options(*values[:-1]), values[-1]
         if isinstance(key, str):
             key = key.strip()
             index = int(key) - 1 if key.isdigit() else ord(key.upper()) - ord("A") if len(key) == 1 else -1
@@ -153,8 +155,8 @@ class Apply:
     function: Callable[..., str | tuple[str, ...]]
     columns: tuple[str, ...]
 
-    def __call__(self, row: Mapping[str, Any]) -> str | tuple[str, ...]:
-        value = self.function(*[row[column] for column in self.columns])
+    def __call__(self, *values: Any) -> str | tuple[str, ...]:
+        value = self.function(*values)
         if isinstance(value, str) and (text := value.strip()):  # by far the most frequent case first
             return text
         return value if isinstance(value, tuple) else _text(value, "+".join(self.columns))

@@ -29,7 +29,10 @@ def rows(data: Split) -> list[dict]:
 
 
 def records(fields: dict[str, Field], data: Split) -> list[dict]:
-    return [{name: field(row) for name, field in fields.items()} for row in rows(data)]
+    return [
+        {name: field(*(row[column] for column in field.columns)) for name, field in fields.items()}
+        for row in rows(data)
+    ]
 
 
 def input_text(record: dict) -> str:
