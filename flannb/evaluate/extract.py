@@ -30,6 +30,10 @@ Options = tuple[str, ...] | None
 Reader = Callable[[str, Options, bool], str | None]
 """Reads the answer from (text, options, stated); ``stated``: the text is what follows a marker."""
 
+EMPTY = "empty prediction"
+FOREIGN_LETTER = "letter of no option"
+UNREADABLE = "no answer found"
+
 _MARKER = re.compile(
     r"(?:\b(?:so|thus|hence|therefore)\b,?\s+)?(?:\bthe\s+)?(?:\b(?:final|correct|right)\s+)?"
     r"\banswer(?:\s+is\b\s*:?|\s*[:=])|####",
@@ -87,6 +91,21 @@ def correct(extraction: str | None, gold: str, kind: str, options: Options = Non
         return _fold(extraction) == _fold(gold)
     wanted = read(gold.translate(_SAME), options, True)
     return wanted is not None and wanted == read(extraction.translate(_SAME), options, False)
+
+
+def problem(prediction: str, extraction: str | None, kind: str, options: Options = None) -> str | None:
+    """Why no answer was read from a prediction, in words that problems are counted by; ``None`` where one was."""
+    if not prediction.strip():
+        return EMPTY
+    if extraction is not None:
+        return None
+    stated = kind == "option" and options and extract(prediction, "option", None)
+    return FOREIGN_LETTER if stated else UNREADABLE
+
+
+def option_index(answer: str, options: tuple[str, ...]) -> int | None:
+    """The position of the option that an answer is: by its text, or else by its letter."""
+    return _index(answer, options)
 
 
 def _reader(kind: str) -> Reader:

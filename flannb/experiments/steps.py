@@ -13,7 +13,7 @@ import pandas as pd
 from flannb.build import Build, Source, Tokenizer, build_data, missing_tasks, open_build, open_source
 from flannb.collection import EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
-from flannb.evaluate import evaluate, missing_data, present_tasks, read_predictions
+from flannb.evaluate import FlannbModel, evaluate, missing_data, present_tasks, read_predictions
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.table1 import ROWS
 from flannb.experiments.table1 import row as row_of
@@ -111,8 +111,7 @@ def evaluate_step(
     chosen = scale_of(scale, opened.collection)
     _, scored = available(opened, allow_missing)
     return evaluate(
-        load_model(Path(model), chosen.dtype),
-        Tokenizer(built(data).tokenizer_path),
+        FlannbModel(load_model(Path(model), chosen.dtype), Tokenizer(built(data).tokenizer_path), chosen.eval_batch),
         opened,
         scored,
         Path(folder) / PREDICTIONS,
@@ -121,7 +120,6 @@ def evaluate_step(
         prompt_limit=chosen.prompt_limit,
         answer_limit=chosen.answer_limit,
         explanation_limit=chosen.explanation_limit,
-        batch_size=chosen.eval_batch,
         quiet=quiet,
     )
 

@@ -6,7 +6,7 @@ import pytest
 from flannb.build import Mini
 from flannb.collection import eval_tasks
 from flannb.errors import UserError
-from flannb.evaluate import KINDS, correct, evaluate, extract, read_predictions
+from flannb.evaluate import KINDS, FlannbModel, correct, evaluate, extract, read_predictions
 from flannb.model import T5Config, build_model
 
 NAMES = {("held_in", "boolq"), ("cot", "gsm8k"), ("bbh", "navigate"), ("bbh_cot", "navigate")}
@@ -26,6 +26,9 @@ COLUMNS = [
     "exemplars",
     "dropped_exemplars",
     "options",
+    "answers",
+    "likelihoods",
+    "problems",
 ]
 
 
@@ -39,8 +42,8 @@ def run(model, tokenizer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("predictions")
 
     def go():
-        sizes = {"prompt_limit": 96, "answer_limit": 4, "explanation_limit": 6, "batch_size": 4}
-        return evaluate(model, tokenizer, Mini(), TASKS, folder, rows=4, seed=0, quiet=True, **sizes)
+        sizes = {"prompt_limit": 96, "answer_limit": 4, "explanation_limit": 6}
+        return evaluate(FlannbModel(model, tokenizer, 4), Mini(), TASKS, folder, rows=4, seed=0, quiet=True, **sizes)
 
     return folder, go, go()
 
@@ -48,7 +51,7 @@ def run(model, tokenizer, tmp_path_factory):
 def test_every_prediction_is_kept_with_all_its_columns(run, tokenizer):
     folder, _, table = run
     assert list(table.columns) == COLUMNS
-    assert {path.name for path in folder.iterdir()} == {f"{s}.{k}.parquet" for s, _ in NAMES for k in KINDS}
+    assert {path.name for path in folder.iterdir()} == {f"{s}.{k}.{t}.parquet" for s, t in NAMES for k in KINDS}
     assert len(table) == 4 * len(NAMES) * len(KINDS) and set(table["mode"]) == {"generation"}
     for line in table.to_dict("records"):
         assert len(tokenizer.encode([line["prediction"]])[0]) <= 6
@@ -74,7 +77,7 @@ def test_what_is_on_record_is_not_generated_again(run):
 
 def test_a_suite_that_is_missing_is_run_alone_and_gives_the_same(run):
     folder, go, table = run
-    lost = folder / "bbh.fs.parquet"
+    lost = folder / "bbh.fs.navigate.parquet"
     kept = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path != lost}
     lost.unlink()
     pd.testing.assert_frame_equal(go(), table)
@@ -84,6 +87,6 @@ def test_a_suite_that_is_missing_is_run_alone_and_gives_the_same(run):
 def test_no_predictions_or_a_damaged_file_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="no predictions here"):
         read_predictions(tmp_path)
-    (tmp_path / "bbh.fs.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r"bbh\.fs\.parquet: not a whole file"):
+    (tmp_path / "bbh.fs.navigate.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"bbh\.fs\.navigate\.parquet: not a whole file"):
         read_predictions(tmp_path)
