@@ -67,9 +67,7 @@ def eval_tasks(source_name: str, suites: Collection[str] = tuple(SUITES)) -> tup
         suites: keys of ``SUITES`` and ``MORE_SUITES``; the suites of Table 1 by default.
     """
     module = import_module(f"flannb.collection.{'mini' if source_name == 'mini' else 'suites'}")
-    return tuple(
-        task for task in (*module.EVAL_TASKS, *getattr(module, "MORE_EVAL_TASKS", ())) if task.suite in suites
-    )
+    return tuple(task for task in (*module.EVAL_TASKS, *getattr(module, "MORE_EVAL_TASKS", ())) if task.suite in suites)
 
 
 def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | None = None) -> None:
@@ -88,7 +86,9 @@ def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | No
     if repeated := [name for name, count in names.items() if count > 1]:
         raise UserError(f"{repeated[0]} is defined twice; give every task a name of its own")
     for task in tasks:
-        group, known = (task.suite, SUITES | MORE_SUITES) if isinstance(task, EvalTask) else (task.submixture, SUBMIXTURES)
+        group, known = (
+            (task.suite, SUITES | MORE_SUITES) if isinstance(task, EvalTask) else (task.submixture, SUBMIXTURES)
+        )
         if group not in known:
             raise UserError(f"{_title(task)}: unknown '{group}'; use one of {', '.join(known)}")
         if task.templates not in sets:

@@ -105,7 +105,11 @@ SINGLE_TASK: tuple[EvalTask, ...] = (
     ),
     _set("cosmos_qa", *_splits("allenai/cosmos_qa", "default", "validation"), _COSMOS, "reading_choice", "option"),
     _set(
-        "wanli", *_splits("alisawuffles/WANLI", "default", "test"), _nli("premise", "hypothesis", "gold"), "nli", "option"
+        "wanli",
+        *_splits("alisawuffles/WANLI", "default", "test"),
+        _nli("premise", "hypothesis", "gold"),
+        "nli",
+        "option",
     ),
     _set(
         "med_nli",  # as the Hub would show bigbio/mednli, whose rows may not be passed on

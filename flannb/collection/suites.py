@@ -284,6 +284,7 @@ SUBJECTS: tuple[str, ...] = (
     "world_religions",
 )
 
+
 def mmlu(suite: str, split: str) -> tuple[EvalTask, ...]:
     """MMLU's 57 subjects, scored on a split: ``test``, or ``validation``."""
     return tuple(

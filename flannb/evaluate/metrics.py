@@ -1,7 +1,7 @@
 """The metrics of Table 3, over the predictions of one or several evaluation sets.
 
-Classes are positions among a row's options, so sets whose rows have options of their own count as well. scikit-learn and
-SciPy compute what they have; SQuAD's F1 follows the published evaluation script (Rajpurkar et al. 2018).
+Classes are positions among a row's options, so sets whose rows have options of their own count as well. scikit-learn
+and SciPy compute what they have; SQuAD's F1 follows the published evaluation script (Rajpurkar et al. 2018).
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from flannb.evaluate.extract import option_index
 from flannb.evaluate.intervals import Interval, metric_interval
@@ -20,7 +20,7 @@ NO_CLASS = -1
 """The class of a prediction in which no answer could be read: wrong for every class."""
 
 
-def macro_f1(gold: Sequence[int], predicted: Sequence[int], classes: int) -> float:
+def macro_f1(gold: ArrayLike, predicted: ArrayLike, classes: int) -> float:
     """The unweighted mean over all classes of F1; a class that occurs in neither counts as 0.
 
     Args:
@@ -32,7 +32,7 @@ def macro_f1(gold: Sequence[int], predicted: Sequence[int], classes: int) -> flo
     return float(f1_score(gold, predicted, labels=range(classes), average="macro", zero_division=0))
 
 
-def auc_roc(positive: Sequence[bool], margin: Sequence[float]) -> float:
+def auc_roc(positive: ArrayLike, margin: ArrayLike) -> float:
     """Area under the ROC curve.
 
     Args:
@@ -44,10 +44,10 @@ def auc_roc(positive: Sequence[bool], margin: Sequence[float]) -> float:
     """
     from sklearn.metrics import roc_auc_score
 
-    return float(roc_auc_score(positive, margin)) if len(set(positive)) == 2 else np.nan
+    return float(roc_auc_score(positive, margin)) if len(np.unique(positive)) == 2 else np.nan
 
 
-def spearman(gold: Sequence[float], predicted: Sequence[float]) -> float:
+def spearman(gold: ArrayLike, predicted: ArrayLike) -> float:
     """Spearman's rank correlation; not a number where one side is constant.
 
     A prediction that is not a number says nothing about its row, so it counts as the mean of the others. It cannot be

@@ -1,9 +1,13 @@
 """What the suites need of a model, and flannb's own model in that form."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from flannb.build import Tokenizer
+from flannb.build.data import TOKENIZER
+from flannb.errors import UserError
+from flannb.files import read_json
 from flannb.vocabulary import EOS_ID
 
 if TYPE_CHECKING:
@@ -46,7 +50,7 @@ class Seq2Seq(TextEncoder, Protocol):
         """The text of each list of generated tokens."""
         ...
 
-    def generate(self, prompts: Sequence[Sequence[int]], max_length: int, progress: Progress) -> list[list[int]]:
+    def generate(self, prompts: Sequence[Sequence[int]], max_length: int, progress: Progress = ...) -> list[list[int]]:
         """Greedy continuations, of at most ``max_length`` tokens, in the order of the prompts."""
         ...
 
@@ -89,3 +93,26 @@ class FlannbModel:
         from flannb.model import score
 
         return score(self.model, prompts, continuations, self.batch_size, progress=progress)
+
+
+def open_model(checkpoint: str, tokenizer: str = "", batch_size: int = 64, dtype: str = "float32") -> Seq2Seq:
+    """A model by its folder: one of flannb, or one of ``transformers``; any other name is one on the Hugging Face Hub.
+
+    Args:
+        tokenizer: for flannb's models, a SentencePiece model, where the folder has no ``spiece.model``.
+        dtype: for flannb's models a Keras dtype policy.
+
+    Raises:
+        UserError: the folder holds no model, or there is no tokenizer.
+    """
+    folder = Path(checkpoint)
+    if not folder.is_dir() or "model_type" in read_json(folder / "config.json"):  # which transformers writes
+        from flannb.evaluate.transformers_model import TransformersModel
+
+        return TransformersModel(checkpoint, batch_size, dtype=dtype.replace("mixed_", ""))
+    from flannb.model import load_model
+
+    vocabulary = Path(tokenizer) if tokenizer else folder / TOKENIZER
+    if not vocabulary.is_file():
+        raise UserError(f"{vocabulary}: no such tokenizer; name the model's SentencePiece file as the tokenizer")
+    return FlannbModel(load_model(folder, dtype), Tokenizer(vocabulary), batch_size, name=checkpoint)

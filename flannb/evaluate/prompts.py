@@ -209,8 +209,8 @@ def tokenize(prompts: Sequence[Prompt], encoder: TextEncoder, limit: int) -> lis
     """Token ids of each prompt, with the encoder's marks, at most ``limit`` in all.
 
     Exemplars are dropped from the far end until the prompt fits; a question that is too long by itself is cut at the
-    end. Where the encoder's tokens do not cross white space, the parts of prompts, which it separates, are tokenised one
-    by one, each only once, and joined; else, whole prompts are.
+    end. Where the encoder's tokens do not cross white space, the parts of prompts, which it separates, are tokenised
+    one by one, each only once, and joined; else, whole prompts are.
     """
     room = limit - len(encoder.prefix) - len(encoder.suffix)
     texts = sorted({text for p in prompts for text in (p.head, *p.exemplars, p.query) if text})

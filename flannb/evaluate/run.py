@@ -120,13 +120,11 @@ def _read_sets(
         except NoExemplars as error:
             absent = str(error)
         meta = {"key": key, "suite": task.suite, "task": task.name, "setting": setting}
-        write_set(
-            set_path(folder, task.suite, setting, task.name), [], {**meta, "rejected": {}, "absent": absent}
-        )
+        write_set(set_path(folder, task.suite, setting, task.name), [], {**meta, "rejected": {}, "absent": absent})
 
 
 def _groups(sets: Iterable[tuple[EvalTask, PromptSet]], size: int) -> Iterator[Sets]:
-    """The sets in order, together until there are ``size`` prompts; those with explanations apart from those without."""
+    """The sets in order, together until there are ``size`` prompts; those with explanations apart from the others."""
     group: Sets = []
     for task, made in sets:
         if group and group[0][0].chain_of_thought != task.chain_of_thought:

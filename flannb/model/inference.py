@@ -1,4 +1,4 @@
-"""What generation and scoring share: batches of prompts of like length, spread over all devices, one ahead of another."""
+"""What generation and scoring share: batches of prompts of like length, spread over all devices."""
 
 from collections.abc import Iterator, Sequence
 from itertools import chain

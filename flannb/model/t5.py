@@ -73,8 +73,8 @@ class T5(keras.Model):
     def decode(self, ids, segments, memory, memory_segments, training=False, readers=None):
         """Decoder output (batch, target, hidden_dim); ``memory`` is the encoder's output.
 
-        ``readers``: segment ids (batch, target) for cross-attention, where they are not ``segments``: all options of one
-        prompt read the same memory, and not each other.
+        ``readers``: segment ids (batch, target) for cross-attention, where they are not ``segments``: all options of
+        one prompt read the same memory, and not each other.
         """
         length = ops.shape(ids)[1]
         bias = self._self_bias(self.decoder_transformer_layers[0], segments)
