@@ -2,7 +2,7 @@
 
 ``pip install 'flannb[lm-eval]'``, and then any task of the harness runs on any checkpoint::
 
-    lm_eval --model flannb --model_args checkpoint=DIR,batch_size=64 --tasks arc_easy
+    lm_eval --model flannb --model_args checkpoint=DIR --batch_size 64 --tasks arc_easy
 
 The harness finds the adapter by the entry point ``lm_eval.models``, which releases up to 0.4.13 do not know yet. With
 these, ``python -m flannb.evaluate.harness`` takes the place of ``lm_eval``, with the same options.
@@ -32,7 +32,7 @@ class FlannbLM(TemplateLM):
     Args:
         checkpoint: a folder that ``flannb.model.save_model`` wrote.
         tokenizer: a SentencePiece model, where the folder has no ``spiece.model``.
-        batch_size: prompts a batch.
+        batch_size: prompts a batch, as the harness's ``--batch_size`` says, which is 1 by default; ``auto`` is 64.
         max_length: most tokens of a prompt.
         max_gen_toks: most tokens generated, where a task does not say.
         dtype: ``float32``, or ``mixed_bfloat16`` on accelerators.

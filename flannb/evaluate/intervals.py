@@ -5,7 +5,8 @@ in several sets (two of BBH's) is the mean over them. A bootstrap sample draws, 
 with replacement; where ``over_tasks`` is set, it also draws as many tasks as there are. The interval spans the 2.5th to
 the 97.5th percentile of 2,000 samples. Two models are compared on the same rows and tasks of each sample (paired), so
 that how hard these are cancels out. Over rows, the interval covers the choice of the evaluation rows; over tasks and
-rows, also the choice of the suite's tasks; never that training again gives another model.
+rows, also the choice of the suite's tasks, and is then a little wide, since the noise of rows counts in both draws;
+never that training again gives another model.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -89,12 +90,17 @@ def share_best(cells: Sequence[tuple[Scores, Sequence[Scores]]], seed: int = 0) 
     return _interval(100 * won, 100 * samples, sum(cell.n for cell in means))
 
 
-def metric_interval(metric: Callable[[NDArray[np.intp]], float], n: int, seed: int = 0) -> Interval:
+Metric = Callable[[NDArray[np.intp]], float]
+"""The score of the rows at these indices, which may repeat; not a number where it is undefined."""
+
+
+def metric_interval(metric: Metric, n: int, seed: int = 0, resampled: Metric | None = None) -> Interval:
     """A score that is no mean over rows, such as F1 or a correlation, or a difference of two, in percent.
 
     Args:
-        metric: the score of the rows at these indices, which may repeat; not a number where it is undefined.
+        metric: the score.
         n: number of rows.
+        resampled: a faster way to the same values, for the samples.
         seed: as in ``suite_score``.
 
     Returns:
@@ -105,7 +111,7 @@ def metric_interval(metric: Callable[[NDArray[np.intp]], float], n: int, seed: i
     if not np.isfinite(score):
         return Interval(np.nan, np.nan, np.nan, n)
     rng = np.random.default_rng(seed)
-    samples = np.array([metric(rng.integers(n, size=n)) for _ in range(METRIC_RESAMPLES)])
+    samples = np.array([(resampled or metric)(rng.integers(n, size=n)) for _ in range(METRIC_RESAMPLES)])
     return _interval(100 * score, 100 * samples[np.isfinite(samples)], n)
 
 

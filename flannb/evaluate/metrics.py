@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from flannb.evaluate.extract import option_index
-from flannb.evaluate.intervals import Interval, metric_interval
+from flannb.evaluate.intervals import Interval, Metric, metric_interval
 
 NO_CLASS = -1
 """The class of a prediction in which no answer could be read: wrong for every class."""
@@ -86,6 +86,24 @@ def _overlap(prediction: list[str], answer: list[str]) -> float:
     return 2 * shared / (len(prediction) + len(answer))
 
 
+# The same values a hundred times faster, for the thousand samples of an interval -------------------------------------
+
+
+def _fast_macro_f1(gold: NDArray[np.int64], predicted: NDArray[np.int64], classes: int) -> float:
+    right = np.bincount(gold[gold == predicted], minlength=classes)[:classes]
+    counts = np.bincount(gold, minlength=classes) + np.bincount(predicted[predicted >= 0], minlength=classes)
+    return float(np.mean(2 * right / np.maximum(counts, 1)))
+
+
+def _fast_auc_roc(positive: NDArray[np.bool_], margin: NDArray[np.float64]) -> float:
+    from scipy.stats import rankdata
+
+    up, down = int(positive.sum()), int((~positive).sum())
+    if not up or not down:
+        return np.nan
+    return float((rankdata(margin)[positive].sum() - up * (up + 1) / 2) / (up * down))
+
+
 # Of predictions -----------------------------------------------------------------------------------------------------
 
 
@@ -109,32 +127,47 @@ def _numbers(texts: pd.Series) -> NDArray[np.float64]:
     return np.array([number(text) for text in texts], np.float64)
 
 
-Rows = NDArray[np.intp]
+Pair = tuple[Metric, Metric]
+"""A metric over rows, and the way to it that samples take."""
 
 
-def _mean_score(frame: pd.DataFrame) -> Callable[[Rows], float]:
+def _mean_score(frame: pd.DataFrame) -> Pair:
     scores = frame["score"].to_numpy(np.float64)
-    return lambda rows: float(scores[rows].mean())
+
+    def mean(rows: NDArray[np.intp]) -> float:
+        return float(scores[rows].mean())
+
+    return mean, mean
 
 
-def _macro_f1(frame: pd.DataFrame) -> Callable[[Rows], float]:
+def _macro_f1(frame: pd.DataFrame) -> Pair:
     gold, predicted = _classes(frame, "target"), _classes(frame, "extraction")
     classes = max(map(len, frame["options"]))
-    return lambda rows: macro_f1(gold[rows], predicted[rows], classes)
+    return (
+        lambda rows: macro_f1(gold[rows], predicted[rows], classes),
+        lambda rows: _fast_macro_f1(gold[rows], predicted[rows], classes),
+    )
 
 
-def _auc_roc(frame: pd.DataFrame) -> Callable[[Rows], float]:
+def _auc_roc(frame: pd.DataFrame) -> Pair:
     positive = _classes(frame, "target") == 1
     margins = np.array([values[1] - values[0] for values in frame["likelihoods"]])
-    return lambda rows: auc_roc(positive[rows], margins[rows])
+    return (
+        lambda rows: auc_roc(positive[rows], margins[rows]),
+        lambda rows: _fast_auc_roc(positive[rows], margins[rows]),
+    )
 
 
-def _spearman(frame: pd.DataFrame) -> Callable[[Rows], float]:
+def _spearman(frame: pd.DataFrame) -> Pair:
     gold, predicted = _numbers(frame["target"]), _numbers(frame["extraction"])
-    return lambda rows: spearman(gold[rows], predicted[rows])
+
+    def correlation(rows: NDArray[np.intp]) -> float:
+        return spearman(gold[rows], predicted[rows])
+
+    return correlation, correlation
 
 
-METRICS: dict[str, tuple[Callable[[pd.DataFrame], Callable[[Rows], float]], tuple[str, ...]]] = {
+METRICS: dict[str, tuple[Callable[[pd.DataFrame], Pair], tuple[str, ...]]] = {
     "accuracy": (_mean_score, ("generation", "ranking", "ranking_per_token")),
     "macro_f1": (_macro_f1, ("generation", "ranking", "ranking_per_token")),
     "auc_roc": (_auc_roc, ("ranking", "ranking_per_token")),
@@ -155,7 +188,8 @@ def metric_score(frame: pd.DataFrame, metric: str, seed: int = 0) -> Interval:
     Raises:
         ValueError: the metric is unknown, or undefined for the mode of the predictions.
     """
-    return metric_interval(_metric(frame, metric), len(frame), seed)
+    exact, fast = _metric(frame, metric)
+    return metric_interval(exact, len(frame), seed, fast)
 
 
 def metric_difference(a: pd.DataFrame, b: pd.DataFrame, metric: str, seed: int = 0) -> Interval:
@@ -167,11 +201,13 @@ def metric_difference(a: pd.DataFrame, b: pd.DataFrame, metric: str, seed: int =
     a, b = (frame.sort_values(["task", "row"], kind="stable") for frame in (a, b))
     if a[["task", "row"]].to_numpy().tolist() != b[["task", "row"]].to_numpy().tolist():
         raise ValueError("a paired difference needs predictions of the same rows")
-    first, second = _metric(a, metric), _metric(b, metric)
-    return metric_interval(lambda rows: first(rows) - second(rows), len(a), seed)
+    exact, fast = zip(_metric(a, metric), _metric(b, metric), strict=True)
+    return metric_interval(
+        lambda rows: exact[0](rows) - exact[1](rows), len(a), seed, lambda rows: fast[0](rows) - fast[1](rows)
+    )
 
 
-def _metric(frame: pd.DataFrame, metric: str) -> Callable[[Rows], float]:
+def _metric(frame: pd.DataFrame, metric: str) -> Pair:
     if metric not in METRICS:
         raise ValueError(f"metric '{metric}' is unknown; it must be one of {', '.join(METRICS)}")
     make, modes = METRICS[metric]

@@ -166,9 +166,11 @@ def _exemplars(task: EvalTask, source: Source, draw: int) -> Records:
     """The exemplars of a set: distinct questions, drawn by the seed; a ``dev`` split's first ones."""
     if task.exemplars is None:
         raise NoExemplars(f"{task.suite}/{task.name}: has no split to take exemplars from")
-    if not source.has(task.exemplars) or not source.read(task.exemplars, ()).num_rows:
+    fields = task.exemplar_fields or task.fields
+    columns = tuple(dict.fromkeys(column for read in fields.values() for column in read.columns))
+    if not source.has(task.exemplars) or not source.read(task.exemplars, columns).num_rows:
         raise NoExemplars(f"{task.suite}/{task.name}: {task.exemplars}, from which exemplars come, has no rows")
-    found = read_records(source, task.exemplars, task.exemplar_fields or task.fields)
+    found = read_records(source, task.exemplars, fields)
     order: Sequence[int] = range(len(found))
     if getattr(task.exemplars, "split", "") != "dev":
         order = np.random.default_rng(draw).permutation(len(found)).tolist()

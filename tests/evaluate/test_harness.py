@@ -52,7 +52,8 @@ def folder(tmp_path_factory):
     tasks = [task for task in eval_tasks("mini") if task.suite == "mmlu" or task.name in ("boolq", "rte")]
     made = [p for task in tasks for kind in KINDS for p in make_prompts(task, kind, Mini(), 25, 0).prompts]
     rows = [
-        {"prompt": p.text(), "choices": list(p.targets), "gold": p.choices.index(p.gold), "answer": p.gold} for p in made
+        {"prompt": p.text(), "choices": list(p.targets), "gold": p.choices.index(p.gold), "answer": p.gold}
+        for p in made
     ]
     assert len(rows) == 500
     pq.write_table(pa.Table.from_pylist(rows), folder / "rows.parquet")
@@ -65,7 +66,19 @@ def run(folder, out, model, arguments, tasks="flannb_ranking,flannb_writing"):
     """The samples of a run of the harness's command line: task -> one dictionary a prompt."""
     pytest.importorskip("lm_eval", reason=reason)
     command = [sys.executable, "-m", "flannb.evaluate.harness", "--model", model, "--model_args", arguments]
-    command += ["--tasks", tasks, "--include_path", str(folder), "--output_path", str(out), "--log_samples"]
+    command += [
+        "--batch_size",
+        "32",
+        "--device",
+        "cpu",
+        "--tasks",
+        tasks,
+        "--include_path",
+        str(folder),
+        "--output_path",
+        str(out),
+        "--log_samples",
+    ]
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_DATASETS_CACHE": str(out / "cache")}
     environment = os.environ | offline | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(project_root())}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
@@ -86,8 +99,8 @@ def test_the_entry_point_names_the_adapter():
 def test_the_adapter_scores_and_writes_what_the_harnesss_own_model_does(
     folder, flannb_folder, transformers_folder, tmp_path
 ):
-    ours = run(folder, tmp_path / "ours", "flannb", f"checkpoint={flannb_folder},batch_size=32")
-    own = f"pretrained={transformers_folder},backend=seq2seq,dtype=float32,device=cpu,batch_size=32"
+    ours = run(folder, tmp_path / "ours", "flannb", f"checkpoint={flannb_folder}")
+    own = f"pretrained={transformers_folder},backend=seq2seq,dtype=float32"
     theirs = run(folder, tmp_path / "theirs", "hf", own)
     assert ours.keys() == theirs.keys() == {"flannb_ranking", "flannb_writing"}
     for a, b in zip(ours["flannb_ranking"], theirs["flannb_ranking"], strict=True):
