@@ -5,7 +5,7 @@ pass them on and manifests can record them.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,7 +13,7 @@ import pandas as pd
 from flannb.build import Build, Source, Tokenizer, build_data, missing_tasks, open_build, open_source
 from flannb.collection import EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
-from flannb.evaluate import FlannbModel, evaluate, missing_data, present_tasks, read_predictions
+from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_tasks, read_predictions
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.table1 import ROWS
 from flannb.experiments.table1 import row as row_of
@@ -102,9 +102,19 @@ def train_step(folder: str, data: str, row: str, scale: str, seed: int, quiet: b
 
 
 def evaluate_step(
-    folder: str, data: str, model: str, source: str, scale: str, seed: int, allow_missing: bool, quiet: bool = False
+    folder: str,
+    data: str,
+    model: str,
+    source: str,
+    scale: str,
+    seed: int,
+    allow_missing: bool,
+    quiet: bool = False,
+    modes: Sequence[str] = MODES,
 ) -> pd.DataFrame:
-    """Scores the model of ``train_step`` on all suites; returns the predictions."""
+    """Scores the model of ``train_step`` on all suites; returns the predictions by greedy generation, which the paper
+    scores. Those of the other ``modes`` are on record beside them.
+    """
     from flannb.model import load_model
 
     opened = open_source(source)
@@ -120,6 +130,7 @@ def evaluate_step(
         prompt_limit=chosen.prompt_limit,
         answer_limit=chosen.answer_limit,
         explanation_limit=chosen.explanation_limit,
+        modes=modes,
         quiet=quiet,
     )
 

@@ -63,7 +63,7 @@ def score(
         continuations: for each prompt the token ids of its continuations, at least one token each. An end mark counts
             where it is among them.
         batch_size: prompts a batch, over all devices; rounded up to a multiple of their number.
-        bucket: padded lengths of prompts are multiples of this, those of continuations of half of it.
+        bucket: padded lengths of prompts, and of all continuations of a prompt together, are multiples of this.
         progress: called with the number of prompts done, after each batch.
 
     Returns:
@@ -87,7 +87,7 @@ def score(
         for start in range(0, len(order), rows):
             chosen = order[start : start + rows]
             width = padded_length(max(len(prompts[i]) for i in chosen), bucket)
-            length = padded_length(max(1, *(sizes[i] for i in chosen)), max(1, bucket // 2))
+            length = padded_length(max([1, *(sizes[i] for i in chosen)]), bucket)
             packed = [_packed(continuations[i]) for i in chosen]
             arrays = [pad([prompts[i] for i in chosen], rows, width)]
             arrays += [pad([row[part] for row in packed], rows, length) for part in range(3)]

@@ -13,10 +13,10 @@ DECODER_PARTS = {"self_attention": ("0", "SelfAttention"), "cross_attention": ("
 PROJECTORS = {"query": "q", "key": "k", "value": "v", "output": "o"}
 
 
-@pytest.fixture(scope="session")
-def flannb_model(build, tokenizer):
+def random_model(tokenizer, tied):
     """Random weights, large enough for outputs to differ between prompts."""
-    model = build_model(T5Config(build.vocabulary_size, 1, 2, 16, 32, 8), seed=0)
+    shape = T5Config(tokenizer.vocabulary_size, 1, 2, 16, 32, 8, tie_embedding_weights=tied)
+    model = build_model(shape, seed=0)
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
         mean = 1.0 if len(variable.shape) == 1 else 0.0
@@ -24,13 +24,22 @@ def flannb_model(build, tokenizer):
     return FlannbModel(model, tokenizer, batch_size=8)
 
 
+def write_flannb(model, folder):
+    """The model as ``open_model`` reads it, its tokenizer beside the weights."""
+    save_model(model.model, folder)
+    (folder / "spiece.model").write_bytes(model.tokenizer.path.read_bytes())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def flannb_model(tokenizer):
+    """With a head of its own, as T5 1.1 has it."""
+    return random_model(tokenizer, tied=False)
+
+
 @pytest.fixture(scope="session")
 def flannb_folder(flannb_model, tmp_path_factory):
-    """The model as ``open_model`` reads it, its tokenizer beside the weights."""
-    folder = tmp_path_factory.mktemp("flannb") / "model"
-    save_model(flannb_model.model, folder)
-    (folder / "spiece.model").write_bytes(flannb_model.tokenizer.path.read_bytes())
-    return folder
+    return write_flannb(flannb_model, tmp_path_factory.mktemp("flannb") / "model")
 
 
 def _name(path):
@@ -58,6 +67,17 @@ def _name(path):
 
 @pytest.fixture(scope="session")
 def transformers_folder(flannb_model, tmp_path_factory):
+    return write_transformers(flannb_model, tmp_path_factory.mktemp("transformers") / "model")
+
+
+@pytest.fixture(scope="session")
+def tied_folders(tokenizer, tmp_path_factory):
+    """Folders of a model whose head is its embedding, as T5 1.0 has it: flannb's and that of ``transformers``."""
+    model, root = random_model(tokenizer, tied=True), tmp_path_factory.mktemp("tied")
+    return write_flannb(model, root / "flannb"), write_transformers(model, root / "transformers")
+
+
+def write_transformers(model, folder):
     """The same model and vocabulary as a checkpoint of ``transformers``."""
     reason = "needs transformers and torch: pip install 'flannb[transformers]'"
     pytest.importorskip("torch", reason=reason)
@@ -65,9 +85,8 @@ def transformers_folder(flannb_model, tmp_path_factory):
     from sentencepiece import SentencePieceProcessor
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 
-    folder = tmp_path_factory.mktemp("transformers") / "model"
     folder.mkdir()
-    model, config = flannb_model.model, flannb_model.model.config
+    config = model.model.config
     # Written as published checkpoints of T5 1.1 are, not by today's save_pretrained.
     shape = {
         "model_type": "t5",
@@ -80,20 +99,20 @@ def transformers_folder(flannb_model, tmp_path_factory):
         "num_decoder_layers": config.num_layers,
         "num_heads": config.num_heads,
         "feed_forward_proj": "gated-gelu",
-        "tie_word_embeddings": False,
+        "tie_word_embeddings": config.tie_embedding_weights,
         "decoder_start_token_id": 0,
         "pad_token_id": 0,
         "eos_token_id": 1,
     }
     (folder / "config.json").write_text(json.dumps(shape))
     weights = {}
-    for variable in model.trainable_variables:
+    for variable in model.model.trainable_variables:
         value, name = np.array(variable.value), _name(variable.path)
         transposed = value.ndim == 2 and name != "shared.weight" and "relative_attention_bias" not in name
         weights[name] = np.ascontiguousarray(value.T if transposed else value)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
-    pieces = SentencePieceProcessor(model_file=str(flannb_model.tokenizer.path))
+    pieces = SentencePieceProcessor(model_file=str(model.tokenizer.path))
     vocabulary = [(pieces.id_to_piece(i), pieces.get_score(i)) for i in range(pieces.get_piece_size())]
     fast = Tokenizer(models.Unigram(vocabulary, unk_id=2, byte_fallback=False))
     fast.normalizer = normalizers.Sequence(

@@ -15,8 +15,7 @@ from flannb.evaluate import KINDS, make_prompts
 from flannb.experiments.reproduce import project_root
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of the harness's dependencies
-reason = "needs lm-evaluation-harness: pip install 'flannb[lm-eval]'"
-ROWS = 125
+REASON = "needs lm-evaluation-harness: pip install 'flannb[lm-eval]'"
 
 RANKING = """
 task: flannb_ranking
@@ -46,6 +45,7 @@ metric_list: [{metric: exact_match}]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Two tasks in the harness's format, over 500 prompts of the embedded collection."""
+    pytest.importorskip("lm_eval", reason=REASON)
     import pyarrow as pa
 
     folder = tmp_path_factory.mktemp("tasks")
@@ -64,7 +64,6 @@ def folder(tmp_path_factory):
 
 def run(folder, out, model, arguments, tasks="flannb_ranking,flannb_writing"):
     """The samples of a run of the harness's command line: task -> one dictionary a prompt."""
-    pytest.importorskip("lm_eval", reason=reason)
     command = [sys.executable, "-m", "flannb.evaluate.harness", "--model", model, "--model_args", arguments]
     command += [
         "--batch_size",
@@ -96,9 +95,9 @@ def test_the_entry_point_names_the_adapter():
     assert points["lm_eval.models"] == {"flannb": "flannb.evaluate.harness:FlannbLM"}
 
 
-def test_the_adapter_scores_and_writes_what_the_harnesss_own_model_does(
-    folder, flannb_folder, transformers_folder, tmp_path
-):
+def test_the_adapter_scores_and_writes_what_the_harnesss_own_model_does(folder, tied_folders, tmp_path):
+    # Tied, because release 0.4.13 ties all weights after loading: with transformers 5 its own T5 1.1 has a wrong head.
+    flannb_folder, transformers_folder = tied_folders
     ours = run(folder, tmp_path / "ours", "flannb", f"checkpoint={flannb_folder}")
     own = f"pretrained={transformers_folder},backend=seq2seq,dtype=float32"
     theirs = run(folder, tmp_path / "theirs", "hf", own)

@@ -14,7 +14,7 @@ SUITES = ("mmlu", "bbh", "single_task")
 WANTED = ("virology", "anatomy", "astronomy", "navigate", "squad_v2", "pubmed_qa")
 TASKS = [task for task in eval_tasks("hub", SUITES) if task.suite in SUITES and task.name in WANTED]
 
-EXAM = {"question": ["Which?"] * 3, "choices": [["red", "blue", "green", "grey"]] * 3, "answer": [1, 2, 7]}
+EXAM = {"question": ["Which?", "What?", "Who?"], "choices": [["red", "blue", "green", "grey"]] * 3, "answer": [1, 2, 7]}
 SQUAD = {
     "context": ["The Normans lived in France.", "Nothing about it."],
     "question": ["Where?", "Who?"],
@@ -70,7 +70,7 @@ class Scripted:
 
 @pytest.fixture
 def run(mirror, tmp_path):
-    limits = {"prompt_limit": 180, "answer_limit": 9, "explanation_limit": 9}
+    limits = {"prompt_limit": 150, "answer_limit": 9, "explanation_limit": 9}
     folder = tmp_path / "predictions"
     evaluate(Scripted(["(F)", ""]), mirror, TASKS, folder, rows=None, seed=0, quiet=True, **limits)
     return folder
