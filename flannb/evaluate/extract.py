@@ -39,8 +39,15 @@ _MARKER = re.compile(
     r"\banswer(?:\s+is\b\s*:?|\s*[:=])|####",
     re.IGNORECASE,
 )
-_NEGATED = re.compile(r"(?:\bnot|n't)\s+(?:(?:a|an|the)\s+)?$", re.IGNORECASE)
+_NEGATED = re.compile(r"(?:\b(?:can)?not|n't)\s+(?:be\s+)?(?:(?:a|an|the)\s+)?$", re.IGNORECASE)
 _SAME = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "−": "-", "\u00a0": " ", "\u202f": " "} | {"⁄": "/"})
+_SAME |= {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full-width forms of ASCII
+_FRACTION = re.compile(r"\\d?frac\{([^{}]*)\}\{([^{}]*)\}")
+_MARKUP = re.compile(
+    r"\\(?:boxed|text|textbf|mathbf|mathrm)\{([^{}]*)\}|\*\*(?=\S)(.+?)(?<=\S)\*\*|`([^`\n]+)`"
+    r"|<(b|i|em|strong|code)>(.*?)</\4>",
+    re.IGNORECASE,
+)
 _VULGAR = {"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3", "⅛": " 1/8"}
 
 
@@ -59,7 +66,7 @@ def extract(prediction: str, kind: str, options: Options = None) -> str | None:
         ValueError: ``kind`` is unknown.
     """
     read = _reader(kind)
-    text = prediction.translate(_SAME)
+    text = _plain(prediction)
     marks = list(_MARKER.finditer(text))
     bounds = [*(mark.start() for mark in marks), len(text)]
     for mark, end in reversed(list(zip(marks, bounds[1:], strict=True))):
@@ -114,6 +121,12 @@ def _reader(kind: str) -> Reader:
     return _READERS[kind]
 
 
+def _plain(text: str) -> str:
+    """The text without typographic variants and without the markup of LaTeX, Markdown and HTML around its parts."""
+    text = _FRACTION.sub(r"\1/\2", text.translate(_SAME))
+    return _MARKUP.sub(lambda match: next(part for part in match.group(1, 2, 3, 5) if part is not None), text)
+
+
 def _trim(text: str) -> str:
     """The text on one line, without quotes around it and without a closing full stop."""
     text = " ".join(text.split())
@@ -133,7 +146,7 @@ def _fold(text: str) -> str:
 
 
 def _negated(text: str, start: int) -> bool:
-    return _NEGATED.search(text, max(0, start - 12), start) is not None
+    return _NEGATED.search(text, max(0, start - 16), start) is not None
 
 
 # Text -------------------------------------------------------------------------------------------------------------
@@ -311,7 +324,7 @@ def _read_letter(text: str, stated: bool) -> str | None:
 
 def _letter(text: str) -> str | None:
     """The letter that is all of the text, such as ``B`` for ``"(b)"`` or ``"B."``."""
-    match = _LETTER.fullmatch(text)
+    match = _LETTER.fullmatch(text) or _LETTER.fullmatch(_trim(text).strip("$"))
     return match[1].upper() if match else None
 
 
