@@ -1,7 +1,6 @@
 """The evaluation suites of Table 1: Held-In, Chain-of-Thought, MMLU, BBH and BBH with chains of thought.
 
-MMLU is scored on its ``test`` split, as lm-evaluation-harness does; the suite ``mmlu_validation`` has the split that
-Chung et al. score. The single-task sets of Table 3 are in ``flannb.collection.single_task``.
+MMLU is scored on ``test``, as lm-evaluation-harness does; the suite ``mmlu_validation`` on what Chung et al. score.
 
 How an answer is read (``EvalTask.answer``):
 
@@ -396,7 +395,4 @@ BBH: tuple[EvalTask, ...] = tuple(
 )
 
 EVAL_TASKS: tuple[EvalTask, ...] = (*HELD_IN, *CHAIN_OF_THOUGHT, *MMLU, *BBH)
-"""The suites of Table 1."""
-
 MORE_EVAL_TASKS: tuple[EvalTask, ...] = (*MMLU_VALIDATION, *SINGLE_TASK)
-"""The suites of ``MORE_SUITES``."""

@@ -30,9 +30,7 @@ Options = tuple[str, ...] | None
 Reader = Callable[[str, Options, bool], str | None]
 """Reads the answer from (text, options, stated); ``stated``: the text is what follows a marker."""
 
-EMPTY = "empty prediction"
-FOREIGN_LETTER = "letter of no option"
-UNREADABLE = "no answer found"
+EMPTY, FOREIGN_LETTER, UNREADABLE = "empty prediction", "letter of no option", "no answer found"
 
 _MARKER = re.compile(
     r"(?:\b(?:so|thus|hence|therefore)\b,?\s+)?(?:\bthe\s+)?(?:\b(?:final|correct|right)\s+)?"
@@ -141,8 +139,7 @@ def _trim(text: str) -> str:
 
 
 def _fold(text: str) -> str:
-    """Equal for texts that are the same answer."""
-    return _trim(text.translate(_SAME)).casefold()
+    return _trim(text.translate(_SAME)).casefold()  # equal for texts that are the same answer
 
 
 def _negated(text: str, start: int) -> bool:
