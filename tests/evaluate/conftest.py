@@ -20,7 +20,9 @@ def random_model(tokenizer, tied):
     rng = np.random.default_rng(0)
     for variable in model.trainable_variables:
         mean = 1.0 if len(variable.shape) == 1 else 0.0
-        variable.assign(mean + 0.3 * rng.standard_normal(variable.shape).astype(np.float32))
+        # A tied head repeats the start token unless the layers outweigh the embedding.
+        size = 1.0 if tied and "token_embedding" not in variable.path else 0.3
+        variable.assign(mean + size * rng.standard_normal(variable.shape).astype(np.float32))
     return FlannbModel(model, tokenizer, batch_size=8)
 
 

@@ -113,4 +113,4 @@ def test_the_adapter_scores_and_writes_what_the_harnesss_own_model_does(folder, 
     ]
     # The release counts the prompt's tokens into a sequence-to-sequence model's limit, so its texts go on for longer.
     assert all(b.startswith(a) and (a == b or len(a) > 0) for a, b in pairs)
-    assert len({a for a, _ in pairs}) > 20
+    assert len({a for a, _ in pairs}) > 5
