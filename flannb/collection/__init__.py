@@ -4,17 +4,26 @@
 every other source holds the real one.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
 
-from flannb.collection.submixtures import ALWAYS_OPTIONS, SETTINGS, SUBMIXTURES, SUITES, Submixture
+from flannb.collection.submixtures import (
+    ALWAYS_OPTIONS,
+    MORE_SUITES,
+    SETTINGS,
+    SUBMIXTURES,
+    SUITES,
+    Submixture,
+    task_of,
+)
 from flannb.collection.task import Data, EvalTask, Field, RawFile, Record, RowError, Split, Task
 from flannb.collection.template import Template, TemplateSet, templates
 from flannb.errors import UserError
 
 __all__ = [
     "ALWAYS_OPTIONS",
+    "MORE_SUITES",
     "SETTINGS",
     "SUBMIXTURES",
     "SUITES",
@@ -31,6 +40,7 @@ __all__ = [
     "TemplateSet",
     "check",
     "eval_tasks",
+    "task_of",
     "tasks",
     "templates",
 ]
@@ -49,10 +59,14 @@ def tasks(source_name: str) -> tuple[Task, ...]:
     return tuple(task for module in _MODULES for task in import_module(f"flannb.collection.{module}").TASKS)
 
 
-def eval_tasks(source_name: str) -> tuple[EvalTask, ...]:
-    """The evaluation sets of a source, suite by suite. ``source_name`` as in ``tasks``."""
-    module = "mini" if source_name == "mini" else "suites"
-    return tuple(import_module(f"flannb.collection.{module}").EVAL_TASKS)
+def eval_tasks(source_name: str, suites: Collection[str] = tuple(SUITES)) -> tuple[EvalTask, ...]:
+    """The evaluation sets of a source, suite by suite. ``source_name`` as in ``tasks``.
+
+    Args:
+        suites: keys of ``SUITES`` and ``MORE_SUITES``; the suites of Table 1 by default.
+    """
+    module = import_module(f"flannb.collection.{'mini' if source_name == 'mini' else 'suites'}")
+    return tuple(task for task in (*module.EVAL_TASKS, *getattr(module, "MORE_EVAL_TASKS", ())) if task.suite in suites)
 
 
 def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | None = None) -> None:
@@ -76,7 +90,9 @@ def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | No
             )
         named[_title(task)] = task
     for task in tasks:
-        group, known = (task.suite, SUITES) if isinstance(task, EvalTask) else (task.submixture, SUBMIXTURES)
+        group, known = (
+            (task.suite, SUITES | MORE_SUITES) if isinstance(task, EvalTask) else (task.submixture, SUBMIXTURES)
+        )
         if group not in known:
             raise UserError(f"{_title(task)}: unknown '{group}'; use one of {', '.join(known)}")
         if task.templates not in sets:

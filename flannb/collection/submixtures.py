@@ -1,5 +1,6 @@
-"""The submixtures of Flan 2022 and the settings in which their tasks are rendered."""
+"""The submixtures of Flan 2022 and the settings in which their tasks are rendered; the evaluation suites."""
 
+import re
 from dataclasses import dataclass
 
 SETTINGS = ("zs_opt", "zs_noopt", "fs_opt", "fs_noopt")
@@ -49,3 +50,16 @@ SUITES: dict[str, str] = {
     "bbh_cot": "BBH-CoT",
 }
 """Evaluation suites: key -> title, in the order of Table 1."""
+
+MORE_SUITES: dict[str, str] = {"mmlu_validation": "MMLU (validation)", "single_task": "Single-task sets of Table 3"}
+"""Suites that are no columns of Table 1: key -> title."""
+
+_ONE_OF_THREE_FILES = re.compile(r"_(?:three|five|seven)_objects$")
+
+
+def task_of(evaluation_set: str) -> str:
+    """The task that an evaluation set belongs to: itself, but for BBH's two tasks of three files each.
+
+    So BBH's 27 files are 23 tasks. Files of one task are averaged first, and a suite's score is the mean over tasks.
+    """
+    return _ONE_OF_THREE_FILES.sub("", evaluation_set)

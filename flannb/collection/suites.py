@@ -1,5 +1,7 @@
 """The evaluation suites of Table 1: Held-In, Chain-of-Thought, MMLU, BBH and BBH with chains of thought.
 
+MMLU is scored on ``test``, as lm-evaluation-harness does; the suite ``mmlu_validation`` on what Chung et al. score.
+
 How an answer is read (``EvalTask.answer``):
 
 - ``option``: ``options`` holds the texts, ``answer`` is one of them. A letter stands for the option at its place. BBH
@@ -20,6 +22,7 @@ from flannb.collection import flan2021
 from flannb.collection.cot import FIELDS as COT_FIELDS
 from flannb.collection.cot import as_sentence, cot_file, with_newlines
 from flannb.collection.flan2021 import NO_YES, multiple_choice
+from flannb.collection.single_task import SINGLE_TASK
 from flannb.collection.task import (
     Apply,
     Column,
@@ -38,8 +41,10 @@ from flannb.collection.task import (
 # --- Held-In: the validation splits of eight tasks of Flan 2021, with the tasks' own templates -----------------------
 
 
-def _held_in(name: str, data: Data, exemplars: Data, fields: Mapping[str, Field], templates: str) -> EvalTask:
-    return EvalTask(name, "held_in", data, fields, templates, "option", exemplars)
+def _held_in(
+    name: str, data: Data, exemplars: Data, fields: Mapping[str, Field], templates: str, metric: str = "accuracy"
+) -> EvalTask:
+    return EvalTask(name, "held_in", data, fields, templates, "option", exemplars, metric=metric)
 
 
 def _splits(repo_id: str, config: str, train: str = "train", validation: str = "validation") -> tuple[Split, Split]:
@@ -48,7 +53,7 @@ def _splits(repo_id: str, config: str, train: str = "train", validation: str = "
 
 
 HELD_IN: tuple[EvalTask, ...] = (
-    _held_in("boolq", *_splits("google/boolq", "default"), flan2021.BOOLQ, "boolean_qa"),
+    _held_in("boolq", *_splits("google/boolq", "default"), flan2021.BOOLQ, "boolean_qa", "auc_roc"),
     _held_in("arc_easy", *_splits("allenai/ai2_arc", "ARC-Easy"), multiple_choice(), "multiple_choice"),
     _held_in("arc_challenge", *_splits("allenai/ai2_arc", "ARC-Challenge"), multiple_choice(), "multiple_choice"),
     _held_in(
@@ -57,14 +62,19 @@ HELD_IN: tuple[EvalTask, ...] = (
         flan2021.middle_science("train"),
         flan2021.UNIFIED,
         "multiple_choice",
+        "macro_f1",
     ),
     *(
         _held_in(
-            f"anli_r{n}", *_splits("facebook/anli", "plain_text", f"train_r{n}", f"dev_r{n}"), flan2021.THREE_WAY, "nli"
+            f"anli_r{n}",
+            *_splits("facebook/anli", "plain_text", f"train_r{n}", f"dev_r{n}"),
+            flan2021.THREE_WAY,
+            "nli",
+            "macro_f1",
         )
         for n in (1, 2, 3)
     ),
-    _held_in("rte", *_splits("aps/super_glue", "rte"), flan2021.RTE, "nli"),
+    _held_in("rte", *_splits("aps/super_glue", "rte"), flan2021.RTE, "nli", "auc_roc"),
 )
 
 # --- Chain-of-Thought: five sets, prompted for an explanation ---------------------------------------------------------
@@ -273,24 +283,31 @@ SUBJECTS: tuple[str, ...] = (
     "world_religions",
 )
 
-MMLU: tuple[EvalTask, ...] = tuple(
-    EvalTask(
-        subject,
-        "mmlu",
-        Split("cais/mmlu", subject, "test"),
-        {
-            "question": Column("question"),
-            "options": Options("choices"),
-            "answer": Pick(Options("choices"), "answer"),
-            "subject": Constant(subject.replace("_", " ")),
-        },
-        "exam",
-        "option",
-        Split("cais/mmlu", subject, "dev"),
-        shots=5,
+
+def mmlu(suite: str, split: str) -> tuple[EvalTask, ...]:
+    """MMLU's 57 subjects, scored on a split: ``test``, or ``validation``."""
+    return tuple(
+        EvalTask(
+            subject,
+            suite,
+            Split("cais/mmlu", subject, split),
+            {
+                "question": Column("question"),
+                "options": Options("choices"),
+                "answer": Pick(Options("choices"), "answer"),
+                "subject": Constant(subject.replace("_", " ")),
+            },
+            "exam",
+            "option",
+            Split("cais/mmlu", subject, "dev"),
+            shots=5,
+        )
+        for subject in SUBJECTS
     )
-    for subject in SUBJECTS
-)
+
+
+MMLU: tuple[EvalTask, ...] = mmlu("mmlu", "test")
+MMLU_VALIDATION: tuple[EvalTask, ...] = mmlu("mmlu_validation", "validation")
 
 # --- BIG-Bench Hard (Suzgun et al. 2022): 27 files of 23 tasks, three-shot with the public prompts -------------------
 
@@ -324,6 +341,16 @@ BBH_FILES: dict[str, str] = {
     "word_sorting": "text",
 }
 """Name of a file -> how its answers are read."""
+
+BBH_CANDIDATES: dict[str, tuple[str, ...]] = {
+    "boolean_expressions": ("True", "False"),
+    "causal_judgement": ("Yes", "No"),
+    "formal_fallacies": ("valid", "invalid"),
+    "navigate": ("Yes", "No"),
+    "sports_understanding": ("yes", "no"),
+    "web_of_lies": ("Yes", "No"),
+}
+"""The answers of files that have few of them and no lettered options."""
 
 _LETTERED = re.compile(r"^(\([A-Z]\))", re.MULTILINE)
 
@@ -359,6 +386,7 @@ def _bbh(suite: str, name: str, answer: str) -> EvalTask:
         prompt=RawFile(f"github/suzgunmirac/BIG-Bench-Hard/cot-prompts/{name}.txt"),
         shots=3,
         chain_of_thought=suite == "bbh_cot",
+        candidates=BBH_CANDIDATES.get(name, ()),
     )
 
 
@@ -367,3 +395,4 @@ BBH: tuple[EvalTask, ...] = tuple(
 )
 
 EVAL_TASKS: tuple[EvalTask, ...] = (*HELD_IN, *CHAIN_OF_THOUGHT, *MMLU, *BBH)
+MORE_EVAL_TASKS: tuple[EvalTask, ...] = (*MMLU_VALIDATION, *SINGLE_TASK)

@@ -218,6 +218,9 @@ class EvalTask:
         prompt: a public few-shot prompt used as it is (BBH), instead of drawn exemplars.
         shots: number of exemplars in the few-shot setting.
         chain_of_thought: prompts ask for an explanation; the answer is extracted from it.
+        metric: what Table 3 scores the set by, a key of ``flannb.evaluate.metrics.METRICS``; suite means are of
+            accuracies.
+        candidates: all possible answers, where rows have no options of their own; ranking chooses among them.
     """
 
     name: str
@@ -231,6 +234,8 @@ class EvalTask:
     prompt: RawFile | None = None
     shots: int = 5
     chain_of_thought: bool = False
+    metric: str = "accuracy"
+    candidates: tuple[str, ...] = ()
 
     @property
     def split(self) -> str:

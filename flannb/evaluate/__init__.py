@@ -1,23 +1,41 @@
-"""Evaluation: prompts, answers, scores, intervals."""
+"""Evaluation: prompts, answers by generation and by ranking, metrics, intervals, records."""
 
 from flannb.evaluate.extract import correct, extract
 from flannb.evaluate.intervals import Interval, difference, suite_score
-from flannb.evaluate.prompts import KINDS, Prompt, make_prompts, tokenize
-from flannb.evaluate.run import evaluate, missing_data, present_tasks, read_predictions, suite_prompts
+from flannb.evaluate.metrics import METRICS, metric_difference, metric_score
+from flannb.evaluate.models import FlannbModel, Seq2Seq
+from flannb.evaluate.prompts import KINDS, NoExemplars, Prompt, PromptSet, Tokens, make_prompts, tokenize
+from flannb.evaluate.record import MODES, read_predictions, read_problems
+from flannb.evaluate.run import evaluate, missing_data, present_tasks, suite_prompts
+from flannb.evaluate.scores import set_scores, side_by_side, suite_differences, suite_scores
 
 __all__ = [
     "KINDS",
+    "METRICS",
+    "MODES",
+    "FlannbModel",
     "Interval",
+    "NoExemplars",
     "Prompt",
+    "PromptSet",
+    "Seq2Seq",
+    "Tokens",
     "correct",
     "difference",
     "evaluate",
     "extract",
     "make_prompts",
+    "metric_difference",
+    "metric_score",
     "missing_data",
     "present_tasks",
     "read_predictions",
+    "read_problems",
+    "set_scores",
+    "side_by_side",
+    "suite_differences",
     "suite_prompts",
     "suite_score",
+    "suite_scores",
     "tokenize",
 ]

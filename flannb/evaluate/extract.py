@@ -30,13 +30,22 @@ Options = tuple[str, ...] | None
 Reader = Callable[[str, Options, bool], str | None]
 """Reads the answer from (text, options, stated); ``stated``: the text is what follows a marker."""
 
+EMPTY, FOREIGN_LETTER, UNREADABLE = "empty prediction", "letter of no option", "no answer found"
+
 _MARKER = re.compile(
     r"(?:\b(?:so|thus|hence|therefore)\b,?\s+)?(?:\bthe\s+)?(?:\b(?:final|correct|right)\s+)?"
     r"\banswer(?:\s+is\b\s*:?|\s*[:=])|####",
     re.IGNORECASE,
 )
-_NEGATED = re.compile(r"(?:\bnot|n't)\s+(?:(?:a|an|the)\s+)?$", re.IGNORECASE)
+_NEGATED = re.compile(r"(?:\b(?:can)?not|n't)\s+(?:be\s+)?(?:(?:a|an|the)\s+)?$", re.IGNORECASE)
 _SAME = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "−": "-", "\u00a0": " ", "\u202f": " "} | {"⁄": "/"})
+_SAME |= {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full-width forms of ASCII
+_FRACTION = re.compile(r"\\d?frac\{([^{}]*)\}\{([^{}]*)\}")
+_MARKUP = re.compile(
+    r"\\(?:boxed|text|textbf|mathbf|mathrm)\{([^{}]*)\}|\*\*(?=\S)(.+?)(?<=\S)\*\*|`([^`\n]+)`"
+    r"|<(b|i|em|strong|code)>(.*?)</\4>",
+    re.IGNORECASE,
+)
 _VULGAR = {"½": " 1/2", "¼": " 1/4", "¾": " 3/4", "⅓": " 1/3", "⅔": " 2/3", "⅛": " 1/8"}
 
 
@@ -55,7 +64,7 @@ def extract(prediction: str, kind: str, options: Options = None) -> str | None:
         ValueError: ``kind`` is unknown.
     """
     read = _reader(kind)
-    text = prediction.translate(_SAME)
+    text = _plain(prediction)
     marks = list(_MARKER.finditer(text))
     bounds = [*(mark.start() for mark in marks), len(text)]
     for mark, end in reversed(list(zip(marks, bounds[1:], strict=True))):
@@ -89,10 +98,31 @@ def correct(extraction: str | None, gold: str, kind: str, options: Options = Non
     return wanted is not None and wanted == read(extraction.translate(_SAME), options, False)
 
 
+def problem(prediction: str, extraction: str | None, kind: str, options: Options = None) -> str | None:
+    """Why no answer was read from a prediction, in words that problems are counted by; ``None`` where one was."""
+    if not prediction.strip():
+        return EMPTY
+    if extraction is not None:
+        return None
+    stated = kind == "option" and options and extract(prediction, "option", None)
+    return FOREIGN_LETTER if stated else UNREADABLE
+
+
+def option_index(answer: str, options: tuple[str, ...]) -> int | None:
+    """The position of the option that an answer is: by its text, or else by its letter."""
+    return _index(answer, options)
+
+
 def _reader(kind: str) -> Reader:
     if kind not in _READERS:
         raise ValueError(f"answer kind '{kind}' is unknown; it must be one of {', '.join(_READERS)}")
     return _READERS[kind]
+
+
+def _plain(text: str) -> str:
+    """The text without typographic variants and without the markup of LaTeX, Markdown and HTML around its parts."""
+    text = _FRACTION.sub(r"\1/\2", text.translate(_SAME))
+    return _MARKUP.sub(lambda match: next(part for part in match.group(1, 2, 3, 5) if part is not None), text)
 
 
 def _trim(text: str) -> str:
@@ -109,12 +139,11 @@ def _trim(text: str) -> str:
 
 
 def _fold(text: str) -> str:
-    """Equal for texts that are the same answer."""
-    return _trim(text.translate(_SAME)).casefold()
+    return _trim(text.translate(_SAME)).casefold()  # equal for texts that are the same answer
 
 
 def _negated(text: str, start: int) -> bool:
-    return _NEGATED.search(text, max(0, start - 12), start) is not None
+    return _NEGATED.search(text, max(0, start - 16), start) is not None
 
 
 # Text -------------------------------------------------------------------------------------------------------------
@@ -292,7 +321,7 @@ def _read_letter(text: str, stated: bool) -> str | None:
 
 def _letter(text: str) -> str | None:
     """The letter that is all of the text, such as ``B`` for ``"(b)"`` or ``"B."``."""
-    match = _LETTER.fullmatch(text)
+    match = _LETTER.fullmatch(text) or _LETTER.fullmatch(_trim(text).strip("$"))
     return match[1].upper() if match else None
 
 

@@ -1,22 +1,30 @@
-"""Suite scores, differences and shares with 95% bootstrap confidence intervals.
+"""Scores, differences and shares with 95% bootstrap confidence intervals.
 
-The score of a suite is the unweighted mean over its tasks of the mean over a task's rows, in percent. A bootstrap
-sample draws, within each task, as many rows as it has, with replacement; the interval spans the 2.5th to the 97.5th
-percentile of 2,000 samples. Two models are compared on the same rows of each sample (paired), so that how hard the rows
-are cancels out. The interval covers the choice of the evaluation rows, not that training again gives another model.
+The score of a suite is the unweighted mean over its tasks of the mean over a task's rows, in percent; a task that comes
+in several sets (two of BBH's) is the mean over them. A bootstrap sample draws, within each set, as many rows as it has,
+with replacement; where ``over_tasks`` is set, it also draws as many tasks as there are. The interval spans the 2.5th to
+the 97.5th percentile of 2,000 samples. Two models are compared on the same rows and tasks of each sample (paired), so
+that how hard these are cancels out. Over rows, the interval covers the choice of the evaluation rows; over tasks and
+rows, also the choice of the suite's tasks, and is then a little wide, since the noise of rows counts in both draws;
+never that training again gives another model.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flannb.collection.submixtures import task_of
+
 RESAMPLES = 2000
+METRIC_RESAMPLES = 1000
+"""Samples for metrics that are no means over rows, which are computed anew for each."""
+
 PERCENTILES = (2.5, 97.5)
 
 Scores = Mapping[str, NDArray[np.generic]]
-"""Task -> the scores of its rows, shape (rows,), from 0 to 1."""
+"""Evaluation set -> the scores of its rows, shape (rows,), from 0 to 1."""
 
 
 @dataclass(frozen=True)
@@ -29,36 +37,37 @@ class Interval:
     n: int
 
 
-def suite_score(scores: Scores, seed: int = 0) -> Interval:
+def suite_score(scores: Scores, seed: int = 0, over_tasks: bool = False) -> Interval:
     """The score of one model on one suite.
 
     Args:
-        scores: the rows' scores by task.
+        scores: the rows' scores by evaluation set.
         seed: equal seeds and scores give equal intervals.
+        over_tasks: whether tasks are resampled as well as rows.
 
     Raises:
         ValueError: there are no tasks, or a task has no rows or a score that is not finite; the message names the task.
     """
-    means = _Means.of([scores], np.random.default_rng(seed))
+    means = _Means.of([scores], np.random.default_rng(seed), over_tasks)
     return _interval(means.observed[0], means.resampled[:, 0], means.n)
 
 
-def difference(a: Scores, b: Scores, seed: int = 0) -> Interval:
-    """The score of ``a`` minus that of ``b``, paired: both hold the same tasks with the same rows in the same order.
+def difference(a: Scores, b: Scores, seed: int = 0, over_tasks: bool = False) -> Interval:
+    """The score of ``a`` minus that of ``b``, paired: both hold the same sets with the same rows in the same order.
 
     Raises:
         ValueError: as ``suite_score``, or the tasks or their numbers of rows differ.
     """
-    return lead(a, [b], seed)
+    return lead(a, [b], seed, over_tasks)
 
 
-def lead(a: Scores, others: Sequence[Scores], seed: int = 0) -> Interval:
+def lead(a: Scores, others: Sequence[Scores], seed: int = 0, over_tasks: bool = False) -> Interval:
     """The score of ``a`` minus the best score among ``others``, where the best one is found anew in each sample.
 
     Raises:
         ValueError: as ``difference``, or ``others`` is empty.
     """
-    means = _Means.of([a, *others], np.random.default_rng(seed))
+    means = _Means.of([a, *others], np.random.default_rng(seed), over_tasks)
     return _interval(_lead(means.observed), _lead(means.resampled), means.n)
 
 
@@ -81,6 +90,31 @@ def share_best(cells: Sequence[tuple[Scores, Sequence[Scores]]], seed: int = 0) 
     return _interval(100 * won, 100 * samples, sum(cell.n for cell in means))
 
 
+Metric = Callable[[NDArray[np.intp]], float]
+"""The score of the rows at these indices, which may repeat; not a number where it is undefined."""
+
+
+def metric_interval(metric: Metric, n: int, seed: int = 0, resampled: Metric | None = None) -> Interval:
+    """A score that is no mean over rows, such as F1 or a correlation, or a difference of two, in percent.
+
+    Args:
+        metric: the score.
+        n: number of rows.
+        resampled: a faster way to the same values, for the samples.
+        seed: as in ``suite_score``.
+
+    Returns:
+        The score of all rows, with an interval over the samples of rows in which the metric is defined; all three are
+        not a number where it is undefined for all rows.
+    """
+    score = metric(np.arange(n)) if n else np.nan
+    if not np.isfinite(score):
+        return Interval(np.nan, np.nan, np.nan, n)
+    rng = np.random.default_rng(seed)
+    samples = np.array([(resampled or metric)(rng.integers(n, size=n)) for _ in range(METRIC_RESAMPLES)])
+    return _interval(100 * score, 100 * samples[np.isfinite(samples)], n)
+
+
 @dataclass(frozen=True)
 class _Means:
     """Suite scores of several models on the same rows: observed (models,), resampled (samples, models)."""
@@ -90,26 +124,35 @@ class _Means:
     n: int
 
     @classmethod
-    def of(cls, models: Sequence[Scores], rng: np.random.Generator) -> "_Means":
-        tasks = sorted(models[0])
-        if not tasks:
+    def of(cls, models: Sequence[Scores], rng: np.random.Generator, over_tasks: bool = False) -> "_Means":
+        sets = sorted(models[0])
+        if not sets:
             raise ValueError("a suite score needs at least one task")
-        if any(sorted(model) != tasks for model in models):
-            raise ValueError(f"paired scores must have the same tasks; the first has {', '.join(tasks)}")
-        observed = np.zeros(len(models))
-        resampled = np.zeros((RESAMPLES, len(models)))
+        if any(sorted(model) != sets for model in models):
+            raise ValueError(f"paired scores must have the same tasks; the first has {', '.join(sets)}")
+        tasks: dict[str, list[str]] = {}
+        for name in sets:
+            tasks.setdefault(task_of(name), []).append(name)
+        observed = np.zeros((len(tasks), len(models)))
+        resampled = np.zeros((RESAMPLES, len(tasks), len(models)))
         n = 0
-        for task in tasks:
-            rows = _rows(task, [model[task] for model in models])
-            # Rows with equal scores are interchangeable, so drawing how often each distinct combination of scores
-            # occurs is the same as drawing rows, and for right-or-wrong scores needs just a few counts.
-            values, counts = np.unique(rows, axis=0, return_counts=True)
-            draws = rng.multinomial(len(rows), counts / len(rows), size=RESAMPLES)
-            observed += counts @ values / len(rows)
-            resampled += draws @ values / len(rows)
-            n += len(rows)
+        for i, members in enumerate(tasks.values()):
+            for name in members:
+                rows = _rows(name, [model[name] for model in models])
+                # Rows with equal scores are interchangeable, so drawing how often each distinct combination of scores
+                # occurs is the same as drawing rows, and for right-or-wrong scores needs just a few counts.
+                values, counts = np.unique(rows, axis=0, return_counts=True)
+                draws = rng.multinomial(len(rows), counts / len(rows), size=RESAMPLES)
+                observed[i] += counts @ values / len(rows) / len(members)
+                resampled[:, i] += draws @ values / len(rows) / len(members)
+                n += len(rows)
+        if over_tasks:
+            drawn = rng.multinomial(len(tasks), np.full(len(tasks), 1 / len(tasks)), size=RESAMPLES)
+            sample_means = np.einsum("st,stm->sm", drawn / len(tasks), resampled)
+        else:
+            sample_means = resampled.mean(axis=1)
         # Rounded, since a tie must not be won by the last bit of a sum.
-        return cls(np.round(100 * observed / len(tasks), 9), np.round(100 * resampled / len(tasks), 9), n)
+        return cls(np.round(100 * observed.mean(axis=0), 9), np.round(100 * sample_means, 9), n)
 
 
 def _rows(task: str, scores: Sequence[NDArray[np.generic]]) -> NDArray[np.float64]:

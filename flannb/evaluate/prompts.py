@@ -3,22 +3,31 @@
 Everything that makes a prompt is on record: its exemplars' rows, and how many of them had to go for the length limit.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from flannb.build import LETTERED, STYLES, Source, Tokenizer, instruction, read_records, render, wordings
+from flannb.build import LETTERED, STYLES, Source, instruction, read_records, render, wordings
+from flannb.build.options import OptionStyle
 from flannb.build.records import Records
-from flannb.collection import EvalTask, templates
+from flannb.build.render import Wording
+from flannb.collection import EvalTask, Record, templates
+from flannb.collection.template import fill
 from flannb.errors import UserError
+from flannb.evaluate.models import TextEncoder
 from flannb.files import digest
-from flannb.vocabulary import EOS_ID
 
 KINDS = ("zs", "fs")
 """Zero-shot and few-shot."""
 
 BBH_REASONING = "Let's think step by step."
+
+
+class NoExemplars(UserError):
+    """A few-shot set has nothing to take exemplars from."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,10 @@ class Prompt:
         kind: how an answer is read (``EvalTask.answer``).
         options: texts of the options, or empty.
         chain_of_thought: whether an explanation is asked for.
+        answers: all acceptable answers, of which ``gold`` is the first.
+        choices: the answers among which ranking chooses; empty where it does not apply.
+        targets: what the model would write to give each of the choices.
+        metric: what the set is scored by (``EvalTask.metric``).
     """
 
     suite: str
@@ -52,6 +65,10 @@ class Prompt:
     kind: str
     options: tuple[str, ...]
     chain_of_thought: bool
+    answers: tuple[str, ...]
+    choices: tuple[str, ...]
+    targets: tuple[str, ...]
+    metric: str
 
     def text(self, dropped: int = 0) -> str:
         """The prompt as a model reads it, less the ``dropped`` exemplars farthest from the question."""
@@ -59,7 +76,14 @@ class Prompt:
         return self.separator.join([*head, *self.exemplars[dropped:], self.query])
 
 
-def make_prompts(task: EvalTask, setting: str, source: Source, limit: int, seed: int) -> list[Prompt]:
+class PromptSet(NamedTuple):
+    """The prompts of an evaluation set, and how many of its rows could not be used, by reason."""
+
+    prompts: list[Prompt]
+    rejected: Counter[str]
+
+
+def make_prompts(task: EvalTask, setting: str, source: Source, limit: int | None, seed: int) -> PromptSet:
     """The prompts of an evaluation set.
 
     The template is the first of the task's set; exemplars are drawn once for the set by ``seed`` (the first rows of a
@@ -67,10 +91,11 @@ def make_prompts(task: EvalTask, setting: str, source: Source, limit: int, seed:
 
     Args:
         setting: ``zs`` or ``fs``.
-        limit: at most so many rows, drawn by ``seed``.
+        limit: at most so many rows, drawn by ``seed``; ``None`` for all.
 
     Raises:
-        UserError: unreadable data, or a few-shot set without any exemplar.
+        NoExemplars: a few-shot set without any exemplar.
+        UserError: unreadable data, or a set without any usable row.
     """
     draw = int(digest([seed, task.suite, task.name])[:16], 16)
     records = read_records(source, task.data, task.fields, limit=limit, seed=draw)
@@ -100,6 +125,13 @@ def make_prompts(task: EvalTask, setting: str, source: Source, limit: int, seed:
             told = instruction(word, record)
             head, after = (told, "") if word.template.place == "before" else ("", told)
         options = record.get("options", ())
+        options = options if isinstance(options, tuple) else ()
+        choices = () if task.chain_of_thought else options or task.candidates
+        if few_shot and task.prompt is not None:
+            targets = choices
+        else:
+            targets = tuple(render_target(word, {**record, "answer": choice}, style) for choice in choices)
+        answers = record.get("answers", ())
         prompts.append(
             Prompt(
                 suite=task.suite,
@@ -114,18 +146,31 @@ def make_prompts(task: EvalTask, setting: str, source: Source, limit: int, seed:
                 separator=separator,
                 gold=str(record["answer"]),
                 kind=task.answer,
-                options=options if isinstance(options, tuple) else (),
+                options=options,
                 chain_of_thought=task.chain_of_thought,
+                answers=answers if isinstance(answers, tuple) and answers else (str(record["answer"]),),
+                choices=choices,
+                targets=targets,
+                metric=task.metric,
             )
         )
-    return prompts
+    return PromptSet(prompts, records.rejected)
+
+
+def render_target(word: Wording, record: Record, style: OptionStyle) -> str:
+    """What a template has a model write for the record's answer."""
+    return fill(word.target, dict(word.values(record, style)))
 
 
 def _exemplars(task: EvalTask, source: Source, draw: int) -> Records:
     """The exemplars of a set: distinct questions, drawn by the seed; a ``dev`` split's first ones."""
     if task.exemplars is None:
-        raise UserError(f"{task.suite}/{task.name}: has no split to take exemplars from")
-    found = read_records(source, task.exemplars, task.exemplar_fields or task.fields)
+        raise NoExemplars(f"{task.suite}/{task.name}: has no split to take exemplars from")
+    fields = task.exemplar_fields or task.fields
+    columns = tuple(dict.fromkeys(column for read in fields.values() for column in read.columns))
+    if not source.has(task.exemplars) or not source.read(task.exemplars, columns).num_rows:
+        raise NoExemplars(f"{task.suite}/{task.name}: {task.exemplars}, from which exemplars come, has no rows")
+    found = read_records(source, task.exemplars, fields)
     order: Sequence[int] = range(len(found))
     if getattr(task.exemplars, "split", "") != "dev":
         order = np.random.default_rng(draw).permutation(len(found)).tolist()
@@ -154,22 +199,38 @@ def _public_prompt(task: EvalTask, source: Source) -> tuple[str, tuple[str, ...]
     return description.strip(), tuple(exemplars)
 
 
-def tokenize(prompts: Sequence[Prompt], tokenizer: Tokenizer, limit: int) -> list[tuple[list[int], int]]:
-    """Token ids of each prompt, ended by ``EOS_ID``, and the number of exemplars that were dropped to fit ``limit``.
+class Tokens(NamedTuple):
+    """A prompt's token ids; how many exemplars had to go to fit the limit; whether the question itself was cut."""
 
-    The parts of a prompt are separated by white space, so they are tokenised one by one, each only once, and joined. A
-    question that is too long by itself is cut at the end.
+    ids: list[int]
+    dropped: int
+    cut: bool
+
+
+def tokenize(prompts: Sequence[Prompt], encoder: TextEncoder, limit: int) -> list[Tokens]:
+    """Token ids of each prompt, with the encoder's marks, at most ``limit`` in all.
+
+    Exemplars are dropped from the far end until the prompt fits; a question that is too long by itself is cut at the
+    end. Where the encoder's tokens do not cross white space, the parts of prompts, which it separates, are tokenised
+    one by one, each only once, and joined; else, whole prompts are.
     """
+    room = limit - len(encoder.prefix) - len(encoder.suffix)
     texts = sorted({text for p in prompts for text in (p.head, *p.exemplars, p.query) if text})
-    ids = dict(zip(texts, tokenizer.encode(texts), strict=True))
+    ids = dict(zip(texts, encoder.encode(texts), strict=True))
     ids[""] = []
     made = []
     for prompt in prompts:
-        dropped, room = 0, limit - 1 - len(ids[prompt.head]) - len(ids[prompt.query])
+        dropped, fixed = 0, len(ids[prompt.head]) + len(ids[prompt.query])
         sizes = [len(ids[text]) for text in prompt.exemplars]
-        while dropped < len(sizes) and sum(sizes[dropped:]) > room:
+        while dropped < len(sizes) and fixed + sum(sizes[dropped:]) > room:
             dropped += 1
-        parts = (prompt.head, *prompt.exemplars[dropped:], prompt.query)
-        tokens = [i for text in parts for i in ids[text]][: limit - 1]
-        made.append(([*tokens, EOS_ID], dropped))
+        if encoder.joins:
+            parts = (prompt.head, *prompt.exemplars[dropped:], prompt.query)
+            tokens = [i for text in parts for i in ids[text]]
+        else:
+            tokens = encoder.encode([prompt.text(dropped)])[0]
+            while len(tokens) > room and dropped < len(sizes):  # what separates the parts takes tokens too
+                dropped += 1
+                tokens = encoder.encode([prompt.text(dropped)])[0]
+        made.append(Tokens([*encoder.prefix, *tokens[:room], *encoder.suffix], dropped, len(tokens) > room))
     return made

@@ -1,29 +1,33 @@
-"""Evaluating a model on the suites: prompts, greedy generation, extraction, and a record of every prediction."""
+"""Evaluating a model on the suites: prompts, answers by generation and by ranking, and a record of every prediction."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from tqdm.auto import tqdm
 
-from flannb.build import Source, Tokenizer
-from flannb.collection import SUITES, Data, EvalTask
-from flannb.errors import UserError
-from flannb.evaluate.extract import correct, extract
-from flannb.evaluate.prompts import KINDS, Prompt, make_prompts, tokenize
-from flannb.files import atomic
+from flannb.build import Source
+from flannb.collection import MORE_SUITES, SUITES, Data, EvalTask
+from flannb.evaluate.extract import correct, extract, problem
+from flannb.evaluate.metrics import squad_f1
+from flannb.evaluate.models import Seq2Seq
+from flannb.evaluate.prompts import KINDS, NoExemplars, Prompt, PromptSet, Tokens, make_prompts, tokenize
+from flannb.evaluate.record import MODES, read_predictions, recorded_key, set_path, write_set
+from flannb.files import digest
 
 if TYPE_CHECKING:
-    from flannb.model import T5
+    from flannb.model import Likelihood
+
+BATCHES = 8
+"""Sets are run together until they have prompts for so many batches: then their predictions are written."""
 
 
-def missing_data(source: Source, task: EvalTask) -> list[Data]:
-    """What an evaluation set needs (rows, exemplars, prompt) and the source lacks."""
-    needed = [data for data in (task.data, task.exemplars, task.prompt) if data is not None]
-    return [data for data in needed if not source.has(data)]
+def missing_data(source: Source, task: EvalTask, setting: str = "fs") -> list[Data]:
+    """What an evaluation set needs (rows, and few-shot exemplars or a prompt) and the source lacks."""
+    needed = [task.data, task.exemplars, task.prompt] if setting == "fs" else [task.data]
+    return [data for data in needed if data is not None and not source.has(data)]
 
 
 def present_tasks(source: Source, tasks: Iterable[EvalTask]) -> tuple[list[EvalTask], list[EvalTask]]:
@@ -36,106 +40,198 @@ def present_tasks(source: Source, tasks: Iterable[EvalTask]) -> tuple[list[EvalT
 
 
 def suite_prompts(
-    tasks: Iterable[EvalTask], suite: str, setting: str, source: Source, rows: int, seed: int
+    tasks: Iterable[EvalTask], suite: str, setting: str, source: Source, rows: int | None, seed: int
 ) -> list[Prompt]:
     """Prompts of all sets of a suite, about ``rows`` in all, equally many of each set."""
     members = [task for task in tasks if task.suite == suite]
-    each = max(1, rows // max(1, len(members)))
-    return [prompt for task in members for prompt in make_prompts(task, setting, source, each, seed)]
+    each = _each(members, rows)
+    return [prompt for task in members for prompt in make_prompts(task, setting, source, each, seed).prompts]
+
+
+def _each(members: Sequence[EvalTask], rows: int | None) -> int | None:
+    """Rows of each set of a suite."""
+    return None if rows is None else max(1, rows // max(1, len(members)))
 
 
 def evaluate(
-    model: "T5",
-    tokenizer: Tokenizer,
+    model: Seq2Seq,
     source: Source,
     tasks: Iterable[EvalTask],
     folder: Path,
     *,
-    rows: int,
+    rows: int | None,
     seed: int,
     prompt_limit: int,
     answer_limit: int,
     explanation_limit: int,
-    batch_size: int = 64,
+    modes: Sequence[str] = MODES,
+    settings: Sequence[str] = KINDS,
     quiet: bool = False,
 ) -> pd.DataFrame:
-    """Scores a model on every suite, zero-shot and few-shot; a suite and setting already on record is not run again.
+    """Scores a model on sets of suites, zero-shot and few-shot; what is on record is not run again.
+
+    Sets that the source lacks, and few-shot sets without exemplars, are recorded as absent.
 
     Args:
-        tasks: evaluation sets that the source has (see ``present_tasks``).
-        folder: gets one Parquet file of predictions for each suite and setting.
-        rows: about so many rows of each suite.
+        model: such as ``FlannbModel`` or ``TransformersModel``.
+        tasks: evaluation sets.
+        folder: gets one Parquet file of predictions for each set and setting (see ``flannb.evaluate.record``).
+        rows: about so many rows of each suite, equally many of each set; ``None`` for all.
         seed: draws rows and exemplars.
         prompt_limit: most tokens of a prompt.
         answer_limit, explanation_limit: most tokens generated for a direct answer, and for an explanation.
+        modes: of ``MODES``. Ranking applies where there are options, or few possible answers, and no explanation.
+        settings: ``zs``, ``fs``, or both.
         quiet: no progress bar.
 
     Returns:
-        All predictions, one line each.
+        The predictions by generation, or by the first of ``modes`` where that is not among them, one line each.
     """
-    from flannb.model import generate  # JAX and Keras, which reading predictions does without
-
     tasks = list(tasks)
-    suites = [suite for suite in SUITES if any(task.suite == suite for task in tasks)]
-    for suite in suites:
-        for setting in KINDS:
-            path = Path(folder) / f"{suite}.{setting}.parquet"
-            if path.is_file():
+    limits = (prompt_limit, answer_limit, explanation_limit)
+    for suite in [suite for suite in (*SUITES, *MORE_SUITES) if any(task.suite == suite for task in tasks)]:
+        members = [task for task in tasks if task.suite == suite]
+        for setting in settings:
+            key = digest([model.name, source.name, _each(members, rows), seed, limits, sorted(modes)])
+            wanted = [t for t in members if recorded_key(set_path(folder, suite, setting, t.name)) != key]
+            sets = _read_sets(wanted, setting, source, _each(members, rows), seed, folder, key)
+            for group in _groups(sets, BATCHES * model.batch_size):
+                title = f"{(SUITES | MORE_SUITES)[suite]} {setting}"
+                _run(group, setting, model, limits, modes, folder, key, title, quiet)
+    return read_predictions(folder, ("generation",) if "generation" in modes else modes[:1])
+
+
+Sets = list[tuple[EvalTask, PromptSet]]
+
+
+def _read_sets(
+    tasks: Iterable[EvalTask], setting: str, source: Source, rows: int | None, seed: int, folder: Path, key: str
+) -> Iterator[tuple[EvalTask, PromptSet]]:
+    """The sets' prompts; a set that is absent is recorded at once."""
+    for task in tasks:
+        try:
+            if not source.has(task.data):
+                absent = f"{source.name} lacks {task.data}"
+            elif setting == "fs" and task.prompt is not None and not source.has(task.prompt):
+                absent = f"{source.name} lacks {task.prompt}"
+            else:
+                yield task, make_prompts(task, setting, source, rows, seed)
                 continue
-            prompts = suite_prompts(tasks, suite, setting, source, rows, seed)
-            tokens = tokenize(prompts, tokenizer, prompt_limit)
-            longest = explanation_limit if prompts[0].chain_of_thought else answer_limit
-            with tqdm(total=len(prompts), desc=f"{SUITES[suite]} {setting}", unit="row", disable=quiet) as bar:
+        except NoExemplars as error:
+            absent = str(error)
+        meta = {"key": key, "suite": task.suite, "task": task.name, "setting": setting}
+        write_set(set_path(folder, task.suite, setting, task.name), [], {**meta, "rejected": {}, "absent": absent})
 
-                def advance(done: int, bar: tqdm = bar) -> None:
-                    bar.update(done - bar.n)
 
-                output = generate(model, [ids for ids, _ in tokens], longest, batch_size, progress=advance)
-            texts = tokenizer.decode(output)
-            table = pa.Table.from_pylist(
-                [_scored(p, text, dropped) for p, text, (_, dropped) in zip(prompts, texts, tokens, strict=True)]
+def _groups(sets: Iterable[tuple[EvalTask, PromptSet]], size: int) -> Iterator[Sets]:
+    """The sets in order, together until there are ``size`` prompts; those with explanations apart from the others."""
+    group: Sets = []
+    for task, made in sets:
+        if group and group[0][0].chain_of_thought != task.chain_of_thought:
+            yield group
+            group = []
+        group.append((task, made))
+        if sum(len(each.prompts) for _, each in group) >= size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _run(
+    group: Sets,
+    setting: str,
+    model: Seq2Seq,
+    limits: tuple[int, int, int],
+    modes: Sequence[str],
+    folder: Path,
+    key: str,
+    title: str,
+    quiet: bool,
+) -> None:
+    """Answers the prompts of some sets and writes their predictions."""
+    prompt_limit, answer_limit, explanation_limit = limits
+    prompts = [prompt for _, made in group for prompt in made.prompts]
+    tokens = tokenize(prompts, model, prompt_limit)
+    ranking = [mode for mode in modes if mode != "generation"]
+    ranked = [i for i, p in enumerate(prompts) if p.choices and p.gold in p.choices] if ranking else []
+    lines: list[list[dict[str, Any]]] = [[] for _ in prompts]
+    generating = len(prompts) if "generation" in modes else 0
+    with tqdm(total=generating + len(ranked), desc=title, unit="row", disable=quiet) as bar:
+        if generating:
+            longest = explanation_limit if group[0][0].chain_of_thought else answer_limit
+            output = model.generate([t.ids for t in tokens], longest, lambda done: bar.update(done - bar.n))
+            for i, text in enumerate(model.decode(output)):
+                lines[i].append(_generated(prompts[i], text, tokens[i]))
+        if ranked:
+            texts = sorted({target for i in ranked for target in prompts[i].targets})
+            ids = dict(zip(texts, model.encode(texts), strict=True))
+            options = [[ids[target] for target in prompts[i].targets] for i in ranked]
+            likelihoods = model.score(
+                [tokens[i].ids for i in ranked], options, lambda done: bar.update(generating + done - bar.n)
             )
-            with atomic(path) as temporary:
-                pq.write_table(table, temporary)
-    return read_predictions(folder)
+            for i, option, found in zip(ranked, options, likelihoods, strict=True):
+                sizes = [len(target) for target in option]
+                lines[i] += [_ranked(prompts[i], mode, found, sizes, tokens[i]) for mode in ranking]
+    position = 0
+    for task, made in group:
+        rejected = dict(made.rejected)
+        few = len(made.prompts[0].exemplars)
+        if setting == "fs" and few < task.shots:
+            rejected[f"only {few} of {task.shots} exemplars"] = len(made.prompts)
+        if ranking and (foreign := sum(bool(p.choices) and p.gold not in p.choices for p in made.prompts)):
+            rejected["not ranked: the right answer is no candidate"] = foreign
+        end = position + len(made.prompts)
+        meta = {"key": key, "suite": task.suite, "task": task.name, "setting": setting}
+        write_set(
+            set_path(folder, task.suite, setting, task.name),
+            [line for row in lines[position:end] for line in row],
+            {**meta, "rejected": rejected, "absent": ""},
+        )
+        position = end
 
 
-def _scored(prompt: Prompt, prediction: str, dropped: int) -> dict[str, object]:
-    options = prompt.options or None
-    answer = extract(prediction, prompt.kind, options)
+def _line(prompt: Prompt, mode: str, tokens: Tokens) -> dict[str, Any]:
     return {
         "suite": prompt.suite,
         "task": prompt.task,
         "setting": prompt.setting,
         "split": prompt.split,
         "row": prompt.row,
-        "mode": "generation",
-        "prompt": prompt.text(dropped),
+        "mode": mode,
+        "prompt": prompt.text(tokens.dropped),
         "target": prompt.gold,
-        "prediction": prediction,
-        "extraction": answer,
-        "score": correct(answer, prompt.gold, prompt.kind, options),
-        "exemplars": list(prompt.exemplar_rows[dropped:]),
-        "dropped_exemplars": dropped,
-        "options": list(prompt.options),
+        "exemplars": list(prompt.exemplar_rows[tokens.dropped :]),
+        "dropped_exemplars": tokens.dropped,
+        "options": list(prompt.options or prompt.choices),
+        "answers": list(prompt.answers),
+        "likelihoods": [],
+        "problems": ["exemplars dropped"] * bool(tokens.dropped) + ["question cut"] * tokens.cut,
     }
 
 
-def read_predictions(folder: Path) -> pd.DataFrame:
-    """The predictions of a run.
+def _generated(prompt: Prompt, prediction: str, tokens: Tokens) -> dict[str, Any]:
+    options = prompt.options or None
+    answer = extract(prediction, prompt.kind, options)
+    if prompt.metric == "squad_f1":
+        score = squad_f1(answer or "", prompt.answers)
+    else:
+        score = float(correct(answer, prompt.gold, prompt.kind, options))
+    line = _line(prompt, "generation", tokens) | {"prediction": prediction, "extraction": answer, "score": score}
+    unread = problem(prediction, answer, prompt.kind, options)
+    line["problems"] += [unread] if unread else []
+    return line
 
-    Raises:
-        UserError: there are none, or a file is damaged.
-    """
-    paths = sorted(Path(folder).glob("*.parquet"))
-    if not paths:
-        raise UserError(f"{folder}: no predictions here; evaluate the model first")
-    tables = []
-    for path in paths:
-        try:
-            tables.append(pq.read_table(path))
-        except (pa.ArrowException, OSError) as error:
-            raise UserError(
-                f"{path}: not a whole file of predictions ({error}). Delete it and evaluate again."
-            ) from error
-    return pa.concat_tables(tables, promote_options="permissive").to_pandas()
+
+def _ranked(
+    prompt: Prompt, mode: str, likelihoods: "Sequence[Likelihood]", sizes: Sequence[int], tokens: Tokens
+) -> dict[str, Any]:
+    per_token = mode == "ranking_per_token"
+    values = [each.log / (size if per_token else 1) for each, size in zip(likelihoods, sizes, strict=True)]
+    choice = prompt.choices[int(np.argmax(values))]
+    return _line(prompt, mode, tokens) | {
+        "prediction": choice,
+        "extraction": choice,
+        "score": float(choice == prompt.gold),
+        "likelihoods": values,
+    }

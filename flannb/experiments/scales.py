@@ -20,6 +20,7 @@ class Scale:
         eval_rows: rows of each suite and setting that are scored.
         prompt_limit: most tokens of an evaluation prompt.
         answer_limit, explanation_limit: most tokens generated.
+        ranking: whether options are ranked by likelihood too, beside the generation that tables show.
         eval_batch: prompts at once.
         about: what to expect of it.
     """
@@ -37,6 +38,7 @@ class Scale:
     answer_limit: int
     explanation_limit: int
     average: float = 0.0
+    ranking: bool = True
     eval_batch: int = 64
     dtype: str = "float32"
     about: str = ""
@@ -63,6 +65,7 @@ SCALES: dict[str, Scale] = {
         prompt_limit=112,
         answer_limit=10,
         explanation_limit=32,
+        ranking=False,
         about="minutes on two CPU cores, from random weights; shows that everything works, and the method's clearest "
         "effects",
     ),

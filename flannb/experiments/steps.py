@@ -13,7 +13,7 @@ import pandas as pd
 from flannb.build import Build, Source, Tokenizer, asked_for, build_data, missing_tasks, open_build, open_source
 from flannb.collection import EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
-from flannb.evaluate import evaluate, missing_data, present_tasks, read_predictions
+from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_tasks, read_predictions
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.table1 import ROWS
 from flannb.experiments.table1 import row as row_of
@@ -111,17 +111,25 @@ def train_step(folder: str, data: str, row: str, scale: str, seed: int, quiet: b
 
 
 def evaluate_step(
-    folder: str, data: str, model: str, source: str, scale: str, seed: int, allow_missing: bool, quiet: bool = False
+    folder: str,
+    data: str,
+    model: str,
+    source: str,
+    scale: str,
+    seed: int,
+    allow_missing: bool,
+    quiet: bool = False,
 ) -> pd.DataFrame:
-    """Scores the model of ``train_step`` on all suites; returns the predictions."""
+    """Scores the model of ``train_step`` on all suites; returns the predictions by greedy generation, which the paper
+    scores; where the scale says so, rankings of the options are on record beside them.
+    """
     from flannb.model import load_model
 
     opened = open_source(source)
     chosen = scale_of(scale, opened.collection)
     _, scored = available(opened, allow_missing)
     return evaluate(
-        load_model(Path(model), chosen.dtype),
-        Tokenizer(built(data).tokenizer_path),
+        FlannbModel(load_model(Path(model), chosen.dtype), Tokenizer(built(data).tokenizer_path), chosen.eval_batch),
         opened,
         scored,
         Path(folder) / PREDICTIONS,
@@ -130,7 +138,7 @@ def evaluate_step(
         prompt_limit=chosen.prompt_limit,
         answer_limit=chosen.answer_limit,
         explanation_limit=chosen.explanation_limit,
-        batch_size=chosen.eval_batch,
+        modes=MODES if chosen.ranking else MODES[:1],
         quiet=quiet,
     )
 

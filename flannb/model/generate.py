@@ -1,6 +1,6 @@
 """Batched greedy generation: the encoder runs once, keys and values are cached, finished batches stop early."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import keras
 import numpy as np
 
-from flannb.errors import UserError
+from flannb.model.inference import Placement, check_tokens, pad, padded_length, read_behind
 from flannb.model.layers import MASKED
 from flannb.model.t5 import T5, mask_bias
 from flannb.vocabulary import EOS_ID, PAD_ID
@@ -68,15 +68,15 @@ def generate(
 ) -> list[list[int]]:
     """Greedy continuations of tokenised prompts, in the order of the prompts.
 
-    Prompts are sorted by length and padded to multiples of ``bucket``, so that short ones do not pay for
-    long ones and few shapes are compiled.
+    Prompts are sorted by length and padded to one of few lengths (``padded_length``), so that short ones do not pay for
+    long ones and few shapes are compiled. A batch is split over all devices of this process.
 
     Args:
         model: a T5.
         prompts: token ids of each prompt, without padding, at least one each.
         max_length: most tokens generated for a prompt, the end mark included.
-        batch_size: prompts a device call.
-        bucket: padded lengths are rounded up to multiples of this.
+        batch_size: prompts a batch, over all devices; rounded up to a multiple of their number.
+        bucket: padded lengths are multiples of this.
         progress: called with the number of prompts done, after each batch.
 
     Returns:
@@ -85,22 +85,23 @@ def generate(
     Raises:
         UserError: an empty prompt, or a token id outside the vocabulary.
     """
-    for index, prompt in enumerate(prompts):
-        if not prompt:
-            raise UserError(f"prompt {index} is empty; give it at least one token")
-        if max(prompt) >= model.config.vocabulary_size or min(prompt) < 0:
-            raise UserError(f"prompt {index} has a token id outside the vocabulary of {model.config.vocabulary_size}")
-    weights = [variable.value for variable in model.trainable_variables]
+    check_tokens(model, prompts)
+    placement = Placement(model)
+    rows = placement.rows(batch_size)
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+
+    def outputs() -> Iterator[tuple[list[int], jax.Array]]:
+        for start in range(0, len(order), rows):
+            chosen = order[start : start + rows]
+            width = padded_length(len(prompts[chosen[-1]]), bucket)
+            ids = placement.put(pad([prompts[i] for i in chosen], rows, width))
+            yield chosen, _greedy(model, placement.weights, ids, max_length)
+
     results: list[list[int]] = [[] for _ in prompts]
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        longest = max(len(prompts[i]) for i in chosen)
-        ids = np.full((batch_size, -(-longest // bucket) * bucket), PAD_ID, np.int32)
-        for row, i in enumerate(chosen):
-            ids[row, : len(prompts[i])] = prompts[i]
-        output = np.asarray(_greedy(model, weights, ids, max_length))
-        for row, i in enumerate(chosen):
-            results[i] = [int(t) for t in output[row] if t not in (PAD_ID, EOS_ID)]
-        progress(start + len(chosen))
+    done = 0
+    for chosen, output in read_behind(outputs()):
+        for i, tokens in zip(chosen, np.asarray(output)[: len(chosen)].tolist(), strict=True):
+            results[i] = [t for t in tokens if t not in (PAD_ID, EOS_ID)]
+        done += len(chosen)
+        progress(done)
     return results

@@ -70,12 +70,16 @@ class T5(keras.Model):
             x = layer(x, bias, training=training)
         return self.dropout_layer(self.encoder_layer_norm(x), training=training)
 
-    def decode(self, ids, segments, memory, memory_segments, training=False):
-        """Decoder output (batch, target, hidden_dim); ``memory`` is the encoder's output."""
+    def decode(self, ids, segments, memory, memory_segments, training=False, readers=None):
+        """Decoder output (batch, target, hidden_dim); ``memory`` is the encoder's output.
+
+        ``readers``: segment ids (batch, target) for cross-attention, where they are not ``segments``: all options of
+        one prompt read the same memory, and not each other.
+        """
         length = ops.shape(ids)[1]
         bias = self._self_bias(self.decoder_transformer_layers[0], segments)
         bias = bias + np.where(np.tri(length, dtype=bool), 0.0, MASKED).astype(np.float32)
-        memory_bias = mask_bias(segments, memory_segments)
+        memory_bias = mask_bias(segments if readers is None else readers, memory_segments)
         x = self.dropout_layer(self.token_embedding(ids), training=training)
         for layer in self.decoder_transformer_layers:
             x = layer(x, bias, memory, memory_bias, training=training)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flannb.collection.submixtures import SUITES
+from flannb.collection.submixtures import SUITES, task_of
 from flannb.errors import UserError
 from flannb.evaluate.intervals import suite_score
 from flannb.report.published import published
@@ -151,8 +151,9 @@ def table1(predictions: Predictions, setup: Setup) -> pd.DataFrame:
 
 
 def _measured(cell: Cell, suite: str, setup: Setup) -> dict[str, Any]:
-    present, total = len(cell.scores), len(setup.sets.get(suite, ()))
-    source = setup.source if present == total else f"{setup.source} ({present} of {total} sets)"
+    present, total = (len({task_of(name) for name in names}) for names in (cell.scores, setup.sets.get(suite, ())))
+    whole = len(cell.scores) == len(setup.sets.get(suite, ()))
+    source = setup.source if whole else f"{setup.source} ({present} of {total} sets)"
     if not present:
         return {"source": source}
     interval = suite_score(cell.scores, setup.seed)

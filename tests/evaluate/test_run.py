@@ -1,13 +1,14 @@
 """A run of all suites: every prediction on record, and nothing generated twice."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from flannb.build import Mini
 from flannb.collection import eval_tasks
 from flannb.errors import UserError
-from flannb.evaluate import KINDS, correct, evaluate, extract, read_predictions
-from flannb.model import T5Config, build_model
+from flannb.evaluate import KINDS, MODES, correct, evaluate, extract, make_prompts, read_predictions, tokenize
+from flannb.evaluate.__main__ import main
 
 NAMES = {("held_in", "boolq"), ("cot", "gsm8k"), ("bbh", "navigate"), ("bbh_cot", "navigate")}
 TASKS = [task for task in eval_tasks("mini") if (task.suite, task.name) in NAMES]
@@ -26,21 +27,19 @@ COLUMNS = [
     "exemplars",
     "dropped_exemplars",
     "options",
+    "answers",
+    "likelihoods",
+    "problems",
 ]
 
 
 @pytest.fixture(scope="module")
-def model(build):
-    return build_model(T5Config(build.vocabulary_size, 1, 2, 16, 32, 8), seed=0)
-
-
-@pytest.fixture(scope="module")
-def run(model, tokenizer, tmp_path_factory):
+def run(flannb_model, tmp_path_factory):
     folder = tmp_path_factory.mktemp("predictions")
 
     def go():
-        sizes = {"prompt_limit": 96, "answer_limit": 4, "explanation_limit": 6, "batch_size": 4}
-        return evaluate(model, tokenizer, Mini(), TASKS, folder, rows=4, seed=0, quiet=True, **sizes)
+        sizes = {"prompt_limit": 96, "answer_limit": 4, "explanation_limit": 6}
+        return evaluate(flannb_model, Mini(), TASKS, folder, rows=4, seed=0, quiet=True, **sizes)
 
     return folder, go, go()
 
@@ -48,7 +47,7 @@ def run(model, tokenizer, tmp_path_factory):
 def test_every_prediction_is_kept_with_all_its_columns(run, tokenizer):
     folder, _, table = run
     assert list(table.columns) == COLUMNS
-    assert {path.name for path in folder.iterdir()} == {f"{s}.{k}.parquet" for s, _ in NAMES for k in KINDS}
+    assert {path.name for path in folder.iterdir()} == {f"{s}.{k}.{t}.parquet" for s, t in NAMES for k in KINDS}
     assert len(table) == 4 * len(NAMES) * len(KINDS) and set(table["mode"]) == {"generation"}
     for line in table.to_dict("records"):
         assert len(tokenizer.encode([line["prediction"]])[0]) <= 6
@@ -74,7 +73,7 @@ def test_what_is_on_record_is_not_generated_again(run):
 
 def test_a_suite_that_is_missing_is_run_alone_and_gives_the_same(run):
     folder, go, table = run
-    lost = folder / "bbh.fs.parquet"
+    lost = folder / "bbh.fs.navigate.parquet"
     kept = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path != lost}
     lost.unlink()
     pd.testing.assert_frame_equal(go(), table)
@@ -84,6 +83,45 @@ def test_a_suite_that_is_missing_is_run_alone_and_gives_the_same(run):
 def test_no_predictions_or_a_damaged_file_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="no predictions here"):
         read_predictions(tmp_path)
-    (tmp_path / "bbh.fs.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r"bbh\.fs\.parquet: not a whole file"):
+    (tmp_path / "bbh.fs.navigate.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"bbh\.fs\.navigate\.parquet: not a whole file"):
         read_predictions(tmp_path)
+
+
+def test_ranking_is_on_record_where_there_are_choices_and_chooses_the_likeliest(run, flannb_model):
+    ranked = read_predictions(run[0], MODES[1:])
+    assert set(ranked["suite"]) == {"held_in", "bbh"} and set(ranked["mode"]) == set(MODES[1:])
+    assert len(ranked) == 2 * len(KINDS) * 2 * 4
+    task = next(task for task in TASKS if task.name == "boolq")
+    prompts = make_prompts(task, "zs", Mini(), 4, 0).prompts
+    options = [flannb_model.encode(prompt.targets) for prompt in prompts]
+    found = flannb_model.score([each.ids for each in tokenize(prompts, flannb_model, 96)], options)
+    lines = ranked.query("task == 'boolq' and setting == 'zs'")
+    for mode, part in lines.groupby("mode"):
+        for prompt, likelihoods, tokens, line in zip(prompts, found, options, part.to_dict("records"), strict=True):
+            sizes = [len(t) if mode == "ranking_per_token" else 1 for t in tokens]
+            values = [each.log / size for each, size in zip(likelihoods, sizes, strict=True)]
+            assert line["likelihoods"].tolist() == pytest.approx(values, abs=1e-4)
+            assert line["prediction"] == prompt.options[int(np.argmax(values))]
+            assert line["score"] == (line["prediction"] == prompt.gold)
+
+
+def test_the_command_line_prints_scores_and_problems(flannb_folder, tmp_path, capsys):
+    options = ["--suites", "bbh", "--settings", "zs", "--modes", "generation", "--rows", "7", "--prompt-limit", "30"]
+    options += ["--answer-limit", "3", "--folder", str(tmp_path)]
+    assert main([str(flannb_folder), *options]) == 0
+    printed = capsys.readouterr().out
+    assert "question cut" in printed and "bbh" in printed.splitlines()[-1]
+    assert len(read_predictions(tmp_path)) == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere-at-all/x", "--suites", "tests"], "--suites tests: choose from held_in, cot"),
+        (["FOLDER", "--tokenizer", "missing.model"], "missing.model: no such tokenizer"),
+    ],
+)
+def test_what_the_user_can_mend_is_an_error_in_a_line(flannb_folder, arguments, message, capsys):
+    assert main([str(flannb_folder) if word == "FOLDER" else word for word in arguments]) == 2
+    assert message in capsys.readouterr().err

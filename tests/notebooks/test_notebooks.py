@@ -49,6 +49,7 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
         "01_build": {"folder": data, "store": str(tmp_path / "store")},
         "02_train": {"folder": train, "data": data},
         "03_evaluate": {"folder": evaluate, "data": data, "model": f"{train}/model"},
+        "05_predictions": {"folder": evaluate, "other": evaluate},
         "10_table1": {
             "folder": str(tmp_path / "report"),
             "evaluations": {"flan2022": evaluate},

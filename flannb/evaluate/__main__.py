@@ -1,0 +1,88 @@
+"""The command line: ``python -m flannb.evaluate CHECKPOINT --source DIR`` scores any checkpoint on the suites."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from flannb.build import open_source
+from flannb.collection import MORE_SUITES, SUITES, eval_tasks
+from flannb.errors import UserError
+from flannb.evaluate.models import open_model
+from flannb.evaluate.prompts import KINDS
+from flannb.evaluate.record import MODES, read_predictions, read_problems
+from flannb.evaluate.run import evaluate
+from flannb.evaluate.scores import suite_scores
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, with their help."""
+    known = ", ".join([*SUITES, *MORE_SUITES])
+    made = argparse.ArgumentParser(prog="python -m flannb.evaluate", description="Scores a checkpoint on the suites.")
+    made.add_argument(
+        "checkpoint", help="a model folder of flannb, or a sequence-to-sequence checkpoint of transformers"
+    )
+    made.add_argument("--source", default="mini", metavar="WHERE", help="mini (default), hub, or a mirror folder")
+    made.add_argument("--suites", default=",".join(SUITES), metavar="A,B", help=f"of {known} (default: %(default)s)")
+    made.add_argument("--settings", default=",".join(KINDS), metavar="A,B", help="zs, fs, or both (default)")
+    made.add_argument("--modes", default=",".join(MODES), metavar="A,B", help=f"of {', '.join(MODES)} (default: all)")
+    made.add_argument("--rows", type=int, metavar="N", help="about so many rows of each suite (default: all)")
+    made.add_argument("--seed", type=int, default=0, help="draws rows and exemplars (default: 0)")
+    made.add_argument("--folder", default="runs/evaluate", metavar="DIR", help="gets the predictions (%(default)s)")
+    made.add_argument("--tokenizer", default="", metavar="FILE", help="where a flannb folder has no spiece.model")
+    made.add_argument("--batch-size", type=int, default=64, metavar="N", help="prompts a batch (default: 64)")
+    made.add_argument("--dtype", default="float32", help="or mixed_bfloat16 (default: float32)")
+    made.add_argument("--prompt-limit", type=int, default=1024, metavar="N", help="most tokens of a prompt (1024)")
+    made.add_argument("--answer-limit", type=int, default=32, metavar="N", help="most tokens of a direct answer (32)")
+    made.add_argument("--explanation-limit", type=int, default=256, metavar="N", help="and of an explanation (256)")
+    return made
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Evaluates, prints the suites' scores and what went wrong; returns the exit code."""
+    given = parser().parse_args(arguments)
+    try:
+        _run(given)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _chosen(option: str, value: str, known: tuple[str, ...]) -> list[str]:
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    if not names or set(names) - set(known):
+        raise UserError(f"{option} {value}: choose from {', '.join(known)}")
+    return names
+
+
+def _run(given: argparse.Namespace) -> None:
+    source = open_source(given.source)
+    tasks = eval_tasks(source.collection, _chosen("--suites", given.suites, (*SUITES, *MORE_SUITES)))
+    modes = _chosen("--modes", given.modes, MODES)
+    settings = _chosen("--settings", given.settings, KINDS)
+    folder = Path(given.folder)
+    evaluate(
+        open_model(given.checkpoint, given.tokenizer, given.batch_size, given.dtype),
+        source,
+        tasks,
+        folder,
+        rows=given.rows,
+        seed=given.seed,
+        prompt_limit=given.prompt_limit,
+        answer_limit=given.answer_limit,
+        explanation_limit=given.explanation_limit,
+        modes=modes,
+        settings=settings,
+    )
+    problems = read_problems(folder)
+    if len(problems):
+        counts = problems.groupby(["suite", "setting", "mode", "problem"], sort=False)["rows"].sum().reset_index()
+        print(counts.to_string(index=False, max_colwidth=90), end="\n\n")
+    predictions = read_predictions(folder, modes)
+    if predictions.empty:
+        raise UserError(f"{given.source} has none of the sets of {given.suites}")
+    print(suite_scores(predictions, tasks, given.seed).round(1).to_string(index=False))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,134 @@
+"""The record of an evaluation: a Parquet file of predictions for each set and setting, and what went wrong in it.
+
+A file's metadata says from which settings it was made, how many rows could not be used and why, or why the whole set is
+absent; such a file has no rows.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flannb.collection import MORE_SUITES, SUITES
+from flannb.errors import UserError
+from flannb.files import atomic
+
+MODES = ("generation", "ranking", "ranking_per_token")
+"""How an answer was found: greedy generation, read by extraction; the option of the highest log-likelihood; the option
+of the highest log-likelihood per token of what the template has a model write for it."""
+
+SCHEMA = pa.schema(
+    [
+        ("suite", pa.string()),
+        ("task", pa.string()),
+        ("setting", pa.string()),
+        ("split", pa.string()),
+        ("row", pa.int64()),
+        ("mode", pa.string()),
+        ("prompt", pa.string()),
+        ("target", pa.string()),
+        ("prediction", pa.string()),
+        ("extraction", pa.string()),
+        ("score", pa.float64()),
+        ("exemplars", pa.list_(pa.int64())),
+        ("dropped_exemplars", pa.int64()),
+        ("options", pa.list_(pa.string())),
+        ("answers", pa.list_(pa.string())),
+        ("likelihoods", pa.list_(pa.float64())),
+        ("problems", pa.list_(pa.string())),
+    ]
+)
+"""``row`` is the position in the split; ``exemplars`` are rows of theirs; ``options`` are those of the row, or what
+ranking chose among; ``likelihoods`` are theirs in ranking, natural logarithms, per token in ``ranking_per_token``;
+``score`` is from 0 to 1; ``problems`` is empty for most rows."""
+
+_META = b"flannb"
+
+
+def set_path(folder: Path, suite: str, setting: str, task: str) -> Path:
+    """Where the predictions of a set are."""
+    return Path(folder) / f"{suite}.{setting}.{task}.parquet"
+
+
+def write_set(path: Path, lines: Sequence[Mapping[str, Any]], meta: Mapping[str, Any]) -> None:
+    """Writes the predictions of a set, whole or not at all.
+
+    Args:
+        lines: of ``SCHEMA``.
+        meta: ``key`` (see ``recorded_key``), ``suite``, ``task``, ``setting``, ``rejected`` (reason -> rows that could
+            not be used), and ``absent``, why there is nothing, or empty.
+    """
+    schema = SCHEMA.with_metadata({_META: json.dumps(meta, sort_keys=True).encode()})
+    with atomic(path) as temporary:
+        pq.write_table(pa.Table.from_pylist(list(lines), schema=schema), temporary)
+
+
+def recorded_key(path: Path) -> str | None:
+    """The hash of the settings that the predictions at ``path`` were made with; ``None`` where there are none."""
+    return str(_meta(path).get("key")) if path.is_file() else None
+
+
+def _meta(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads((pq.read_schema(path).metadata or {})[_META])
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: not a whole file of predictions ({error}). Delete it and evaluate again.") from error
+
+
+def _paths(folder: Path) -> list[Path]:
+    """The files of a run, suite by suite, in the order of Table 1."""
+    suites = [*SUITES, *MORE_SUITES]
+    paths = [path for path in Path(folder).glob("*.*.*.parquet") if path.name.split(".")[0] in suites]
+    if not paths:
+        raise UserError(f"{folder}: no predictions here; evaluate the model first")
+    return sorted(paths, key=lambda path: (suites.index(path.name.split(".")[0]), path.name))
+
+
+def read_predictions(folder: Path, modes: Sequence[str] = ("generation",)) -> pd.DataFrame:
+    """The predictions of a run.
+
+    Args:
+        folder: of ``evaluate``.
+        modes: of ``MODES``; greedy generation by default, by which the paper scores.
+
+    Raises:
+        UserError: there are none, or a file is damaged.
+    """
+    tables = []
+    for path in _paths(folder):
+        try:
+            table = pq.read_table(path, schema=SCHEMA, filters=[("mode", "in", list(modes))])
+        except (pa.ArrowException, OSError) as error:
+            raise UserError(
+                f"{path}: not a whole file of predictions ({error}). Delete it and evaluate again."
+            ) from error
+        tables.append(table.replace_schema_metadata())
+    return pa.concat_tables(tables).to_pandas()
+
+
+def read_problems(folder: Path) -> pd.DataFrame:
+    """What went wrong in a run: rows that could not be used, absent sets, dropped exemplars, unreadable predictions.
+
+    Returns:
+        Columns ``suite``, ``task``, ``setting``, ``mode`` (empty for what precedes the model), ``problem``, ``rows``
+        (0 for an absent set).
+
+    Raises:
+        UserError: as ``read_predictions``.
+    """
+    lines = []
+    for path in _paths(folder):
+        meta = _meta(path)
+        where = {name: meta[name] for name in ("suite", "task", "setting")}
+        found: Counter[tuple[str, str]] = Counter({("", reason): n for reason, n in meta["rejected"].items()})
+        if meta["absent"]:
+            found["", f"absent: {meta['absent']}"] = 0
+        table = pq.read_table(path, columns=["mode", "problems"]).to_pylist()
+        found.update((line["mode"], problem) for line in table for problem in line["problems"])
+        lines += [where | {"mode": mode, "problem": problem, "rows": n} for (mode, problem), n in found.items()]
+    return pd.DataFrame(lines, columns=["suite", "task", "setting", "mode", "problem", "rows"])

@@ -1,0 +1,85 @@
+"""What generation and scoring share: batches of prompts of like length, spread over all devices."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TypeVar
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from flannb.errors import UserError
+from flannb.model.t5 import T5
+from flannb.vocabulary import PAD_ID
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Placement:
+    """Where a model's weights and batches live: the weights on every device of this process, a part of the batch each.
+
+    Weights that a Keras distribution has sharded stay as they are, and each device gets the whole batch.
+
+    Attributes:
+        weights: the model's weights, in the order of ``trainable_variables``.
+        devices: number of parts into which a batch is split.
+    """
+
+    def __init__(self, model: T5):
+        self.weights = [variable.value for variable in model.trainable_variables]
+        sharding = next((w.sharding for w in self.weights if not w.sharding.is_fully_replicated), None)
+        mesh = Mesh(np.asarray(jax.local_devices()), ("batch",)) if sharding is None else sharding.mesh
+        self.devices = mesh.size if sharding is None else 1
+        self._batch = NamedSharding(mesh, PartitionSpec("batch") if sharding is None else PartitionSpec())
+        if sharding is None and self.devices > 1:
+            self.weights = jax.device_put(self.weights, NamedSharding(mesh, PartitionSpec()))
+
+    def rows(self, batch_size: int) -> int:
+        """A batch size that every device gets an equal part of: ``batch_size``, rounded up."""
+        return -(-batch_size // self.devices) * self.devices
+
+    def put(self, array: np.ndarray) -> jax.Array | np.ndarray:
+        """A batch, its rows split over the devices."""
+        return jax.device_put(array, self._batch) if len(self._batch.mesh.devices.flat) > 1 else array
+
+
+def check_tokens(model: T5, prompts: Sequence[Sequence[int]], what: str = "prompt") -> None:
+    """Raises ``UserError`` for an empty list of tokens, or a token id outside the model's vocabulary."""
+    size = model.config.vocabulary_size
+    for index, prompt in enumerate(prompts):
+        if not prompt:
+            raise UserError(f"{what} {index} is empty; give it at least one token")
+        if max(prompt) >= size or min(prompt) < 0:
+            raise UserError(f"{what} {index} has a token id outside the vocabulary of {size}")
+
+
+def padded_length(length: int, bucket: int) -> int:
+    """The length to which a batch is padded: one of few, because each costs a compilation.
+
+    Up to four buckets every multiple of ``bucket``; beyond, two lengths for each doubling (6, 8, 12, 16, ... buckets).
+    """
+    buckets = -(-length // bucket)
+    step = 1
+    while buckets > 4 * step:
+        step *= 2
+    return -(-buckets // step) * step * bucket
+
+
+def pad(rows: Sequence[Sequence[int]], height: int, width: int) -> np.ndarray:
+    """Int32 array (height, width) of the rows, filled up with ``PAD_ID``."""
+    array = np.full((height, width), PAD_ID, np.int32)
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    filled = np.arange(width) < lengths[:, None]
+    array[: len(rows)][filled] = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
+    return array
+
+
+def read_behind(results: Iterator[tuple[Key, Value]]) -> Iterator[tuple[Key, Value]]:
+    """The results, each only after the next one has been asked for: devices compute while results are read."""
+    waiting: list[tuple[Key, Value]] = []
+    for result in results:
+        waiting.append(result)
+        if len(waiting) > 1:
+            yield waiting.pop(0)
+    yield from waiting
