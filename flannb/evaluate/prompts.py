@@ -15,7 +15,6 @@ from flannb.build.options import OptionStyle
 from flannb.build.records import Records
 from flannb.build.render import Wording
 from flannb.collection import EvalTask, Record, templates
-from flannb.collection.template import fill
 from flannb.errors import UserError
 from flannb.evaluate.models import TextEncoder
 from flannb.files import digest
@@ -159,7 +158,7 @@ def make_prompts(task: EvalTask, setting: str, source: Source, limit: int | None
 
 def render_target(word: Wording, record: Record, style: OptionStyle) -> str:
     """What a template has a model write for the record's answer."""
-    return fill(word.target, dict(word.values(record, style)))
+    return word.target.fill(word.values(record, style))
 
 
 def _exemplars(task: EvalTask, source: Source, draw: int) -> Records:
