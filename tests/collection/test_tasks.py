@@ -353,13 +353,12 @@ def test_dialogues_end_with_a_reply():
         {"system_utterance": said("done"), "user_utterance": said("thanks")},
     ]
     closing = dialog.conversation("turns", dialog.simulated_turns)
-    row = {"turns": turns}
-    assert closing["dialog"](row) == "User: two tickets please\nAssistant: for which film ?\nUser: dune"
-    assert closing["answer"](row) == "done"
+    assert closing["dialog"](turns) == "User: two tickets please\nAssistant: for which film ?\nUser: dune"
+    assert closing["answer"](turns) == "done"
     opening = dialog.conversation("turns", dialog.simulated_turns, last=False)
-    assert (opening["dialog"](row), opening["answer"](row)) == ("User: two tickets please", "for which film ?")
+    assert (opening["dialog"](turns), opening["answer"](turns)) == ("User: two tickets please", "for which film ?")
     with pytest.raises(RowError, match="no reply"):
-        closing["answer"]({"turns": turns[:1]})
+        closing["answer"](turns[:1])
 
 
 def test_other_dialogues():

@@ -44,13 +44,12 @@ def run(flannb_model, tmp_path_factory):
     return folder, go, go()
 
 
-def test_every_prediction_is_kept_with_all_its_columns(run, tokenizer):
+def test_every_prediction_is_kept_with_all_its_columns(run):
     folder, _, table = run
     assert list(table.columns) == COLUMNS
     assert {path.name for path in folder.iterdir()} == {f"{s}.{k}.{t}.parquet" for s, t in NAMES for k in KINDS}
     assert len(table) == 4 * len(NAMES) * len(KINDS) and set(table["mode"]) == {"generation"}
     for line in table.to_dict("records"):
-        assert len(tokenizer.encode([line["prediction"]])[0]) <= 6
         assert len(line["exemplars"]) == (0 if line["setting"] == "zs" else 3 - line["dropped_exemplars"])
     assert table["dropped_exemplars"].max() > 0
 
