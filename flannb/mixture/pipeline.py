@@ -6,6 +6,7 @@ very batches that it would have given.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -66,10 +67,9 @@ def batches(
         raise UserError(f"batch size {shape.size} is not divisible by {processes} processes; choose a multiple")
     ordered = sorted(weights, key=lambda shard: shard.path)
     parts = [
-        grain.MapDataset.source(TokenColumns(build.home / shard.path))
-        .seed(int(digest([seed, shard.path])[:8], 16) % 2**31)
-        .shuffle()
-        .repeat()
+        grain.MapDataset.source(
+            _Epochs(TokenColumns(build.home / shard.path), int(digest([seed, shard.path])[:16], 16))
+        )
         for shard in ordered
     ]
     mixed = grain.MapDataset.mix(parts, [weights[shard] for shard in ordered])
@@ -81,6 +81,33 @@ def batches(
         shuffle_bins=False,
     )
     return packed.batch(rows, drop_remainder=True).map(_as_inputs)
+
+
+class _Epochs:
+    """A shard's examples without end, every epoch in an order of its own.
+
+    Grain's ``shuffle`` computes each position anew, by steps that are the more the smaller the shard: 0.1 ms at 500
+    examples, 4 ms at 10. A permutation of each epoch costs four bytes an example.
+    """
+
+    def __init__(self, columns: TokenColumns, seed: int):
+        self._columns = columns
+        self._seed = seed
+        self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int32))
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]:
+        epoch, place = divmod(int(index), len(self._columns))
+        current, order = self._order
+        if current != epoch:
+            order = np.random.default_rng([self._seed, epoch]).permutation(len(self._columns)).astype(np.int32)
+            self._order = (epoch, order)
+        return self._columns[order[place]]
+
+    def __repr__(self) -> str:  # part of Grain's state of an iterator
+        return f"{self._columns!r}, shuffled by {self._seed}"
 
 
 def _as_inputs(packed: dict[str, np.ndarray]) -> Batch:
