@@ -1,9 +1,14 @@
 """A tiny build of a handful of the embedded collection's tasks, which the stages after it share."""
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from flannb.build import BuildOptions, Lengths, Mini, Tokenizer, build_data, open_build
 from flannb.collection import tasks
+
+# How long an example takes says more about what else the machine does than about the code.
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 NAMES = ("boolq", "natural_questions", "common_gen", "ni_sense", "ni_day", "gsm8k", "strategyqa", "wiki_dialog", "mbpp")
 OPTIONS = BuildOptions(Lengths(128, 48), rows_per_task=20, vocabulary_size=400, seed=0)
