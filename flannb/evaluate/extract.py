@@ -93,9 +93,9 @@ def correct(extraction: str | None, gold: str, kind: str, options: Options = Non
         letters = [_letter(text) for text in (extraction, gold)]
         return letters[0] == letters[1] if all(letters) else _fold(extraction) == _fold(gold)
     if kind == "text":
-        return _fold(extraction) == _fold(gold)
-    wanted = read(gold.translate(_SAME), options, True)
-    return wanted is not None and wanted == read(extraction.translate(_SAME), options, False)
+        return _fold(_plain(extraction)) == _fold(_plain(gold))
+    wanted = read(_plain(gold), options, True)
+    return wanted is not None and wanted == read(_plain(extraction), options, False)
 
 
 def problem(prediction: str, extraction: str | None, kind: str, options: Options = None) -> str | None:
@@ -121,8 +121,13 @@ def _reader(kind: str) -> Reader:
 
 def _plain(text: str) -> str:
     """The text without typographic variants and without the markup of LaTeX, Markdown and HTML around its parts."""
-    text = _FRACTION.sub(r"\1/\2", text.translate(_SAME))
-    return _MARKUP.sub(lambda match: next(part for part in match.group(1, 2, 3, 5) if part is not None), text)
+    text = text.translate(_SAME)
+    while True:  # markup may stand inside markup
+        plain = _FRACTION.sub(r"\1/\2", text)
+        plain = _MARKUP.sub(lambda match: next(part for part in match.group(1, 2, 3, 5) if part is not None), plain)
+        if plain == text or not plain.strip():  # marks around nothing are the text
+            return text
+        text = plain
 
 
 def _trim(text: str) -> str:
