@@ -56,7 +56,6 @@ def workers(count: int, cluster: str = "") -> Iterator[Run]:
         yield _run_here
         return
     import dask
-    from dask.distributed import Client, LocalCluster
 
     quiet = {
         "distributed.scheduler.allowed-failures": TRIES,
@@ -65,27 +64,44 @@ def workers(count: int, cluster: str = "") -> Iterator[Run]:
         "distributed.nanny.pre-spawn-environ.MALLOC_TRIM_THRESHOLD_": 2**28,
         "distributed.nanny.pre-spawn-environ.MALLOC_MMAP_THRESHOLD_": 2**25,
     }
-    with dask.config.set(quiet), _quiet_logs():
-        if cluster:
-            try:
-                client, local = Client(cluster), None
-            except (OSError, ValueError) as error:
-                raise UserError(f"--cluster {cluster}: no scheduler answers there ({error})") from error
-        else:
-            local = LocalCluster(
-                n_workers=count,
-                threads_per_worker=1,
-                dashboard_address=":0",
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
-            )
-            client = Client(local)
+    with dask.config.set(quiet), _quiet_logs(), dask_client(count, cluster) as client:
+        yield lambda function, items: _run_on(client, function, items)
+
+
+@contextmanager
+def dask_client(count: int, cluster: str = "", timeout: str | None = None) -> Iterator[Any]:
+    """A Dask client for the duration of the block.
+
+    Args:
+        count: processes of a local cluster, which ends with the block.
+        cluster: address of a scheduler to use instead; empty for a local cluster.
+        timeout: how long to wait for that scheduler; Dask's own by default.
+
+    Raises:
+        UserError: no scheduler answers at the address.
+    """
+    from dask.distributed import Client, LocalCluster
+
+    if cluster:
         try:
-            yield lambda function, items: _run_on(client, function, items)
-        finally:
-            client.close()
-            if local is not None:
-                local.close(timeout=10)
+            client, local = Client(cluster, **({"timeout": timeout} if timeout else {})), None
+        except (OSError, ValueError) as error:
+            raise UserError(f"--cluster {cluster}: no scheduler answers there ({error})") from error
+    else:
+        local = LocalCluster(
+            n_workers=count,
+            threads_per_worker=1,
+            dashboard_address=":0",
+            memory_limit=0,
+            silence_logs=logging.CRITICAL,
+        )
+        client = Client(local)
+    try:
+        yield client
+    finally:
+        client.close()
+        if local is not None:
+            local.close(timeout=10)
 
 
 @contextmanager

@@ -173,7 +173,6 @@ class Task:
         fields: field name -> how to read it. ``answer`` is required by templates that name it.
         templates: the key of the template set that renders it.
         where: keeps only the rows for which this holds (many tasks share a file, as in Super-Natural Instructions).
-        where_columns: the columns that ``where`` needs.
         held_in: the task's validation split is in the Held-In suite.
         inverted: made by input inversion (see ``flannb.build.inversion``).
         unavailable: why nobody can read the data as they are declared; such a task is listed and never built.

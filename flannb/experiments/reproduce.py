@@ -8,6 +8,7 @@ from pathlib import Path
 
 from flannb.build import Hub, Source, open_source
 from flannb.build.data import build_key
+from flannb.build.workers import default_workers as usable_cores
 from flannb.collection import EvalTask
 from flannb.experiments.runner import Step
 from flannb.experiments.scales import scale as scale_of
@@ -138,8 +139,7 @@ def default_workers() -> int:
     """
     if has_accelerator():
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores, len(ROWS)))
+    return min(usable_cores(), len(ROWS))
 
 
 def has_accelerator() -> bool:

@@ -14,14 +14,14 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from filelock import FileLock
 
-from flannb.build.workers import CLUSTER
+from flannb.build.workers import CLUSTER, dask_client
 from flannb.errors import UserError
 from flannb.files import code_digest, digest, read_json, sha256, write_json
 
@@ -329,24 +329,12 @@ def _distribute(
     waiting: list[Step], workers: int, cluster: str, papermill: bool, finished: Callable[[str, float], None]
 ) -> None:
     _silence_dask()
-    from dask.distributed import Client, KilledWorker, LocalCluster, as_completed
+    from dask.distributed import KilledWorker, as_completed
 
-    if cluster:
-        try:
-            client, local = Client(cluster, timeout="20s"), None
-        except (OSError, ValueError) as error:
-            raise UserError(f"--cluster {cluster}: no scheduler answers there ({error})") from error
-    else:
-        with _interrupts_ignored():  # by the workers: on Ctrl-C it is this process that stops them
-            local = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                dashboard_address=":0",
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
-            )
-        client = Client(local)
-    try:
+    with ExitStack() as stack:
+        # Local workers ignore Ctrl-C: it is this process that stops them.
+        with nullcontext() if cluster else _interrupts_ignored():
+            client = stack.enter_context(dask_client(workers, cluster, timeout="20s"))
         futures: dict[str, Any] = {}
         for step in waiting:
             before = [futures[need.name] for need in step.needs if need.name in futures]
@@ -361,10 +349,6 @@ def _distribute(
                     f"{future.key}: its process was killed; if memory ran out, pass a smaller --workers."
                     " The same command goes on."
                 ) from None
-    finally:
-        client.close()
-        if local is not None:
-            local.close(timeout=10)
 
 
 def _silence_dask() -> None:
