@@ -25,11 +25,12 @@ PYTHON = None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "3.11"
 # A session per row: its name, the words after `python -m flannb.experiments`, what `nox -l` says.
 EXPERIMENTS = (
     ("reproduce_table1", "table1", "Reproduce Table 1 of the paper: data, training, evaluation, report."),
+    ("reproduce_table2", "table2", "Reproduce Table 2: mixtures that leave one submixture out."),
     ("data", "data", "Build the collection; --list, --mixture, --export."),
     ("mirror", "mirror", "Copy what tasks need from the Hub to a folder: --to DIR."),
     ("contamination", "contamination", "Report which training rows hold text of evaluation rows."),
-    ("train", "train", "Train the models of Table 1, or those of --rows."),
-    ("evaluate", "evaluate", "Train and evaluate the models of Table 1, or those of --rows."),
+    ("train", "train", "Train the models of Table 1, or of --artefact and --rows."),
+    ("evaluate", "evaluate", "Train and evaluate those models."),
     ("report", "report", "Write the tables, figures and pages of finished runs again."),
 )
 

@@ -5,8 +5,11 @@ in several sets (two of BBH's) is the mean over them. A bootstrap sample draws, 
 with replacement; where ``over_tasks`` is set, it also draws as many tasks as there are. The interval spans the 2.5th to
 the 97.5th percentile of 2,000 samples. Two models are compared on the same rows and tasks of each sample (paired), so
 that how hard these are cancels out. Over rows, the interval covers the choice of the evaluation rows; over tasks and
-rows, also the choice of the suite's tasks, and is then a little wide, since the noise of rows counts in both draws;
-never that training again gives another model.
+rows, also the choice of the suite's tasks, and is then a little wide, since the noise of rows counts in both draws.
+
+Of one model, the interval does not cover that training again gives another. Where a model was trained several times,
+its scores are means over these repeats, and a sample also draws as many repeats as there are, for each model apart:
+two or three repeats show most but not all of what training adds.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +27,8 @@ METRIC_RESAMPLES = 1000
 PERCENTILES = (2.5, 97.5)
 
 Scores = Mapping[str, NDArray[np.generic]]
-"""Evaluation set -> the scores of its rows, shape (rows,), from 0 to 1."""
+"""Evaluation set -> the scores of its rows, from 0 to 1: shape (rows,), or (rows, repeats) of a model that was trained
+several times, as often in every set."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +62,21 @@ def difference(a: Scores, b: Scores, seed: int = 0, over_tasks: bool = False) ->
     Raises:
         ValueError: as ``suite_score``, or the tasks or their numbers of rows differ.
     """
-    return lead(a, [b], seed, over_tasks)
+    return gap([a], [b], seed, over_tasks)
 
 
-def lead(a: Scores, others: Sequence[Scores], seed: int = 0, over_tasks: bool = False) -> Interval:
-    """The score of ``a`` minus the best score among ``others``, where the best one is found anew in each sample.
+def gap(above: Sequence[Scores], below: Sequence[Scores], seed: int = 0, over_tasks: bool = False) -> Interval:
+    """The lowest score among ``above`` minus the highest among ``below``, both found anew in each sample.
+
+    It is positive where each of ``above`` is better than each of ``below``.
 
     Raises:
-        ValueError: as ``difference``, or ``others`` is empty.
+        ValueError: as ``difference``, or one side is empty.
     """
-    means = _Means.of([a, *others], np.random.default_rng(seed), over_tasks)
-    return _interval(_lead(means.observed), _lead(means.resampled), means.n)
+    if not above or not below:
+        raise ValueError("a comparison needs at least one other model")
+    means = _Means.of([*above, *below], np.random.default_rng(seed), over_tasks)
+    return _interval(_gap(means.observed, len(above)), _gap(means.resampled, len(above)), means.n)
 
 
 def share_best(cells: Sequence[tuple[Scores, Sequence[Scores]]], seed: int = 0) -> Interval:
@@ -79,14 +87,16 @@ def share_best(cells: Sequence[tuple[Scores, Sequence[Scores]]], seed: int = 0) 
         seed: as in ``suite_score``.
 
     Raises:
-        ValueError: as ``lead``, or there are no cells.
+        ValueError: as ``gap``, or there are no cells.
     """
     if not cells:
         raise ValueError("a share needs at least one cell")
+    if not all(others for _, others in cells):
+        raise ValueError("a comparison needs at least one other model")
     rng = np.random.default_rng(seed)
     means = [_Means.of([a, *others], rng) for a, others in cells]
-    won = float(np.mean([_lead(cell.observed) > 0 for cell in means]))
-    samples = np.mean([_lead(cell.resampled) > 0 for cell in means], axis=0)
+    won = float(np.mean([_gap(cell.observed) > 0 for cell in means]))
+    samples = np.mean([_gap(cell.resampled) > 0 for cell in means], axis=0)
     return _interval(100 * won, 100 * samples, sum(cell.n for cell in means))
 
 
@@ -133,8 +143,9 @@ class _Means:
         tasks: dict[str, list[str]] = {}
         for name in sets:
             tasks.setdefault(task_of(name), []).append(name)
-        observed = np.zeros((len(tasks), len(models)))
-        resampled = np.zeros((RESAMPLES, len(tasks), len(models)))
+        repeats = [_repeats(model) for model in models]
+        observed = np.zeros((len(tasks), sum(repeats)))
+        resampled = np.zeros((RESAMPLES, len(tasks), sum(repeats)))
         n = 0
         for i, members in enumerate(tasks.values()):
             for name in members:
@@ -151,18 +162,34 @@ class _Means:
             sample_means = np.einsum("st,stm->sm", drawn / len(tasks), resampled)
         else:
             sample_means = resampled.mean(axis=1)
+        seen, samples = [], []
+        for columns in np.split(np.arange(sum(repeats)), np.cumsum(repeats)[:-1]):
+            seen.append(observed[:, columns].mean())
+            if len(columns) == 1:
+                samples.append(sample_means[:, columns[0]])
+            else:
+                drawn = rng.multinomial(len(columns), np.full(len(columns), 1 / len(columns)), size=RESAMPLES)
+                samples.append((drawn / len(columns) * sample_means[:, columns]).sum(axis=1))
         # Rounded, since a tie must not be won by the last bit of a sum.
-        return cls(np.round(100 * observed.mean(axis=0), 9), np.round(100 * sample_means, 9), n)
+        return cls(np.round(100 * np.array(seen), 9), np.round(100 * np.stack(samples, axis=1), 9), n)
+
+
+def _repeats(model: Scores) -> int:
+    """How often a model was trained."""
+    counts = {name: 1 if np.ndim(rows) == 1 else np.shape(rows)[1] for name, rows in model.items()}
+    if len(set(counts.values())) > 1:
+        raise ValueError(f"a model must have as many repeats in every task; it has {counts}")
+    return next(iter(counts.values()))
 
 
 def _rows(task: str, scores: Sequence[NDArray[np.generic]]) -> NDArray[np.float64]:
-    """The models' scores of a task side by side, shape (rows, models)."""
+    """The scores of a task side by side, shape (rows, models times their repeats)."""
     lengths = {len(column) for column in scores}
     if len(lengths) > 1:
         raise ValueError(
             f"task '{task}': paired scores must be of the same rows, but there are {sorted(lengths)} of them"
         )
-    rows = np.stack([np.asarray(column, dtype=np.float64) for column in scores], axis=-1)
+    rows = np.column_stack([np.asarray(column, dtype=np.float64) for column in scores])
     if not len(rows):
         raise ValueError(f"task '{task}' has no rows; leave it out of the suite")
     if not np.isfinite(rows).all():
@@ -170,10 +197,8 @@ def _rows(task: str, scores: Sequence[NDArray[np.generic]]) -> NDArray[np.float6
     return rows
 
 
-def _lead(scores: NDArray[np.float64]) -> NDArray[np.float64]:
-    if scores.shape[-1] < 2:
-        raise ValueError("a comparison needs at least one other model")
-    return scores[..., 0] - scores[..., 1:].max(axis=-1)
+def _gap(scores: NDArray[np.float64], above: int = 1) -> NDArray[np.float64]:
+    return scores[..., :above].min(axis=-1) - scores[..., above:].max(axis=-1)
 
 
 def _interval(score: float | NDArray[np.float64], samples: NDArray[np.float64], n: int) -> Interval:

@@ -1,15 +1,17 @@
 """The paper's artefacts as tables of runs, the scales, and what runs them."""
 
+from flannb.experiments.artefacts import ARTEFACTS, Artefact, Row, artefact
 from flannb.experiments.reproduce import enter_project, project_root
 from flannb.experiments.scales import SCALES, Scale, scale
 from flannb.experiments.steps import available, build_step, built, evaluate_step, report_step, train_step
-from flannb.experiments.table1 import ROWS, Row, row
 
 __all__ = [
-    "ROWS",
+    "ARTEFACTS",
     "SCALES",
+    "Artefact",
     "Row",
     "Scale",
+    "artefact",
     "available",
     "build_step",
     "built",
@@ -17,7 +19,6 @@ __all__ = [
     "evaluate_step",
     "project_root",
     "report_step",
-    "row",
     "scale",
     "train_step",
 ]

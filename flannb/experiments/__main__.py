@@ -15,18 +15,18 @@ from types import FrameType
 from flannb.build.workers import WORKERS
 from flannb.errors import UserError
 from flannb.experiments import listing
-from flannb.experiments.reproduce import Options, default_workers, enter_project, from_project, table1_steps
+from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
+from flannb.experiments.reproduce import Options, artefact_steps, default_workers, enter_project, from_project
 from flannb.experiments.runner import MANIFEST, Step, is_done, run_all
 from flannb.experiments.scales import SCALES
 from flannb.experiments.steps import built
-from flannb.experiments.table1 import ROWS
 from flannb.experiments.tools import TOOLS
 
 COMMANDS = {
-    "table1": "data, training, evaluation and report of Table 1",
+    **{name: f"data, training, evaluation and report of {each.title}" for name, each in ARTEFACTS.items()},
     "data": "only build the data",
-    "train": "build the data and train the rows",
-    "evaluate": "build, train and evaluate the rows",
+    "train": "build the data and train the rows of a table",
+    "evaluate": "build, train and evaluate the rows of a table",
     "report": "write the report of finished runs again",
 }
 
@@ -42,7 +42,7 @@ def parser() -> argparse.ArgumentParser:
             description=f"{about[0].upper()}{about[1:]}. What is done already is skipped; what was killed goes on.",
             epilog="Scales: " + "; ".join(f"{name}: {scale.about}" for name, scale in SCALES.items()),
         )
-        _add_options(command)
+        _add_options(command, ARTEFACTS.get(name))
         if name == "data":
             listing.add_options(command)
     for name, (about, add_options, _) in TOOLS.items():
@@ -50,8 +50,17 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _add_options(made: argparse.ArgumentParser) -> None:
-    """The options of the commands that run steps."""
+def _add_options(made: argparse.ArgumentParser, of: Artefact | None) -> None:
+    """The options of the commands that run steps, of one artefact or of the one that ``--artefact`` names."""
+    if of is None:
+        made.add_argument(
+            "--artefact",
+            default=TABLE1.name,
+            metavar="NAME",
+            help=f"one of {', '.join(ARTEFACTS)} (default: {TABLE1.name})",
+        )
+    else:
+        made.set_defaults(artefact=of.name)
     made.add_argument("--scale", default="smoke", metavar="NAME", help=f"one of {', '.join(SCALES)} (default: smoke)")
     made.add_argument(
         "--source",
@@ -60,9 +69,16 @@ def _add_options(made: argparse.ArgumentParser) -> None:
     )
     made.add_argument(
         "--rows",
-        default=",".join(row.name for row in ROWS),
         metavar="A,B",
-        help="rows of the table, separated by commas (default: all of %(default)s)",
+        help="rows of the table, separated by commas (default: all"
+        + (f" of {', '.join(row.name for row in of.rows)})" if of else ")"),
+    )
+    made.add_argument(
+        "--repeats",
+        default="1",
+        metavar="N,ROW=N",
+        help="models trained of each row, with seeds counted up from --seed; 1,flan2022=3 trains one row three times"
+        " (default: 1)",
     )
     made.add_argument("--seed", type=int, default=0, help="fixes everything that is drawn (default: 0)")
     made.add_argument(
@@ -142,37 +158,42 @@ def _run(given: argparse.Namespace) -> None:
     if shows:
         listing.show(given)
         return
+    chosen = artefact(given.artefact)
+    rows = _names(given.rows or "")
+    if given.rows is not None and not rows:
+        raise UserError(f"--rows: names no row; choose from {', '.join(row.name for row in chosen.rows)}")
     options = Options(
         scale=given.scale,
         source=given.source,
         seed=given.seed,
         allow_missing=given.allow_missing,
         drop_contaminated=given.drop_contaminated,
-        rows=tuple(dict.fromkeys(name.strip() for name in given.rows.split(",") if name.strip())),
+        rows=rows,
+        repeats=_repeats(given.repeats, rows or tuple(row.name for row in chosen.rows)),
         runs=given.runs,
         reports=given.reports,
     )
     if given.workers is not None and given.workers < 1:
         raise UserError(f"--workers {given.workers}: must be at least 1")
-    if not options.rows:
-        raise UserError(f"--rows: names no row; choose from {', '.join(row.name for row in ROWS)}")
     exports = given.command == "data" and bool(given.export)
     if exports:
         listing.check_options(given)
-    steps = _chosen(given.command, table1_steps(options))
+    steps = _chosen(given.command, artefact_steps(chosen, options))
     if given.force:
         for step in steps:
             shutil.rmtree(step.folder, ignore_errors=True)
     if given.command == "report":
         for step in steps[:-1]:
             if not is_done(step):
-                raise UserError(f"{step.name} is not done; run 'nox -s reproduce_table1' with the same options first")
+                raise UserError(
+                    f"{step.name} is not done; run 'nox -s reproduce_{chosen.name}' with the same options first"
+                )
         (Path(steps[-1].folder) / MANIFEST).unlink(missing_ok=True)
     if given.workers is not None:
         os.environ[WORKERS] = str(given.workers)
     run_all(steps, given.workers or default_workers(), given.cluster, papermill=not given.plain)
-    if given.command in ("table1", "report"):
-        _show(Path(steps[-1].folder))
+    if given.command == "report" or given.command in ARTEFACTS:
+        _show(Path(steps[-1].folder), chosen)
     if exports:
         listing.export_build(built(steps[0].folder), given)
 
@@ -185,10 +206,30 @@ def _chosen(command: str, steps: list[Step]) -> list[Step]:
     return [step for step in steps if step.name.rsplit("/")[-1] in kinds[command]]
 
 
-def _show(folder: Path) -> None:
+def _names(text: str) -> tuple[str, ...]:
+    """Names separated by commas, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def _repeats(text: str, rows: tuple[str, ...]) -> dict[str, int]:
+    """Row -> number of models, as ``--repeats`` says: ``2`` for all rows, ``flan2022=3`` for one.
+
+    Raises:
+        UserError: a number is none, or below 1.
+    """
+    counts: dict[str, int] = {}
+    for part in _names(text):
+        row, _, number = part.rpartition("=")
+        if not number.isdigit() or int(number) < 1:
+            raise UserError(f"--repeats {part}: give a number from 1, or ROW=NUMBER")
+        counts |= {row: int(number)} if row else {name: int(number) for name in rows if name not in counts}
+    return counts
+
+
+def _show(folder: Path, shown: Artefact) -> None:
     """Prints the table and where the rest is."""
-    print((folder / "table1.md").read_text(encoding="utf-8"))
-    print(f"The whole report: {os.path.relpath(folder / 'table1.html')}")
+    print((folder / f"{shown.name}.md").read_text(encoding="utf-8"))
+    print(f"The whole report: {os.path.relpath(folder / f'{shown.name}.html')}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
-"""The steps of Table 1: data, then training and evaluation of every row, then the report."""
+"""The steps of an artefact: data, then training and evaluation of every row, then the report."""
 
 import os
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,17 +11,16 @@ from flannb.build import Hub, Source, open_source
 from flannb.build.data import build_key
 from flannb.build.workers import default_workers as usable_cores
 from flannb.collection import EvalTask
+from flannb.experiments.artefacts import Artefact
 from flannb.experiments.runner import Step
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.steps import available
-from flannb.experiments.table1 import ROWS
-from flannb.experiments.table1 import row as row_of
 from flannb.files import digest
 
 DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
-TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train", "experiments/scales.py", "experiments/table1.py")
+TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train", "experiments/scales.py")
 EVALUATE_CODE = (*TRAIN_CODE, "evaluate")
-REPORT_CODE = ("report", "evaluate", "experiments/steps.py")
+REPORT_CODE = ("report", "evaluate", "experiments/steps.py", "experiments/artefacts.py")
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,8 @@ class Options:
 
     Attributes:
         scale, source, seed, allow_missing, drop_contaminated: as in ``flannb.experiments.steps``.
-        rows: rows of the table; all by default.
+        rows: rows of the table; all where it is empty.
+        repeats: row -> how many models are trained of it, with seeds that count up from ``seed``; 1 where it is absent.
         runs, reports: folders of results.
     """
 
@@ -38,25 +39,30 @@ class Options:
     seed: int = 0
     allow_missing: bool = False
     drop_contaminated: bool = False
-    rows: tuple[str, ...] = tuple(row.name for row in ROWS)
+    rows: tuple[str, ...] = ()
+    repeats: Mapping[str, int] = field(default_factory=dict)
     runs: str = "runs"
     reports: str = "reports"
 
 
-def table1_steps(options: Options) -> list[Step]:
-    """All steps of Table 1, each after the steps that it needs.
+def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
+    """All steps of an artefact, each after the steps that it needs.
+
+    Models are kept by their mixture, whichever artefact they are for.
 
     Raises:
         UserError: an unknown scale or row, a source that does not exist or lacks datasets.
     """
-    rows = [row_of(name) for name in options.rows]
+    rows = [artefact.row(name) for name in options.rows] or list(artefact.rows)
+    for name in options.repeats:
+        artefact.row(name)
     source = open_source(options.source)
     chosen = scale_of(options.scale, source.collection)
     training, scored = available(source, options.allow_missing)
     where = {"source": options.source, "scale": options.scale, "seed": options.seed}
     # Runs of other sources and seeds live side by side; the scale alone would let them overwrite each other.
     clean = "-decontaminated" if options.drop_contaminated else ""
-    home = f"{options.runs}/table1/{options.scale}/{source.name}-{options.seed}{clean}"
+    home = f"{options.runs}/{options.scale}/{source.name}-{options.seed}{clean}"
     build_options = chosen.build_options(options.seed, options.drop_contaminated)
     data = Step(
         name="data",
@@ -75,50 +81,62 @@ def table1_steps(options: Options) -> list[Step]:
     state = _fingerprint(source, scored)
     threads = 1 if chosen.size == "smoke" else 0
     cache = f"{options.runs}/.cache/jax"
-    steps, evaluations = [data], []
+    steps = [data]
+    models: dict[str, list[Step]] = {row.name: [] for row in rows}
+    evaluations: dict[str, list[Step]] = {row.name: [] for row in rows}
     for row in rows:
-        train = Step(
-            name=f"{row.name}/train",
-            folder=f"{home}/{row.name}/train",
-            notebook="notebooks/02_train.ipynb",
-            function="train_step",
-            parameters={"data": data.folder, "row": row.name, "scale": options.scale, "seed": options.seed},
-            code=TRAIN_CODE,
-            needs=(data,),
-            threads=threads,
-            cache=cache,
-        )
-        evaluate = Step(
-            name=f"{row.name}/evaluate",
-            folder=f"{home}/{row.name}/evaluate",
-            notebook="notebooks/03_evaluate.ipynb",
-            function="evaluate_step",
-            parameters={
-                **where,
-                "data": data.folder,
-                "model": f"{train.folder}/model",
-                "allow_missing": options.allow_missing,
-            },
-            code=EVALUATE_CODE,
-            state=state,
-            needs=(train,),
-            threads=threads,
-            cache=cache,
-        )
-        steps += [train, evaluate]
-        evaluations.append(evaluate)
+        for repeat in range(options.repeats.get(row.name, 1)):
+            suffix = f"-repeat{repeat}" if repeat else ""
+            folder = f"{home}/{row.mixture}{suffix}"
+            train = Step(
+                name=f"{row.name}{suffix}/train",
+                folder=f"{folder}/train",
+                notebook="notebooks/02_train.ipynb",
+                function="train_step",
+                parameters={
+                    "data": data.folder,
+                    "mixture": row.mixture,
+                    "scale": options.scale,
+                    "seed": options.seed + repeat,
+                },
+                code=TRAIN_CODE,
+                needs=(data,),
+                threads=threads,
+                cache=cache,
+            )
+            evaluate = Step(
+                name=f"{row.name}{suffix}/evaluate",
+                folder=f"{folder}/evaluate",
+                notebook="notebooks/03_evaluate.ipynb",
+                function="evaluate_step",
+                parameters={
+                    **where,
+                    "data": data.folder,
+                    "model": f"{train.folder}/model",
+                    "allow_missing": options.allow_missing,
+                },
+                code=EVALUATE_CODE,
+                state=state,
+                needs=(train,),
+                threads=threads,
+                cache=cache,
+            )
+            steps += [train, evaluate]
+            models[row.name].append(train)
+            evaluations[row.name].append(evaluate)
     report = Step(
         name="report",
-        folder=f"{options.reports}/table1/{options.scale}",
-        notebook="notebooks/10_table1.ipynb",
+        folder=f"{options.reports}/{artefact.name}/{options.scale}",
+        notebook=artefact.notebook,
         function="report_step",
         parameters={
             **where,
-            "evaluations": {row.name: step.folder for row, step in zip(rows, evaluations, strict=True)},
-            "models": {row.name: f"{home}/{row.name}/train" for row in rows},
+            "artefact": artefact.name,
+            "evaluations": {row: [step.folder for step in made] for row, made in evaluations.items()},
+            "models": {row: made[0].folder for row, made in models.items()},
         },
         code=REPORT_CODE,
-        needs=tuple(evaluations),
+        needs=tuple(step for made in evaluations.values() for step in made),
     )
     return [*steps, report]
 
@@ -134,12 +152,12 @@ def _fingerprint(source: Source, scored: tuple[EvalTask, ...]) -> str:
 def default_workers() -> int:
     """How many rows are trained side by side.
 
-    One for each CPU core, at most one for each row of the table; with a GPU or TPU one in all, since a row is trained
-    data-parallel on all devices and JAX claims their whole memory.
+    One for each CPU core; with a GPU or TPU one in all, since a row is trained data-parallel on all devices and JAX
+    claims their whole memory.
     """
     if has_accelerator():
         return 1
-    return min(usable_cores(), len(ROWS))
+    return usable_cores()
 
 
 def has_accelerator() -> bool:

@@ -5,7 +5,7 @@ pass them on and manifests can record them.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -14,10 +14,10 @@ from flannb.build import Build, Source, Tokenizer, asked_for, build_data, missin
 from flannb.collection import EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
 from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_tasks, read_predictions
+from flannb.experiments.artefacts import artefact as artefact_of
 from flannb.experiments.scales import scale as scale_of
-from flannb.experiments.table1 import ROWS
-from flannb.experiments.table1 import row as row_of
 from flannb.files import read_json, write_json
+from flannb.mixture import mixture as mixture_of
 from flannb.mixture import shard_weights
 
 BUILD_JSON = "build.json"
@@ -90,14 +90,14 @@ def built(data: str) -> Build:
     return open_build(Path(data) / read_json(Path(data) / BUILD_JSON)["index"])
 
 
-def train_step(folder: str, data: str, row: str, scale: str, seed: int, quiet: bool = False) -> Path:
-    """Trains the model of a row of Table 1 on the data of ``build_step``; returns the model's folder."""
+def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quiet: bool = False) -> Path:
+    """Trains a model on a mixture (``flannb.mixture.MIXTURES``) of the data of ``build_step``; returns its folder."""
     from flannb.model import SIZES
     from flannb.train import TrainOptions, train
 
     build = built(data)
     chosen = scale_of(scale, build.collection)
-    weights = shard_weights(build.shards, row_of(row).mixture)
+    weights = shard_weights(build.shards, mixture_of(mixture))
     options = TrainOptions(
         steps=chosen.steps,
         shape=chosen.batch,
@@ -144,31 +144,43 @@ def evaluate_step(
 
 
 def report_step(
-    folder: str, evaluations: Mapping[str, str], models: Mapping[str, str], source: str, scale: str, seed: int
+    folder: str,
+    artefact: str,
+    evaluations: Mapping[str, Sequence[str]],
+    models: Mapping[str, str],
+    source: str,
+    scale: str,
+    seed: int,
 ) -> list[Path]:
-    """Writes the report on Table 1.
+    """Writes the report on an artefact.
 
     Args:
         folder: of the report.
-        evaluations: row -> folder of ``evaluate_step``.
-        models: row -> folder of ``train_step``.
+        artefact: a key of ``flannb.experiments.ARTEFACTS``.
+        evaluations: row -> folders of ``evaluate_step``, one for each model trained of the row.
+        models: row -> folder of the first ``train_step``.
     """
-    from flannb.report import Setup, majority_baseline, write_table1
+    from flannb.report import Setup, layout, majority_baseline, write_table
     from flannb.train import LOSS_CSV
 
     opened = open_source(source)
     sets: dict[str, list[str]] = {}
     for task in eval_tasks(opened.collection):
         sets.setdefault(task.suite, []).append(task.name)
-    predictions = {row: read_predictions(Path(home) / PREDICTIONS) for row, home in evaluations.items()}
+    predictions = {
+        row: pd.concat(
+            [read_predictions(Path(home) / PREDICTIONS).assign(repeat=repeat) for repeat, home in enumerate(homes)]
+        )
+        for row, homes in evaluations.items()
+    }
     losses = {row: pd.read_csv(Path(home) / LOSS_CSV) for row, home in models.items()}
-    titles = {row.name: row.title for row in ROWS}
+    titles = {row.name: row.title for row in artefact_of(artefact).rows}
     first = next(iter(predictions.values()))
-    return write_table1(
+    return write_table(
         Path(folder),
         predictions,
         losses,
-        Setup(scale=scale, source=opened.name, seed=seed, sets=sets),
+        Setup(scale=scale, source=opened.name, seed=seed, sets=sets, layout=layout(artefact)),
         titles,
-        majority_baseline(first),
+        majority_baseline(first[first["repeat"] == 0]),
     )

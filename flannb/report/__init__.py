@@ -7,30 +7,42 @@ import pandas as pd
 
 from flannb.files import write_text
 from flannb.report.claims import evaluate_claims
-from flannb.report.figures import figure1, loss_curves, save
+from flannb.report.figures import differences, figure1, loss_curves, save
+from flannb.report.layout import LAYOUTS, Layout, layout
 from flannb.report.page import html, markdown
-from flannb.report.published import published, row_titles
-from flannb.report.table1 import Predictions, Setup, majority_baseline, table1, to_csv
+from flannb.report.published import published
+from flannb.report.table import (
+    Predictions,
+    Setup,
+    majority_baseline,
+    repeat_counts,
+    repeat_table,
+    score_table,
+    to_csv,
+)
 
 __all__ = [
+    "LAYOUTS",
+    "Layout",
     "Predictions",
     "Setup",
+    "differences",
     "evaluate_claims",
     "figure1",
     "html",
+    "layout",
     "loss_curves",
     "majority_baseline",
     "markdown",
     "published",
-    "row_titles",
     "save",
-    "table1",
+    "score_table",
     "to_csv",
-    "write_table1",
+    "write_table",
 ]
 
 
-def write_table1(
+def write_table(
     folder: Path,
     predictions: Predictions,
     losses: Mapping[str, pd.DataFrame],
@@ -38,15 +50,16 @@ def write_table1(
     titles: Mapping[str, str] | None = None,
     majority: Mapping[str, float] | None = None,
 ) -> list[Path]:
-    """Writes the report on Table 1 into a folder, each file whole or not at all.
+    """Writes the report on a table into a folder, each file whole or not at all.
 
-    Writes table1.csv, table1.md, table1.html, claims.csv, figure1.png and .svg, and, where there are losses, loss.png
-    and .svg. Equal arguments give equal bytes.
+    Writes the table as .csv, .md and .html, claims.csv, the figure that goes with it (figure1 with Table 1, differences
+    with others) as .png and .svg, where there are losses, loss.png and .svg, and where rows were trained several times,
+    repeats.csv. Equal arguments give equal bytes.
 
     Args:
         folder: is made if need be; other files in it stay.
-        predictions: row of Table 1 -> its predictions.
-        losses: row of Table 1 -> a table with the columns ``step`` and ``loss``.
+        predictions: row of the table -> its predictions.
+        losses: row of the table -> a table with the columns ``step`` and ``loss``.
         setup: what was measured.
         titles: row -> name, where it should differ from the paper's.
         majority: setting -> majority baseline of Held-In in percent (see ``majority_baseline``).
@@ -57,29 +70,34 @@ def write_table1(
     Raises:
         UserError: the predictions or losses are not as described, or the folder cannot be written to.
     """
-    folder = Path(folder)
-    table, claims = table1(predictions, setup), evaluate_claims(predictions, setup)
-    drawn = [
-        (
-            "figure1",
-            "Figure 1: four collections in every suite, measured and in the paper.",
-            figure1(table, setup.scale),
-        )
-    ]
+    folder, name = Path(folder), setup.layout.name
+    table, claims, repeats = (
+        score_table(predictions, setup),
+        evaluate_claims(predictions, setup),
+        repeat_counts(predictions),
+    )
+    if name == "table1":
+        text = "Figure 1: four collections in every suite, measured and in the paper."
+        drawn = [("figure1", text, figure1(table, setup.scale))]
+    else:
+        text = f"How far each mixture is from {setup.layout.titles()[setup.layout.full]}, measured and in the paper."
+        drawn = [("differences", text, differences(predictions, setup))]
     if losses:
-        drawn.append(("loss", "Training loss of every row, smoothed.", loss_curves(losses, titles)))
+        drawn.append(("loss", "Training loss of every row, smoothed.", loss_curves(losses, setup.layout, titles)))
     paths, embedded = [], []
-    for name, text, figure in drawn:
-        png, svg = save(figure, folder / name)
+    for stem, text, figure in drawn:
+        png, svg = save(figure, folder / stem)
         paths += [png, svg]
         embedded.append((text, svg))
     texts = {
-        "table1.csv": to_csv(table),
+        f"{name}.csv": to_csv(table),
         "claims.csv": to_csv(claims),
-        "table1.md": markdown(table, claims, setup, titles, majority),
-        "table1.html": html(table, claims, setup, titles, majority, embedded),
+        f"{name}.md": markdown(table, claims, setup, titles, majority, repeats),
+        f"{name}.html": html(table, claims, setup, titles, majority, embedded, repeats),
     }
-    for name, text in texts.items():
-        write_text(folder / name, text)
-        paths.append(folder / name)
+    if max(repeats.values(), default=1) > 1:
+        texts["repeats.csv"] = to_csv(repeat_table(predictions, setup))
+    for file, text in texts.items():
+        write_text(folder / file, text)
+        paths.append(folder / file)
     return paths

@@ -1,4 +1,4 @@
-"""The paper's claims about Table 1, tested on measured results.
+"""The paper's claims about its tables, tested on measured results.
 
 A claim has parts, each a paired difference in one suite and setting. A part holds if its 95% interval lies wholly on
 the side that the claim says, does not hold if it lies wholly on the other, and is undecided otherwise or where it
@@ -12,31 +12,34 @@ undecided.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from flannb.collection.submixtures import SUITES
-from flannb.evaluate.intervals import Interval, Scores, lead, share_best
-from flannb.report.published import published, row_titles
-from flannb.report.table1 import SETTINGS, Cell, Predictions, Setup, cells, suites_and_settings
+from flannb.evaluate.intervals import Interval, Scores, gap, share_best
+from flannb.report.layout import LAYOUTS, SETTINGS
+from flannb.report.published import published
+from flannb.report.table import Cell, Predictions, Setup, cells
 
 COLUMNS = ("id", "where", "claim", "verdict", "detail", "difference", "ci_low", "ci_high", "scale")
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 MIN_ROWS = 30
 """A bootstrap interval of fewer rows is too narrow to decide anything: of one row it has no width at all."""
 
-FULL = "flan2022"
-COLLECTIONS = ("flan2022", "flan2021", "p3pp", "super_natural_instructions")
-
 
 @dataclass(frozen=True)
 class Part:
-    """``flan2022`` minus the best of ``others`` in one cell; ``helps``: the claim says that it is above 0."""
+    """Each of ``above`` scores higher than each of ``below`` in one cell, or, unless ``helps``, ``above`` does not.
 
-    others: tuple[str, ...]
+    ``text`` says it in words, without the cell.
+    """
+
+    text: str
+    above: tuple[str, ...]
+    below: tuple[str, ...]
     suite: str
     setting: str
     helps: bool = True
@@ -47,21 +50,60 @@ class Part:
         return f"{SUITES[self.suite]}, {SETTINGS[self.setting]}"
 
 
+def _ablation(table: str, row: str, cells: Iterable[tuple[str, str]], no_help: str = "") -> tuple[Part, ...]:
+    """The full row against another in each cell; in the suite ``no_help`` it should not be better."""
+    full, titles = LAYOUTS[table].full, LAYOUTS[table].titles()
+    return tuple(
+        Part(
+            f"{titles[full]} {'does not beat' if suite == no_help else 'beats'} '{titles[row]}'",
+            (full,),
+            (row,),
+            suite,
+            setting,
+            suite != no_help,
+        )
+        for suite, setting in cells
+    )
+
+
+def _left_out(rows: tuple[str, ...], suite: str) -> tuple[Part, ...]:
+    """Leaving any of these out of the equal mixture costs more than leaving out any other submixture."""
+    titles = LAYOUTS["table2"].titles()
+    others = tuple(row for row in titles if row.startswith("minus_") and row not in rows)
+    names = " or ".join(titles[row].removeprefix("All - ") for row in rows)
+    text = f"leaving out {names} costs more than leaving out any other"
+    return tuple(Part(text, others, rows, suite, setting) for setting in SETTINGS)
+
+
+def _cells(*suites: str) -> tuple[tuple[str, str], ...]:
+    return tuple((suite, setting) for suite in suites for setting in SETTINGS)
+
+
 PARTS: dict[str, tuple[Part, ...]] = {
-    "C1": tuple(Part(("minus_cot",), "cot", setting) for setting in SETTINGS),
-    "C2": tuple(
-        Part(("minus_input_inversion",), suite, setting, helps=suite != "held_in")
-        for suite in ("held_in", "mmlu", "bbh")
-        for setting in SETTINGS
+    "C1": _ablation("table1", "minus_cot", _cells("cot")),
+    "C2": _ablation("table1", "minus_input_inversion", _cells("held_in", "mmlu", "bbh"), no_help="held_in"),
+    "C3": _ablation("table1", "minus_few_shot", ((suite, "fs") for suite in SUITES)),
+    "C4": _ablation("table1", "minus_mixture_balancing", LAYOUTS["table1"].cells()),
+    "C5": tuple(
+        Part(
+            "Flan 2022 beats each other collection",
+            ("flan2022",),
+            ("flan2021", "p3pp", "super_natural_instructions"),
+            suite,
+            setting,
+        )
+        for suite, setting in LAYOUTS["table1"].cells()
     ),
-    "C3": tuple(Part(("minus_few_shot",), suite, "fs") for suite in SUITES),
-    "C4": tuple(Part(("minus_mixture_balancing",), *where) for where in suites_and_settings()),
-    "C5": tuple(Part(COLLECTIONS[1:], *where) for where in suites_and_settings()),
+    "C8": (*_left_out(("minus_flan2021", "minus_t0_sf"), "mmlu"), *_left_out(("minus_cot",), "cot")),
+    "C9": tuple(
+        Part("All (Weighted) beats All (Equal)", ("all_weighted",), ("all_equal",), suite, setting)
+        for suite, setting in _cells("held_in", "mmlu")
+    ),
 }
 
 
 Cells = Mapping[tuple[str, str, str], Cell]
-"""(row, suite, setting) -> its predictions, from ``flannb.report.table1.cells``."""
+"""(row, suite, setting) -> its predictions, from ``flannb.report.table.cells``."""
 
 
 class _NotComputable(Exception):
@@ -69,20 +111,20 @@ class _NotComputable(Exception):
 
 
 def evaluate_claims(predictions: Predictions, setup: Setup) -> pd.DataFrame:
-    """The verdict on C1 to C5 and on each of their parts, whose ids are like ``C1.cot.zs``.
+    """The verdict on the claims about a table and on each of their parts, whose ids are like ``C1.cot.zs``.
 
     Returns:
         A table with the columns ``COLUMNS``; ``difference`` is in percentage points (of C5: percent of cells).
 
     Raises:
-        UserError: as ``flannb.report.table1.cells``.
+        UserError: as ``flannb.report.table.cells``.
     """
     measured = cells(predictions, setup)
     lines: list[dict[str, Any]] = []
     for claim in published("claims").to_dict("records"):
-        parts = PARTS.get(claim["id"])
-        if parts is None:
+        if claim["id"] not in setup.layout.claims:
             continue
+        parts = PARTS[claim["id"]]
         tested = [_test_part(claim["id"], part, measured, setup) for part in parts]
         verdicts = [line["verdict"] for line in tested]
         whole = {"id": claim["id"], "claim": claim["claim"], "verdict": _all_of(verdicts), "detail": _tally(verdicts)}
@@ -107,15 +149,12 @@ def _tally(verdicts: list[str]) -> str:
 
 
 def _test_part(claim: str, part: Part, cells: Cells, setup: Setup) -> dict[str, Any]:
-    titles = row_titles()
-    other = f"'{titles[part.others[0]]}'" if len(part.others) == 1 else "each other collection"
-    says = "beats" if part.helps else "does not beat"
-    line = {"id": f"{claim}.{part.suite}.{part.setting}", "claim": f"{part.title}: {titles[FULL]} {says} {other}"}
+    line = {"id": f"{claim}.{part.suite}.{part.setting}", "claim": f"{part.title}: {part.text}"}
     try:
-        full, others, note = _paired(part, cells, setup)
+        above, below, note = _paired(part, cells, setup)
     except _NotComputable as reason:
         return line | {"verdict": UNDECIDED, "detail": str(reason)}
-    interval = lead(full, others, setup.seed)
+    interval = gap(above, below, setup.seed)
     return line | {"verdict": _verdict(interval, part.helps), "detail": f"n = {interval.n}{note}"} | _numbers(interval)
 
 
@@ -135,7 +174,8 @@ def _test_share(parts: tuple[Part, ...], cells: Cells, setup: Setup) -> dict[str
     pairs, reasons = [], []
     for part in parts:
         try:
-            pairs.append(_paired(part, cells, setup)[:2])
+            [full], others, _ = _paired(part, cells, setup)
+            pairs.append((full, others))
         except _NotComputable as reason:
             reasons.append(f"{part.title}: {reason}")
     if not pairs:
@@ -149,20 +189,21 @@ def _test_share(parts: tuple[Part, ...], cells: Cells, setup: Setup) -> dict[str
     return {"verdict": _verdict(share, helps=True, threshold=50), "detail": detail} | _numbers(share)
 
 
-def _paired(part: Part, cells: Cells, setup: Setup) -> tuple[Scores, list[Scores], str]:
-    """The scores of the full row and of the others on the same evaluation rows, and a note where sets are absent."""
-    found = []
-    for row in (FULL, *part.others):
+def _paired(part: Part, cells: Cells, setup: Setup) -> tuple[list[Scores], list[Scores], str]:
+    """The scores of the rows above and below on the same evaluation rows, and a note where sets are absent."""
+    rows, found = (*part.above, *part.below), []
+    for row in rows:
         if (row, part.suite, part.setting) not in cells:
             ran = any(row == key[0] for key in cells)
             raise _NotComputable(f"row '{row}' {'has no predictions here' if ran else 'was not run'}")
         found.append(cells[row, part.suite, part.setting])
-    full, *others = found
-    for row, other in zip(part.others, others, strict=True):
-        if not full.same_rows(other):
-            raise _NotComputable(f"rows '{FULL}' and '{row}' were scored on different evaluation rows")
-    if (n := sum(map(len, full.scores.values()))) < MIN_ROWS:
+    first = found[0]
+    for row, other in zip(rows, found, strict=True):
+        if not first.same_rows(other):
+            raise _NotComputable(f"rows '{rows[0]}' and '{row}' were scored on different evaluation rows")
+    if (n := sum(map(len, first.scores.values()))) < MIN_ROWS:
         raise _NotComputable(f"only {n} evaluation rows; at least {MIN_ROWS} are needed")
-    present, total = len(full.scores), len(setup.sets[part.suite])
+    present, total = len(first.scores), len(setup.sets[part.suite])
     note = "" if present == total else f", {present} of {total} sets"
-    return full.scores, [other.scores for other in others], note
+    scores: list[Scores] = [cell.scores for cell in found]
+    return scores[: len(part.above)], scores[len(part.above) :], note

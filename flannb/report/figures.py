@@ -14,9 +14,10 @@ from matplotlib.lines import Line2D
 
 from flannb.collection.submixtures import SUITES
 from flannb.errors import UserError
+from flannb.evaluate.intervals import difference
 from flannb.files import atomic
-from flannb.report.published import row_titles
-from flannb.report.table1 import SETTINGS
+from flannb.report.layout import SETTINGS, Layout
+from flannb.report.table import Predictions, Setup, cells
 
 WIDTH = 3.5
 """Inches: one column of a two-column page; texts have their final size."""
@@ -29,16 +30,18 @@ COLLECTIONS = {
     "p3pp": ("P3++", "#009E73", "D"),
     "super_natural_instructions": ("Super-Natural Inst.", "#CC79A7", "^"),
 }
-LINES = {
-    "flan2022": ("#000000", "-"),
-    "minus_cot": ("#D55E00", "--"),
-    "minus_input_inversion": ("#E69F00", "--"),
-    "minus_mixture_balancing": ("#56B4E9", "--"),
-    "minus_few_shot": ("#7F7F7F", "--"),
-    "flan2021": ("#0072B2", "-"),
-    "p3pp": ("#009E73", "-"),
-    "super_natural_instructions": ("#CC79A7", "-"),
-}
+FULL_LINE = ("#000000", "-")
+LINES = [
+    ("#D55E00", "--"),
+    ("#E69F00", "--"),
+    ("#56B4E9", "--"),
+    ("#7F7F7F", "--"),
+    ("#0072B2", "-"),
+    ("#009E73", "-"),
+    ("#CC79A7", "-"),
+]
+"""Of the loss curves: that of a table's full row, and those of the others in order."""
+
 SMOOTHING = 25
 """A loss curve shows at each step the mean over the logged steps around it, one in ``SMOOTHING`` of all."""
 
@@ -81,7 +84,7 @@ def figure1(table: pd.DataFrame, scale: str) -> Figure:
     """Figure 1: the suites' scores of four collections, measured (filled, with intervals) and in the paper (open).
 
     Args:
-        table: from ``flannb.report.table1.table1``.
+        table: Table 1 from ``flannb.report.table.score_table``.
         scale: of the measured scores, for the legend.
     """
     with _style():
@@ -134,22 +137,73 @@ def _legend(scale: str) -> list[Line2D]:
     return [*rows, measured, paper]
 
 
-def loss_curves(losses: Mapping[str, pd.DataFrame], titles: Mapping[str, str] | None = None) -> Figure:
+def differences(predictions: Predictions, setup: Setup) -> Figure:
+    """Every row's score minus that of the table's full row, in each suite and both settings, with paired intervals.
+
+    Rows that cannot be paired with the full row are left empty. A small bar marks the paper's difference.
+    """
+    layout, measured = setup.layout, cells(predictions, setup)
+    printed = layout.printed().set_index("row")
+    rows = [row for row in layout.measurable() if row != layout.full]
+    with _style():
+        figure = Figure(figsize=(WIDTH, 0.7 + 0.26 * len(rows)), layout="constrained")
+        FigureCanvasAgg(figure)
+        panels = figure.subplots(1, len(layout.suites), sharey=True, squeeze=False)[0]
+        for axes, suite in zip(panels, layout.suites, strict=True):
+            axes.axvline(0, color="#888888", linewidth=0.6, zorder=1)
+            for offset, (setting, (colour, marker)) in zip((-0.16, 0.16), _SETTING_MARKS.items(), strict=True):
+                for place, row in enumerate(rows):
+                    paper = printed.loc[[row, layout.full], f"{suite}_{setting}"]
+                    axes.plot(
+                        paper.iloc[0] - paper.iloc[1], place + offset, "|", color="#888888", markersize=5, zorder=2
+                    )
+                    ours, full = (measured.get((name, suite, setting)) for name in (row, layout.full))
+                    if ours is None or full is None or not ours.same_rows(full):
+                        continue
+                    interval = difference(ours.scores, full.scores, setup.seed)
+                    axes.plot(
+                        [interval.low, interval.high], [place + offset] * 2, color=colour, linewidth=0.8, zorder=3
+                    )
+                    axes.plot(interval.score, place + offset, marker, color=colour, markersize=3.2, zorder=4)
+            axes.set_title(SUITES[suite].replace("Chain-of-Thought", "CoT"), loc="left")
+            axes.spines[["top", "right", "left"]].set_visible(False)
+            axes.grid(axis="x", color="#E5E5E5", linewidth=0.5)
+            axes.set_axisbelow(True)
+            axes.tick_params(axis="y", length=0)
+        panels[0].set_yticks(range(len(rows)), [layout.titles()[row] for row in rows])
+        panels[0].set_ylim(len(rows) - 0.5, -0.5)
+        figure.supxlabel(f"Points above {layout.titles()[layout.full]}", fontsize=7)
+        style: dict[str, Any] = {"linestyle": "none", "markersize": 3.6}
+        handles = [
+            Line2D([], [], color=colour, marker=marker, label=f"{SETTINGS[setting]}, scale {setup.scale}", **style)
+            for setting, (colour, marker) in _SETTING_MARKS.items()
+        ]
+        handles.append(Line2D([], [], color="#888888", marker="|", label="paper, T5-XL", **style))
+        figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, handletextpad=0.2)
+        return figure
+
+
+_SETTING_MARKS = {"zs": ("#0072B2", "o"), "fs": ("#D55E00", "s")}
+
+
+def loss_curves(losses: Mapping[str, pd.DataFrame], layout: Layout, titles: Mapping[str, str] | None = None) -> Figure:
     """The training loss of every row over steps, smoothed by a centred mean.
 
     Args:
-        losses: row of Table 1 -> a table with the columns ``step`` and ``loss``.
+        losses: row -> a table with the columns ``step`` and ``loss``.
+        layout: the table that the rows are of.
         titles: row -> name, where it should differ from the paper's.
 
     Raises:
         UserError: a table lacks a column; the message names the row and the column.
     """
-    names = row_titles() | dict(titles or {})
+    names = layout.titles() | dict(titles or {})
+    styles = dict(zip([row for row in layout.measurable() if row != layout.full], LINES, strict=True))
     with _style():
         figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots()
-        for row, (colour, dashes) in LINES.items():
+        for row in layout.measurable():
             if row not in losses:
                 continue
             for column in ("step", "loss"):
@@ -160,7 +214,8 @@ def loss_curves(losses: Mapping[str, pd.DataFrame], titles: Mapping[str, str] | 
             log = losses[row].sort_values("step")
             window = max(1, len(log) // SMOOTHING)
             smooth = log["loss"].rolling(window, center=True, min_periods=1).mean()
-            width = 1.3 if row == "flan2022" else 0.9
+            width = 1.3 if row == layout.full else 0.9
+            colour, dashes = styles.get(row, FULL_LINE)
             axes.plot(log["step"], smooth, color=colour, linestyle=dashes, linewidth=width, label=names[row])
         _plain(axes)
         axes.margins(x=0)

@@ -1,4 +1,4 @@
-"""Table 1 to read: as Markdown, and as one HTML file that needs nothing else."""
+"""A table to read: as Markdown, and as one HTML file that needs nothing else."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -8,28 +8,27 @@ import jinja2
 import pandas as pd
 
 from flannb.collection.submixtures import SUITES
-from flannb.report.published import published, row_titles
-from flannb.report.table1 import SETTINGS, Setup, suites_and_settings
+from flannb.report.layout import SETTINGS
+from flannb.report.table import Setup
 
 ABSENT = "–"
-KINDS = {
-    "full": "The full collection",
-    "method ablation": "Without one method",
-    "collection": "Other collections, equal size",
-    "reported": "As reported by others",
-}
-"""The groups of rows: ``kind`` in the paper's table -> heading."""
 
 _ESCAPES = {character: f"\\{character}" for character in "\\|*_`[]"} | {"<": "&lt;", ">": "&gt;", "\n": " "}
 
 
-def caption(table: pd.DataFrame, setup: Setup, majority: Mapping[str, float] | None = None) -> list[str]:
-    """The sentences that say what the numbers of Table 1 are.
+def caption(
+    table: pd.DataFrame,
+    setup: Setup,
+    majority: Mapping[str, float] | None = None,
+    repeats: Mapping[str, int] | None = None,
+) -> list[str]:
+    """The sentences that say what the numbers of the table are.
 
     Args:
-        table: from ``flannb.report.table1.table1``.
+        table: from ``flannb.report.table.score_table``.
         setup: what was measured.
         majority: setting -> majority baseline of Held-In in percent.
+        repeats: row -> how many models were trained, where some were trained several times.
     """
     counts = []
     for suite, title in SUITES.items():
@@ -39,8 +38,14 @@ def caption(table: pd.DataFrame, setup: Setup, majority: Mapping[str, float] | N
     sentences = [
         f"Scores in percent at the scale {setup.scale}, data source {setup.source}, seed {setup.seed}.",
         "In brackets the 95% bootstrap interval over evaluation rows; another training seed would add to it.",
-        "The paper's numbers beside are those of T5-XL (3B) or of the model named: compare directions, not values.",
+        setup.layout.note,
     ]
+    if repeats and max(repeats.values()) > 1:
+        several = ", ".join(f"{setup.layout.titles()[row]} {n}" for row, n in repeats.items() if n > 1)
+        sentences.append(
+            f"Rows trained several times, with seeds of their own: {several}. Their scores are means over these models,"
+            " and their intervals cover the choice of seeds too."
+        )
     if counts:
         sentences.append(f"Evaluation rows per setting: {', '.join(counts)}.")
     if splits := _splits(table):
@@ -66,12 +71,13 @@ def markdown(
     setup: Setup,
     titles: Mapping[str, str] | None = None,
     majority: Mapping[str, float] | None = None,
+    repeats: Mapping[str, int] | None = None,
 ) -> str:
-    """Table 1 and the verdicts on the claims as Markdown. For the arguments see ``html``."""
-    heads = [f"{SUITES[suite]}, {SETTINGS[setting]}" for suite, setting in suites_and_settings()]
-    lines = ["# Table 1", "", " ".join(caption(table, setup, majority)), ""]
+    """The table and the verdicts on its claims as Markdown. For the arguments see ``html``."""
+    heads = [f"{SUITES[suite]}, {SETTINGS[setting]}" for suite, setting in setup.layout.cells()]
+    lines = [f"# {setup.layout.title}", "", " ".join(caption(table, setup, majority, repeats)), ""]
     lines += [f"| Row | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
-    for group in _groups(table, titles or {}):
+    for group in _groups(table, setup, titles or {}):
         for row in group["rows"]:
             lines.append(f"| {_escaped(row['title'])} | {' | '.join(map(_markdown_cell, row['cells']))} |")
     lines += ["", "## Claims", "", "| Claim | Verdict | Difference | Detail |", "| --- | --- | ---: | --- |"]
@@ -88,37 +94,39 @@ def html(
     titles: Mapping[str, str] | None = None,
     majority: Mapping[str, float] | None = None,
     figures: Sequence[tuple[str, Path]] = (),
+    repeats: Mapping[str, int] | None = None,
 ) -> str:
-    """Table 1, the verdicts on the claims and the figures as one HTML page without scripts or outside resources.
+    """The table, the verdicts on its claims and the figures as one HTML page without scripts or outside resources.
 
     Args:
-        table: from ``flannb.report.table1.table1``.
+        table: from ``flannb.report.table.score_table``.
         claims: from ``flannb.report.claims.evaluate_claims``.
         setup: what was measured.
         titles: row -> name, where it should differ from the paper's.
         majority: setting -> majority baseline of Held-In in percent.
         figures: pairs of a caption and an SVG file, which is embedded.
+        repeats: row -> how many models were trained.
     """
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.get_template("table1.html.jinja").render(
+    return environment.get_template("table.html.jinja").render(
         setup=setup,
-        caption=caption(table, setup, majority),
-        suites=SUITES,
+        caption=caption(table, setup, majority, repeats),
+        suites={suite: SUITES[suite] for suite in setup.layout.suites},
         settings=SETTINGS,
-        groups=_groups(table, titles or {}),
+        groups=_groups(table, setup, titles or {}),
         claims=_claims(claims),
         figures=[(text, base64.b64encode(path.read_bytes()).decode()) for text, path in figures],
         absent=ABSENT,
     )
 
 
-def _groups(table: pd.DataFrame, titles: Mapping[str, str]) -> list[dict]:
+def _groups(table: pd.DataFrame, setup: Setup, titles: Mapping[str, str]) -> list[dict]:
     """The rows by kind with the texts of their cells, empty texts where there is no number."""
-    names = row_titles() | dict(titles)
-    kinds = published("table1").set_index("row")["kind"]
+    names = setup.layout.titles() | dict(titles)
+    kinds = setup.layout.printed().set_index("row")["kind"]
     best = table.groupby(["suite", "setting"])["score"].max()
     groups: dict[str, list[dict]] = {}
     for row, lines in table.groupby("row", sort=False):
@@ -136,7 +144,7 @@ def _groups(table: pd.DataFrame, titles: Mapping[str, str]) -> list[dict]:
                 }
             )
         groups.setdefault(kinds[row], []).append({"title": names[row], "cells": cells})
-    return [{"title": heading, "rows": groups[kind]} for kind, heading in KINDS.items() if kind in groups]
+    return [{"title": heading, "rows": groups[kind]} for kind, heading in setup.layout.kinds.items() if kind in groups]
 
 
 def _note(source: str) -> str:

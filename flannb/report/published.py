@@ -21,9 +21,3 @@ def published(name: str) -> pd.DataFrame:
             f"no table '{name}' of the paper; there are {', '.join(sorted(p.stem for p in FOLDER.glob('*.csv')))}"
         )
     return pd.read_csv(path)
-
-
-def row_titles() -> dict[str, str]:
-    """Row of Table 1 -> its name without the model size, since a measured row may be of another size."""
-    table = published("table1")
-    return {row: model.removeprefix("T5-XL ") for row, model in zip(table["row"], table["model"], strict=True)}

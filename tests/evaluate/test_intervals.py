@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flannb.evaluate.intervals import difference, lead, share_best, suite_score
+from flannb.evaluate.intervals import difference, gap, share_best, suite_score
 
 ONES, ZEROS = np.ones(50), np.zeros(50)
 HALF = np.tile([0.0, 1.0], 25)
@@ -74,14 +74,37 @@ def test_a_difference_changes_its_sign_with_the_order():
     assert one.score == pytest.approx(suite_score(a).score - suite_score(b).score)
 
 
-def test_the_lead_is_over_the_best_other():
-    interval = lead({"a": ONES}, [{"a": ZEROS}, {"a": HALF}])
+def test_the_gap_is_from_the_worst_above_to_the_best_below():
+    interval = gap([{"a": ONES}], [{"a": ZEROS}, {"a": HALF}])
     assert interval.score == 50.0
     assert interval.low > 25
+    assert gap([{"a": ONES}, {"a": HALF}], [{"a": ZEROS}]).score == 50.0
     # Against two equals the best of each sample is taken, so leading by luck is not a lead.
     rng = np.random.default_rng(3)
     a, b, c = (draw(rng, (0.5,), 200) for _ in range(3))
-    assert lead(a, [b, c]).low <= min(difference(a, b).low, difference(a, c).low) + 1
+    assert gap([a], [b, c]).low <= min(difference(a, b).low, difference(a, c).low) + 1
+
+
+def test_repeats_count_as_their_mean_and_widen_the_interval():
+    rng = np.random.default_rng(7)
+    rows = rng.random((400, 1)) < 0.5
+    alike, apart = np.repeat(rows, 3, axis=1), rng.random((400, 3)) < (0.4, 0.5, 0.6)
+    assert suite_score({"a": apart}).score == pytest.approx(100 * apart.mean())
+    assert suite_score({"a": alike}) == suite_score({"a": rows[:, 0]})
+    widths = [interval.high - interval.low for interval in map(suite_score, ({"a": apart[:, :1]}, {"a": apart}))]
+    assert widths[1] > widths[0]
+
+
+def test_repeats_of_two_models_cover_their_true_difference():
+    rng = np.random.default_rng(8)
+    covered = []
+    for seed in range(200):
+        hardness = rng.random((200, 1))
+        # Training again shifts a model's rate; the mean of many would be 0.55 and 0.45.
+        a, b = ({"a": hardness < mean + 0.03 * rng.standard_normal(6)} for mean in (0.55, 0.45))
+        interval = difference(a, b, seed)
+        covered.append(interval.low <= 10 <= interval.high)
+    assert np.mean(covered) >= 0.85
 
 
 def test_the_share_counts_cells_won_outright():
@@ -123,8 +146,10 @@ def test_every_interval_is_within_the_range_of_scores(scores):
         (lambda: suite_score({"boolq": np.array([1.0, np.nan])}), "task 'boolq': a score is not a finite number"),
         (lambda: difference({"boolq": ONES}, {"rte": ONES}), "the same tasks; the first has boolq"),
         (lambda: difference({"boolq": ONES}, {"boolq": ONES[:9]}), r"task 'boolq'.*same rows.*\[9, 50\]"),
-        (lambda: lead({"boolq": ONES}, []), "at least one other model"),
+        (lambda: gap([{"boolq": ONES}], []), "at least one other model"),
         (lambda: share_best([]), "at least one cell"),
+        (lambda: share_best([({"boolq": ONES}, [])]), "at least one other model"),
+        (lambda: suite_score({"a": np.ones((9, 2)), "b": np.ones(9)}), r"as many repeats.*'a': 2, 'b': 1"),
     ],
 )
 def test_wrong_input_is_named(call, message):

@@ -42,6 +42,9 @@ def boolq(mirror, split="train", **columns):
         (["--rows", "flan2022,nope"], "error: --rows nope: unknown; choose from flan2022"),
         (["--rows", ","], "error: --rows: names no row"),
         (["--workers", "0"], "error: --workers 0: must be at least 1"),
+        (["--repeats", "0"], "error: --repeats 0: give a number from 1, or ROW=NUMBER"),
+        (["--repeats", "2,flan2022=x"], "error: --repeats flan2022=x: give a number from 1"),
+        (["--repeats", "nope=2"], "error: --rows nope: unknown"),
         (["--source", "/no/such/folder"], "error: --source /no/such/folder: no such folder"),
     ],
 )

@@ -4,14 +4,15 @@ from dataclasses import replace
 import pytest
 
 from flannb.errors import UserError
+from flannb.experiments.artefacts import TABLE1, TABLE2
 from flannb.experiments.reproduce import (
     Options,
+    artefact_steps,
     default_workers,
     enter_project,
     from_project,
     has_accelerator,
     project_root,
-    table1_steps,
 )
 
 
@@ -21,7 +22,7 @@ def _project():
 
 
 def test_steps_come_after_what_they_need():
-    steps = table1_steps(Options())
+    steps = artefact_steps(TABLE1, Options())
     assert [s.name for s in steps[:3]] == ["data", "flan2022/train", "flan2022/evaluate"]
     assert steps[-1].name == "report" and len(steps) == 18
     for i, step in enumerate(steps):
@@ -29,13 +30,44 @@ def test_steps_come_after_what_they_need():
 
 
 def test_seeds_and_sources_have_folders_of_their_own():
-    plain, seeded = table1_steps(Options()), table1_steps(Options(seed=1))
+    plain, seeded = artefact_steps(TABLE1, Options()), artefact_steps(TABLE1, Options(seed=1))
     assert not {s.folder for s in plain[:-1]} & {s.folder for s in seeded[:-1]}
     assert all(a.key != b.key for a, b in zip(plain, seeded, strict=True))
 
 
+def test_repeats_are_models_of_other_seeds_on_the_same_data():
+    steps = {
+        s.name: s for s in artefact_steps(TABLE1, Options(rows=("flan2022", "minus_cot"), repeats={"flan2022": 3}))
+    }
+    assert list(steps)[1:9:2] == [
+        "flan2022/train",
+        "flan2022-repeat1/train",
+        "flan2022-repeat2/train",
+        "minus_cot/train",
+    ]
+    trained = [step for name, step in steps.items() if name.startswith("flan2022") and name.endswith("train")]
+    assert [step.parameters["seed"] for step in trained] == [0, 1, 2]
+    assert len({step.folder for step in trained}) == 3
+    assert all(step.needs == (steps["data"],) for step in trained)
+    assert [len(homes) for homes in steps["report"].parameters["evaluations"].values()] == [3, 1]
+    assert {step.parameters["seed"] for name, step in steps.items() if name.endswith("evaluate")} == {0}
+
+
+def test_tables_share_the_models_of_one_mixture():
+    first, second = ({s.folder: s.key for s in artefact_steps(table, Options())} for table in (TABLE1, TABLE2))
+    shared = first.keys() & second.keys()
+    assert {folder.removeprefix("runs/smoke/mini-0/") for folder in shared} == {
+        "data",
+        "flan2022/train",
+        "flan2022/evaluate",
+        "equal/train",
+        "equal/evaluate",
+    }
+    assert all(first[folder] == second[folder] for folder in shared)
+
+
 def test_everything_stays_below_runs_and_reports():
-    steps = table1_steps(Options(runs="/x/runs", reports="/x/reports"))
+    steps = artefact_steps(TABLE1, Options(runs="/x/runs", reports="/x/reports"))
     assert all(s.folder.startswith("/x/runs/") and s.cache in ("", "/x/runs/.cache/jax") for s in steps[:-1])
     assert steps[-1].folder == "/x/reports/table1/smoke"
 
@@ -45,19 +77,20 @@ def test_everything_stays_below_runs_and_reports():
     [
         ({"scale": "huge"}, "--scale huge: unknown; choose one of smoke, micro"),
         ({"rows": ("nope",)}, "--rows nope: unknown"),
+        ({"repeats": {"nope": 2}}, "--rows nope: unknown"),
         ({"source": "/no/such/folder"}, "--source /no/such/folder: no such folder"),
     ],
 )
 def test_wrong_options_are_named(change, message):
     with pytest.raises(UserError, match=message):
-        table1_steps(replace(Options(), **change))
+        artefact_steps(TABLE1, replace(Options(), **change))
 
 
 @pytest.mark.parametrize(("platforms", "found"), [("cpu", False), ("cuda,cpu", True), ("tpu", True)])
 def test_jax_platforms_decides_on_workers(monkeypatch, platforms, found):
     monkeypatch.setenv("JAX_PLATFORMS", platforms)
     assert has_accelerator() == found
-    assert default_workers() == (1 if found else min(len(os.sched_getaffinity(0)), 8))
+    assert default_workers() == (1 if found else len(os.sched_getaffinity(0)))
 
 
 def test_paths_count_from_where_the_user_is(tmp_path, monkeypatch):

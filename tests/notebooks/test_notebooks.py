@@ -52,11 +52,17 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
         "05_predictions": {"folder": evaluate, "other": evaluate},
         "10_table1": {
             "folder": str(tmp_path / "report"),
-            "evaluations": {"flan2022": evaluate},
+            "evaluations": {"flan2022": [evaluate]},
             "models": {"flan2022": train},
+        },
+        "11_table2": {
+            "folder": str(tmp_path / "report2"),
+            "evaluations": {"all_weighted": [evaluate, evaluate]},
+            "models": {"all_weighted": train},
         },
     }
     assert [path.stem for path in NOTEBOOKS] == list(parameters)
     for path in NOTEBOOKS:
         execute(path, tmp_path, parameters[path.stem])
     assert (tmp_path / "report" / "table1.html").is_file()
+    assert (tmp_path / "report2" / "table2.html").is_file()

@@ -1,23 +1,26 @@
 """Synthetic predictions of all rows, shaped like the paper's Table 1."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from flannb.report import Setup, published
+from flannb.report import LAYOUTS, Setup
 
 SETS = {"held_in": 8, "cot": 5, "mmlu": 8, "bbh": 6, "bbh_cot": 6}
 SPLITS = {"held_in": "validation", "cot": "validation", "mmlu": "test", "bbh": "test", "bbh_cot": "test"}
 ROWS = 60
 
 
-def synthetic(seed=0, rows=ROWS):
+def synthetic(table="table1", seed=0, rows=ROWS):
     """Row -> predictions whose scores are those of the paper up to chance; the same rows are hard for all models."""
     predictions = {}
-    for paper in published("table1").query("kind != 'reported'").to_dict("records"):
+    layout = LAYOUTS[table]
+    for paper in layout.printed().set_index("row", drop=False).loc[layout.measurable()].to_dict("records"):
         rng = np.random.default_rng(seed)
         frames = []
-        for suite, sets in SETS.items():
+        for suite, sets in [(suite, SETS[suite]) for suite in layout.suites]:
             for setting in ("zs", "fs"):
                 for i in range(sets):
                     hardness = rng.random(rows)
@@ -44,7 +47,7 @@ def synthetic_losses(seed=0, steps=400):
     step = np.arange(steps)
     return {
         row: pd.DataFrame({"step": step, "loss": 1 + 0.1 * i + 5 * np.exp(-step / 60) + rng.normal(0, 0.2, steps)})
-        for i, row in enumerate(published("table1").query("kind != 'reported'")["row"])
+        for i, row in enumerate(LAYOUTS["table1"].measurable())
     }
 
 
@@ -61,6 +64,16 @@ def predictions(_predictions):
 @pytest.fixture(scope="session")
 def _predictions():
     return synthetic()
+
+
+@pytest.fixture
+def setup2(setup):
+    return replace(setup, layout=LAYOUTS["table2"])
+
+
+@pytest.fixture
+def predictions2():
+    return synthetic("table2")
 
 
 @pytest.fixture(scope="session")

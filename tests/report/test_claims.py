@@ -1,9 +1,9 @@
-"""The verdicts on C1 to C5, on predictions that are made to decide them."""
+"""The verdicts on the claims about the tables, on predictions that are made to decide them."""
 
 import numpy as np
 import pytest
 
-from flannb.report import evaluate_claims, to_csv
+from flannb.report import LAYOUTS, evaluate_claims, to_csv
 from flannb.report.claims import COLUMNS, PARTS
 
 
@@ -33,12 +33,24 @@ def test_scores_like_the_papers_give_the_papers_verdicts(predictions, setup):
 def test_every_claim_is_followed_by_its_parts(predictions, setup):
     ids = list(evaluate_claims(predictions, setup)["id"])
     assert ids[:3] == ["C1", "C1.cot.zs", "C1.cot.fs"]
-    assert len(ids) == len(set(ids)) == 5 + sum(map(len, PARTS.values()))
+    assert len(ids) == len(set(ids)) == 5 + sum(len(PARTS[claim]) for claim in LAYOUTS["table1"].claims)
     assert [id for id in ids if id.startswith("C3.")] == [
         f"C3.{suite}.fs" for suite in ("held_in", "cot", "mmlu", "bbh", "bbh_cot")
     ]
     assert sum(id.startswith("C2.") for id in ids) == 6
     assert sum(id.startswith("C4.") for id in ids) == sum(id.startswith("C5.") for id in ids) == 10
+
+
+def test_table2s_claims_are_tested_on_its_own_rows(predictions2, setup2):
+    claims = evaluate_claims(predictions2, setup2)
+    assert [name for name in claims["id"] if "." not in name] == ["C8", "C9"]
+    parts = claims.set_index("id")
+    assert [verdict(claims, claim) for claim in ("C8", "C8.mmlu.zs", "C8.cot.zs")] == ["holds"] * 3
+    assert parts.loc["C8.cot.zs", "claim"].endswith("leaving out CoT costs more than leaving out any other")
+    give(predictions2, "minus_dialog", 0.0, "cot")
+    assert verdict(evaluate_claims(predictions2, setup2), "C8.cot.zs") == "does not hold"
+    give(predictions2, "all_weighted", 1.0)
+    assert verdict(evaluate_claims(predictions2, setup2), "C9") == "holds"
 
 
 def test_one_part_on_the_wrong_side_is_enough_for_a_no(predictions, setup):

@@ -8,19 +8,19 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from flannb.errors import UserError
-from flannb.report import figure1, loss_curves, save, table1
+from flannb.report import LAYOUTS, differences, figure1, loss_curves, save, score_table
 from flannb.report.figures import COLLECTIONS, LINES
 
 
 def test_files_hold_no_date_and_no_program(predictions, setup, tmp_path):
-    png, svg = save(figure1(table1(predictions, setup), "smoke"), tmp_path / "figure1")
+    png, svg = save(figure1(score_table(predictions, setup), "smoke"), tmp_path / "figure1")
     text = svg.read_text()
     assert "<dc:date>" not in text and "<dc:creator>" not in text
     assert not re.search(rb"Software|tEXt|tIME", png.read_bytes())
 
 
 def test_figure1_shows_measured_and_paper_scores(predictions, setup):
-    table = table1(predictions, setup)
+    table = score_table(predictions, setup)
     figure = figure1(table, "smoke")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [*(name for name, *_ in COLLECTIONS.values()), "measured, scale smoke", "paper, T5-XL"]
@@ -33,11 +33,31 @@ def test_figure1_shows_measured_and_paper_scores(predictions, setup):
 
 
 def test_figure1_can_be_drawn_without_measured_scores(setup, tmp_path):
-    assert all(path.stat().st_size for path in save(figure1(table1({}, setup), "smoke"), tmp_path / "figure1"))
+    assert all(path.stat().st_size for path in save(figure1(score_table({}, setup), "smoke"), tmp_path / "figure1"))
+
+
+def test_differences_are_to_the_full_row_and_beside_the_papers(predictions2, setup2):
+    figure = differences(predictions2, setup2)
+    held_in = figure.axes[0]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["Held-In", "CoT", "MMLU"]
+    assert next(text.get_text() for text in held_in.get_yticklabels()) == "All - Flan 2021"
+    table = score_table(predictions2, setup2).query("suite == 'held_in' and setting == 'zs'").set_index("row")
+    wanted = {round(table.loc[row, "score"] - table.loc["all_equal", "score"], 6) for row in table.index[1:]}
+    shown = {round(float(line.get_xdata()[0]), 6) for line in held_in.lines if line.get_marker() == "o"}
+    assert shown == wanted
+    paper = {round(float(line.get_xdata()[0]), 1) for line in held_in.lines if line.get_marker() == "|"}
+    assert paper == {round(value - 64.9, 1) for value in (55.3, 63.2, 65.9, 65.6, 66.9, 65.4, 66.4)}
+
+
+def test_rows_that_were_not_run_have_no_difference(predictions2, setup2, tmp_path):
+    del predictions2["minus_cot"]
+    figure = differences(predictions2, setup2)
+    assert sum(line.get_marker() == "o" for line in figure.axes[0].lines) == 6
+    save(differences({}, setup2), tmp_path / "none")
 
 
 def test_loss_curves_are_smoothed_and_named(losses):
-    figure = loss_curves(losses, {"minus_cot": "without CoT"})
+    figure = loss_curves(losses, LAYOUTS["table1"], {"minus_cot": "without CoT"})
     axes = figure.axes[0]
     assert len(axes.lines) == 8
     assert {text.get_text() for text in figure.legends[0].get_texts()} >= {"Flan 2022", "without CoT"}
@@ -50,15 +70,15 @@ def test_short_and_broken_logs_are_drawn(tmp_path):
         "flan2022": pd.DataFrame({"step": [0], "loss": [3.0]}),
         "flan2021": pd.DataFrame({"step": [2, 1], "loss": [np.nan, 2.0]}),
     }
-    save(loss_curves(logs), tmp_path / "loss")
+    save(loss_curves(logs, LAYOUTS["table1"]), tmp_path / "loss")
 
 
 def test_a_log_without_steps_is_named():
     with pytest.raises(UserError, match="row 'p3pp': the column 'step' is missing"):
-        loss_curves({"p3pp": pd.DataFrame({"loss": [1.0]})})
+        loss_curves({"p3pp": pd.DataFrame({"loss": [1.0]})}, LAYOUTS["table1"])
 
 
-@pytest.mark.parametrize("colours", [[c for _, c, _ in COLLECTIONS.values()], [c for c, _ in LINES.values()]])
+@pytest.mark.parametrize("colours", [[c for _, c, _ in COLLECTIONS.values()], [c for c, _ in LINES]])
 def test_colours_stand_out_from_white_and_from_each_other(colours):
     assert len(set(colours)) == len(colours)
     for colour in colours:

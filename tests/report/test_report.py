@@ -4,10 +4,12 @@ import subprocess
 import sys
 
 import matplotlib
+import numpy as np
+import pandas as pd
 import pytest
 
 from flannb.errors import UserError
-from flannb.report import majority_baseline, write_table1
+from flannb.report import majority_baseline, write_table
 
 NAMES = {
     "figure1.png",
@@ -25,7 +27,7 @@ def test_everything_is_written_and_equal_on_repetition(predictions, losses, setu
     majority = majority_baseline(predictions["flan2022"])
     for name, style in {"a": {}, "b": {"font.size": 20, "axes.facecolor": "red", "savefig.dpi": 50}}.items():
         with matplotlib.rc_context(style):  # a user's own style changes nothing
-            paths = write_table1(tmp_path / name, predictions, losses, setup, majority=majority)
+            paths = write_table(tmp_path / name, predictions, losses, setup, majority=majority)
         assert {path.name for path in paths} == {path.name for path in (tmp_path / name).iterdir()} == NAMES
     for name in NAMES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
@@ -34,22 +36,44 @@ def test_everything_is_written_and_equal_on_repetition(predictions, losses, setu
 
 def test_without_losses_there_is_no_loss_figure_and_other_files_stay(predictions, setup, tmp_path):
     (tmp_path / "manifest.json").write_text("{}")
-    paths = write_table1(tmp_path, predictions, {}, setup)
+    paths = write_table(tmp_path, predictions, {}, setup)
     assert {path.name for path in paths} == NAMES - {"loss.png", "loss.svg"}
     assert (tmp_path / "manifest.json").read_text() == "{}"
+
+
+def test_table2_has_its_own_figure_and_repeats_are_on_record(predictions2, setup2, tmp_path):
+    full = predictions2["all_equal"]
+    again = full.assign(score=np.random.default_rng(0).permutation(full["score"]))
+    predictions2["all_equal"] = pd.concat([full.assign(repeat=0), again.assign(repeat=1)])
+    paths = write_table(tmp_path, predictions2, {}, setup2)
+    assert {path.name for path in paths} == {
+        "differences.png",
+        "differences.svg",
+        "table2.csv",
+        "table2.md",
+        "table2.html",
+        "claims.csv",
+        "repeats.csv",
+    }
+    assert "# Table 2" in (tmp_path / "table2.md").read_text()
+    assert "seeds of their own: All (Equal) 2." in (tmp_path / "table2.html").read_text()
+    repeats = pd.read_csv(tmp_path / "repeats.csv").groupby(["row", "suite", "setting"])["score"].mean()
+    table = pd.read_csv(tmp_path / "table2.csv").set_index(["row", "suite", "setting"])["score"]
+    pd.testing.assert_series_equal(repeats, table.loc[repeats.index], atol=0.011)
+    assert len(pd.read_csv(tmp_path / "repeats.csv")) == 9 * 6
 
 
 def test_wrong_predictions_write_nothing(predictions, setup, tmp_path):
     predictions["flan2022"] = predictions["flan2022"].drop(columns="task")
     with pytest.raises(UserError, match="the column 'task' is missing"):
-        write_table1(tmp_path / "report", predictions, {}, setup)
+        write_table(tmp_path / "report", predictions, {}, setup)
     assert not (tmp_path / "report").exists()
 
 
 def test_a_folder_that_is_a_file_is_named(predictions, setup, tmp_path):
     (tmp_path / "report").write_text("")
     with pytest.raises(UserError, match=r"report.*cannot be written"):
-        write_table1(tmp_path / "report", predictions, {}, setup)
+        write_table(tmp_path / "report", predictions, {}, setup)
 
 
 def test_pyplot_is_never_imported():

@@ -9,8 +9,8 @@ import pytest
 
 from flannb.errors import UserError
 from flannb.evaluate.intervals import suite_score
-from flannb.report import evaluate_claims, html, majority_baseline, markdown, published, row_titles, table1, to_csv
-from flannb.report.table1 import COLUMNS, Setup, cells
+from flannb.report import LAYOUTS, evaluate_claims, html, majority_baseline, markdown, published, score_table, to_csv
+from flannb.report.table import COLUMNS, Setup, cells
 
 
 def line(table, row, suite, setting):
@@ -18,7 +18,7 @@ def line(table, row, suite, setting):
 
 
 def test_every_row_suite_and_setting_has_one_line(predictions, setup):
-    table = table1(predictions, setup)
+    table = score_table(predictions, setup)
     assert tuple(table.columns) == COLUMNS
     assert len(table) == 11 * 5 * 2
     assert not table.duplicated(["row", "suite", "setting"]).any()
@@ -32,7 +32,7 @@ def test_every_row_suite_and_setting_has_one_line(predictions, setup):
 
 
 def test_a_cell_is_the_suite_score_with_the_paper_beside(predictions, setup):
-    got = line(table1(predictions, setup), "minus_cot", "cot", "fs")
+    got = line(score_table(predictions, setup), "minus_cot", "cot", "fs")
     expected = suite_score(cells(predictions, setup)["minus_cot", "cot", "fs"].scores, setup.seed)
     assert (got["score"], got["ci_low"], got["ci_high"], got["n"]) == (
         expected.score,
@@ -46,11 +46,11 @@ def test_a_cell_is_the_suite_score_with_the_paper_beside(predictions, setup):
 
 def test_the_order_of_predictions_does_not_matter(predictions, setup):
     shuffled = {row: frame.sample(frac=1, random_state=1) for row, frame in reversed(predictions.items())}
-    assert to_csv(table1(predictions, setup)) == to_csv(table1(shuffled, setup))
+    assert to_csv(score_table(predictions, setup)) == to_csv(score_table(shuffled, setup))
 
 
 def test_reported_rows_have_the_papers_number_only(predictions, setup):
-    got = line(table1(predictions, setup), "opt_iml_max_30b", "mmlu", "zs")
+    got = line(score_table(predictions, setup), "opt_iml_max_30b", "mmlu", "zs")
     assert got["paper"] == 46.3
     assert got["source"] == "paper"
     assert got[["score", "ci_low", "ci_high", "n"]].isna().all()
@@ -60,7 +60,7 @@ def test_what_is_missing_is_empty_and_marked(predictions, setup):
     del predictions["p3pp"]
     frame = predictions["minus_cot"]
     predictions["minus_cot"] = frame[(frame["suite"] != "mmlu") & (frame["task"] != "held_in_3")]
-    table = table1(predictions, setup)
+    table = score_table(predictions, setup)
     assert line(table, "p3pp", "bbh", "zs")["source"] == "not run"
     assert line(table, "p3pp", "bbh", "zs")["paper"] == 26.0
     absent = line(table, "minus_cot", "mmlu", "zs")
@@ -74,11 +74,11 @@ def test_what_is_missing_is_empty_and_marked(predictions, setup):
 def test_several_splits_are_all_named(predictions, setup):
     frame = predictions["flan2022"]
     frame.loc[frame["task"] == "bbh_0", "split"] = "file"
-    assert line(table1(predictions, setup), "flan2022", "bbh", "zs")["split"] == "file+test"
+    assert line(score_table(predictions, setup), "flan2022", "bbh", "zs")["split"] == "file+test"
 
 
 def test_csv_has_two_decimals_and_empty_cells(predictions, setup):
-    text = to_csv(table1(predictions, setup))
+    text = to_csv(score_table(predictions, setup))
     lines = text.splitlines()
     assert lines[0] == "row,suite,setting,score,ci_low,ci_high,n,paper,split,source"
     assert lines[-1] == "opt_iml_max_175b,bbh_cot,fs,,,,,,,paper"
@@ -104,14 +104,26 @@ def test_csv_has_two_decimals_and_empty_cells(predictions, setup):
 def test_wrong_predictions_are_named(predictions, setup, change, message):
     predictions["flan2022"] = change(predictions["flan2022"])
     with pytest.raises(UserError, match=message):
-        table1(predictions, setup)
+        score_table(predictions, setup)
+
+
+def test_repeats_are_means_over_models_that_answered_the_same_rows(predictions, setup):
+    one = predictions["minus_cot"]
+    other = one.assign(score=~one["score"].astype(bool))
+    predictions["minus_cot"] = pd.concat([one.assign(repeat=0), other.assign(repeat=1).sample(frac=1, random_state=0)])
+    got = line(score_table(predictions, setup), "minus_cot", "mmlu", "fs")
+    assert got["score"] == 50 and got["n"] == 480
+    assert got["ci_high"] - got["ci_low"] > 2  # the two models differ, and a sample may draw one of them twice
+    predictions["minus_cot"] = predictions["minus_cot"].query("repeat == 0 or row > 3")
+    with pytest.raises(UserError, match="row 'minus_cot': its 2 models were scored on different rows of bbh/fs/bbh_0"):
+        score_table(predictions, setup)
 
 
 @pytest.mark.parametrize("row", ["minus_everything", "glm_130b"])
 def test_a_row_that_cannot_be_measured_is_named(predictions, setup, row):
     predictions[row] = predictions["flan2022"]
     with pytest.raises(UserError, match=f"row '{row}': Table 1 has no such row to measure; it has flan2022, minus_cot"):
-        table1(predictions, setup)
+        score_table(predictions, setup)
 
 
 def test_majority_baseline_averages_over_sets():
@@ -133,7 +145,7 @@ def test_published_tables_are_the_papers():
     assert published("table1").set_index("row").loc["flan2022", "mmlu_fs"] == 52.4
     assert len(published("table2")) == 8
     assert {"C1", "C5", "C12"} <= set(published("claims")["id"])
-    assert row_titles()["flan2022"] == "Flan 2022"
+    assert LAYOUTS["table1"].titles()["flan2022"] == "Flan 2022"
     with pytest.raises(KeyError, match=r"no table 'table9'.*claims, collection, figure2, table1, table2, table3"):
         published("table9")
 
@@ -165,7 +177,7 @@ class Page(HTMLParser):
 def test_html_is_well_formed_self_contained_and_escaped(predictions, setup, tmp_path):
     figure = tmp_path / "figure.svg"
     figure.write_text("<svg/>")
-    table, claims = table1(predictions, setup), evaluate_claims(predictions, setup)
+    table, claims = score_table(predictions, setup), evaluate_claims(predictions, setup)
     titles = {"minus_cot": "<b>no</b> & CoT"}
     text = html(table, claims, setup, titles, {"zs": 41.25, "fs": 40.0}, [("A <figure>", figure)])
     page = Page(text)
@@ -186,7 +198,7 @@ def test_html_and_markdown_say_what_is_absent(predictions, setup):
     del predictions["p3pp"]
     frame = predictions["minus_cot"]
     predictions["minus_cot"] = frame[(frame["suite"] != "mmlu") & (frame["task"] != "held_in_3")]
-    table, claims = table1(predictions, setup), evaluate_claims(predictions, setup)
+    table, claims = score_table(predictions, setup), evaluate_claims(predictions, setup)
     page = Page(html(table, claims, setup))
     text = markdown(table, claims, setup)
     for mark in ("0 of 8 sets", "7 of 8 sets", "not run"):
@@ -195,7 +207,7 @@ def test_html_and_markdown_say_what_is_absent(predictions, setup):
 
 
 def test_nothing_measured_is_still_a_table(setup):
-    table, claims = table1({}, setup), evaluate_claims({}, setup)
+    table, claims = score_table({}, setup), evaluate_claims({}, setup)
     assert table["score"].isna().all()
     assert "not run" in Page(html(table, claims, setup)).texts
     assert "paper 73.8" in markdown(table, claims, setup)
@@ -203,7 +215,9 @@ def test_nothing_measured_is_still_a_table(setup):
 
 def test_markdown_has_a_cell_for_every_column(predictions, setup):
     named = Setup("smoke", "a|b", 0, setup.sets)
-    text = markdown(table1(predictions, named), evaluate_claims(predictions, named), named, {"minus_cot": "no|CoT"})
+    text = markdown(
+        score_table(predictions, named), evaluate_claims(predictions, named), named, {"minus_cot": "no|CoT"}
+    )
     rows = [row for row in text.splitlines() if row.startswith("|")]
     table = rows[: 2 + 11]
     assert {row.replace("\\|", "").count("|") for row in table} == {12}

@@ -1,27 +1,27 @@
-"""Table 1: the score of every row in every suite and setting, with intervals and the paper's numbers beside them."""
+"""A table: the score of every row in every suite and setting, with intervals and the paper's numbers beside them."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from flannb.collection.submixtures import SUITES, task_of
+from flannb.collection.submixtures import task_of
 from flannb.errors import UserError
 from flannb.evaluate.intervals import suite_score
-from flannb.report.published import published
-
-SETTINGS = {"zs": "zero-shot", "fs": "few-shot"}
-"""Settings of evaluation: key -> title, in the order of Table 1."""
+from flannb.report.layout import LAYOUTS, REPORTED, SETTINGS, Layout
 
 COLUMNS = ("row", "suite", "setting", "score", "ci_low", "ci_high", "n", "paper", "split", "source")
 PREDICTION_COLUMNS = ("suite", "setting", "task", "row", "score", "split")
 
+REPEAT = "repeat"
+
 Predictions = Mapping[str, pd.DataFrame]
-"""Row of Table 1 -> its predictions, one line each, with at least ``PREDICTION_COLUMNS``: ``setting`` is ``zs`` or
-``fs``, ``row`` identifies the evaluation row within its task, ``score`` is right or wrong (or from 0 to 1)."""
+"""Row of the table -> its predictions, one line each, with at least ``PREDICTION_COLUMNS``: ``setting`` is ``zs`` or
+``fs``, ``row`` identifies the evaluation row within its task, ``score`` is right or wrong (or from 0 to 1). Those of a
+row that was trained several times also have the column ``repeat``, which numbers its models from 0."""
 
 
 @dataclass(frozen=True)
@@ -33,34 +33,31 @@ class Setup:
         source: name of the data source, such as ``mini``.
         seed: of the runs, and of the bootstrap.
         sets: suite -> the names of all its evaluation sets, including those whose data are absent.
+        layout: the table that it is for.
     """
 
     scale: str
     source: str
     seed: int
     sets: Mapping[str, Sequence[str]]
-
-
-def suites_and_settings() -> Iterator[tuple[str, str]]:
-    """The ten cells of a row, in the order of Table 1."""
-    return ((suite, setting) for suite in SUITES for setting in SETTINGS)
+    layout: Layout = LAYOUTS["table1"]
 
 
 def check(predictions: Predictions, setup: Setup) -> None:
     """Checks the predictions of all rows.
 
     Raises:
-        UserError: a row is not in Table 1, a column is missing, a suite, set or setting is unknown, a score is missing
-            or not from 0 to 1, or an evaluation row was scored twice. The message names row, column and value.
+        UserError: the table has no such row, a column is missing, a suite, set or setting is unknown, a score is
+            missing or not from 0 to 1, or an evaluation row was scored twice. The message names row, column and value.
     """
-    measurable = published("table1").query("kind != 'reported'")["row"].tolist()
+    measurable = setup.layout.measurable()
     for row, frame in predictions.items():
         where = f"predictions of row '{row}'"
         if row not in measurable:
-            raise UserError(f"{where}: Table 1 has no such row to measure; it has {', '.join(measurable)}")
+            raise UserError(f"{where}: {setup.layout.title} has no such row to measure; it has {', '.join(measurable)}")
         if missing := [column for column in PREDICTION_COLUMNS if column not in frame]:
             raise UserError(f"{where}: the column '{missing[0]}' is missing. Evaluate the row again.")
-        known = {"suite": set(SUITES), "setting": set(SETTINGS)}
+        known = {"suite": set(setup.sets), "setting": set(SETTINGS)}
         for column, values in known.items():
             if unknown := sorted(set(frame[column].astype(str)) - values):
                 raise UserError(
@@ -76,7 +73,7 @@ def check(predictions: Predictions, setup: Setup) -> None:
                 f"{where}: the score of {first['suite']}/{first['task']} row {first['row']} is {first['score']}; "
                 "it must be from 0 to 1. Evaluate the row again."
             )
-        keys = ["suite", "setting", "task", "row"]
+        keys = ["suite", "setting", "task", "row", *([REPEAT] if REPEAT in frame else [])]
         if frame.duplicated(keys).any():
             first = frame.loc[frame.duplicated(keys)].iloc[0]
             raise UserError(
@@ -87,10 +84,10 @@ def check(predictions: Predictions, setup: Setup) -> None:
 
 @dataclass(frozen=True)
 class Cell:
-    """The predictions of one row of Table 1 in one suite and setting.
+    """The predictions of one row of the table in one suite and setting.
 
     Attributes:
-        scores: set -> the scores of its evaluation rows, for ``flannb.evaluate.intervals``.
+        scores: set -> the scores of its evaluation rows, shape (rows, repeats), for ``flannb.evaluate.intervals``.
         rows: set -> which evaluation rows these are, in the same order.
         splits: the scored splits.
     """
@@ -110,44 +107,69 @@ def cells(predictions: Predictions, setup: Setup) -> dict[tuple[str, str, str], 
     """(row, suite, setting) -> its predictions; cells without predictions are not in it.
 
     Raises:
-        UserError: as ``check``.
+        UserError: as ``check``, or the repeats of a row were scored on different evaluation rows.
     """
     check(predictions, setup)
     result: dict[tuple[str, str, str], Cell] = {}
     for name, frame in predictions.items():
-        # One order for all rows of Table 1, whatever order they were evaluated in.
-        frame = frame[list(PREDICTION_COLUMNS)].sort_values("row", kind="stable")
+        if REPEAT not in frame:
+            frame = frame.assign(**{REPEAT: 0})
+        frame = frame[frame["suite"].isin(setup.layout.suites)]
+        # One order for all rows of the table, whatever order they were evaluated in.
+        frame = frame[[*PREDICTION_COLUMNS, REPEAT]].sort_values([REPEAT, "row"], kind="stable")
+        repeats = frame[REPEAT].nunique()
         scores, rows, splits = (frame[column].to_numpy() for column in ("score", "row", "split"))
         for (suite, setting, task), where in frame.groupby(["suite", "setting", "task"], sort=True).indices.items():
             cell = result.setdefault((name, suite, setting), Cell())
-            cell.scores[task], cell.rows[task] = scores[where].astype(float), rows[where]
+            which = rows[where].reshape(repeats, -1) if len(where) % repeats == 0 else rows[where][:, None]
+            if len(which) != repeats or (which != which[0]).any():
+                raise UserError(
+                    f"predictions of row '{name}': its {repeats} models were scored on different rows of "
+                    f"{suite}/{setting}/{task}. Evaluate the row again."
+                )
+            cell.scores[task], cell.rows[task] = scores[where].astype(float).reshape(repeats, -1).T, which[0]
             cell.splits.update(map(str, set(splits[where])))
     return result
 
 
-def table1(predictions: Predictions, setup: Setup) -> pd.DataFrame:
-    """The table in long form: one line per row of Table 1, suite and setting, with the columns ``COLUMNS``.
+def score_table(predictions: Predictions, setup: Setup) -> pd.DataFrame:
+    """The table in long form: one line per row, suite and setting, with the columns ``COLUMNS``.
 
     ``score`` and its interval are in percent and empty where nothing was measured. ``source`` is the data source,
     followed by ``(6 of 8 sets)`` where sets are absent; ``not run`` for a row without predictions; ``paper`` for the
     rows that the paper itself takes from other publications.
 
     Raises:
-        UserError: as ``check``.
+        UserError: as ``cells``.
     """
     measured = cells(predictions, setup)
     lines = []
-    for paper in published("table1").to_dict("records"):
-        for suite, setting in suites_and_settings():
+    for paper in setup.layout.printed().to_dict("records"):
+        for suite, setting in setup.layout.cells():
             line = dict.fromkeys(COLUMNS) | {"row": paper["row"], "suite": suite, "setting": setting, "split": ""}
             line["paper"] = paper[f"{suite}_{setting}"]
             if paper["row"] in predictions:
                 line |= _measured(measured.get((paper["row"], suite, setting), Cell()), suite, setup)
             else:
-                line["source"] = "paper" if paper["kind"] == "reported" else "not run"
+                line["source"] = "paper" if paper["kind"] == REPORTED else "not run"
             lines.append(line)
     numbers = dict.fromkeys(("score", "ci_low", "ci_high", "paper"), "float64")
     return pd.DataFrame(lines, columns=list(COLUMNS)).astype(numbers | {"n": "Int64"})
+
+
+def repeat_counts(predictions: Predictions) -> dict[str, int]:
+    """Row -> how many models were trained and scored."""
+    return {row: frame[REPEAT].nunique() if REPEAT in frame else 1 for row, frame in predictions.items()}
+
+
+def repeat_table(predictions: Predictions, setup: Setup) -> pd.DataFrame:
+    """The score in percent of each model of each row: ``row, suite, setting, repeat, score``."""
+    lines = []
+    for (row, suite, setting), cell in cells(predictions, setup).items():
+        for repeat in range(next(iter(cell.scores.values())).shape[1]):
+            score = suite_score({task: scores[:, repeat] for task, scores in cell.scores.items()}, setup.seed).score
+            lines.append({"row": row, "suite": suite, "setting": setting, REPEAT: repeat, "score": score})
+    return pd.DataFrame(lines, columns=["row", "suite", "setting", REPEAT, "score"])
 
 
 def _measured(cell: Cell, suite: str, setup: Setup) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def finish(home, *arguments):
 
 
 def outcome(home, seed=0):
-    run = home / "runs/table1/smoke" / f"mini-{seed}" / "flan2022"
+    run = home / "runs/smoke" / f"mini-{seed}" / "flan2022"
     table = (home / "reports/table1/smoke/table1.csv").read_bytes()
     return table, (run / "train/loss.csv").read_bytes(), (run / "train/model/model.safetensors").read_bytes()
 
@@ -86,7 +86,7 @@ def test_again_does_nothing_and_force_does_all(undisturbed):
 
 def test_a_killed_run_goes_on_to_the_same_bytes(undisturbed, tmp_path):
     process = start(tmp_path)
-    checkpoints = tmp_path / "runs/table1/smoke/mini-0/flan2022/train/checkpoints"
+    checkpoints = tmp_path / "runs/smoke/mini-0/flan2022/train/checkpoints"
     deadline = time.monotonic() + 120
     while not (checkpoints.is_dir() and any(p.name.isdigit() for p in checkpoints.iterdir())):
         assert process.poll() is None and time.monotonic() < deadline

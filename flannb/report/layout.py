@@ -1,0 +1,107 @@
+"""What a table of the paper has in its rows and columns, and the numbers that it prints there."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+import pandas as pd
+
+from flannb.collection.submixtures import SUITES
+from flannb.errors import UserError
+from flannb.report.published import published
+
+SETTINGS = {"zs": "zero-shot", "fs": "few-shot"}
+"""Settings of evaluation: key -> title, in the order of the paper's tables."""
+
+REPORTED = "reported"
+"""The kind of rows that the paper takes from other publications, which cannot be measured."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A table with a row for each training mixture and a cell for each suite and setting.
+
+    Attributes:
+        name: its key, such as ``table1``.
+        title: how people call it.
+        suites: its suites, in order.
+        kinds: kind of rows -> the heading of their group, in order.
+        full: the row that the loss curves show in black.
+        claims: ids of the paper's claims about it.
+        note: what the paper's numbers in it are.
+    """
+
+    name: str
+    title: str
+    suites: tuple[str, ...]
+    kinds: Mapping[str, str]
+    full: str
+    claims: tuple[str, ...]
+    note: str
+
+    def cells(self) -> Iterator[tuple[str, str]]:
+        """The suites and settings of a row, in order."""
+        return ((suite, setting) for suite in self.suites for setting in SETTINGS)
+
+    def printed(self) -> pd.DataFrame:
+        """The paper's rows, with the columns ``row``, ``title``, ``kind`` and ``<suite>_<setting>`` for each cell."""
+        return _printed(self.name)
+
+    def titles(self) -> dict[str, str]:
+        """Row -> its name."""
+        table = self.printed()
+        return dict(zip(table["row"], table["title"], strict=True))
+
+    def measurable(self) -> list[str]:
+        """The rows that can be measured."""
+        table = self.printed()
+        return table.loc[table["kind"] != REPORTED, "row"].tolist()
+
+
+LAYOUTS: dict[str, Layout] = {
+    "table1": Layout(
+        "table1",
+        "Table 1",
+        tuple(SUITES),
+        {
+            "full": "The full collection",
+            "method ablation": "Without one method",
+            "collection": "Other collections, equal size",
+            REPORTED: "As reported by others",
+        },
+        "flan2022",
+        ("C1", "C2", "C3", "C4", "C5"),
+        "The paper's numbers beside are those of T5-XL (3B) or of the model named: compare directions, not values.",
+    ),
+    "table2": Layout(
+        "table2",
+        "Table 2",
+        ("held_in", "cot", "mmlu"),
+        {"equal": "All submixtures alike", "left out": "Without one of them", "weighted": "At the rates of Flan 2022"},
+        "all_equal",
+        ("C8", "C9"),
+        "The paper's numbers beside are those of T5-XL (3B); it prints one for each suite without naming the setting, "
+        "and here that one stands in both.",
+    ),
+}
+
+
+def layout(name: str) -> Layout:
+    """A table by its key.
+
+    Raises:
+        UserError: there is none of that name; the message lists them.
+    """
+    if name not in LAYOUTS:
+        raise UserError(f"table '{name}': unknown; choose one of {', '.join(LAYOUTS)}")
+    return LAYOUTS[name]
+
+
+@cache
+def _printed(name: str) -> pd.DataFrame:
+    table = published(name)
+    if name == "table1":  # a measured row may be of another size than the paper's
+        return table.assign(title=table["model"].str.removeprefix("T5-XL "))
+    kinds = [{"all_equal": "equal", "all_weighted": "weighted"}.get(row, "left out") for row in table["row"]]
+    cells = {f"{suite}_{setting}": table[suite] for suite in LAYOUTS[name].suites for setting in SETTINGS}
+    return pd.DataFrame({"row": table["row"], "title": table["mixture"], "kind": kinds, **cells})
