@@ -146,7 +146,7 @@ def differences(predictions: Predictions, setup: Setup) -> Figure:
     printed = layout.printed().set_index("row")
     rows = [row for row in layout.measurable() if row != layout.full]
     with _style():
-        figure = Figure(figsize=(WIDTH, 0.7 + 0.26 * len(rows)), layout="constrained")
+        figure = Figure(figsize=(WIDTH, 1.0 + 0.26 * len(rows)), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(layout.suites), sharey=True, squeeze=False)[0]
         for axes, suite in zip(panels, layout.suites, strict=True):
@@ -172,14 +172,14 @@ def differences(predictions: Predictions, setup: Setup) -> Figure:
             axes.tick_params(axis="y", length=0)
         panels[0].set_yticks(range(len(rows)), [layout.titles()[row] for row in rows])
         panels[0].set_ylim(len(rows) - 0.5, -0.5)
-        figure.supxlabel(f"Points above {layout.titles()[layout.full]}", fontsize=7)
+        panels[len(panels) // 2].set_xlabel(f"Points above {layout.titles()[layout.full]}")
         style: dict[str, Any] = {"linestyle": "none", "markersize": 3.6}
         handles = [
             Line2D([], [], color=colour, marker=marker, label=f"{SETTINGS[setting]}, scale {setup.scale}", **style)
             for setting, (colour, marker) in _SETTING_MARKS.items()
         ]
         handles.append(Line2D([], [], color="#888888", marker="|", label="paper, T5-XL", **style))
-        figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, handletextpad=0.2)
+        figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
         return figure
 
 
