@@ -1,11 +1,11 @@
 """T5's SentencePiece tokenizer: loading one, or training one on the collection's text.
 
 Ids are laid out as T5's are: 0 padding, 1 end, 2 unknown; the pieces; 100 sentinels; and the model's vocabulary rounded
-up to a multiple of 128, which matrix units like. T5's vocabulary has no newline: white space becomes one space, at which
-pieces end. So the tokens of a text are those of its words, and each different word is tokenised once. Builds and prompts
-rely on that. Only ties differ from a whole text's: where a word can be cut in two equally likely ways, as ``444`` into
-``44 4`` and ``4 44``, the text before it decides how sentencepiece rounds (5 of 100,329 texts of the public
-Chain-of-Thought files).
+up to a multiple of 128, which matrix units like. T5's vocabulary has no newline: white space becomes one space, at
+which pieces end. So the tokens of a text are those of its words, and each different word is tokenised once. Builds and
+prompts rely on that. Only ties differ from a whole text's: where a word can be cut in two equally likely ways, as
+``444`` into ``44 4`` and ``4 44``, the text before it decides how sentencepiece rounds (5 of 100,329 texts of the
+public Chain-of-Thought files).
 """
 
 import io
