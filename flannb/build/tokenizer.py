@@ -24,8 +24,8 @@ from flannb.files import atomic, sha256
 
 SENTINELS = 100
 
-_SPACE = np.zeros(256, bool)
-_SPACE[list(b" \t\r\n")] = True
+_IN_WORD = np.ones(256, bool)
+_IN_WORD[list(b" \t\r\n")] = False
 
 
 class Tokenizer:
@@ -83,7 +83,7 @@ def _split(texts: Sequence[str]) -> tuple[pa.LargeBinaryArray, np.ndarray]:
     """The words of all texts, one after the other, and how many each text has."""
     encoded = [text.encode() for text in texts]
     data = np.frombuffer(b"\n".join(encoded), np.uint8)
-    inside = ~_SPACE[data]
+    inside = _IN_WORD[data]
     edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
     starts, ends = edges[::2], edges[1::2]
     offsets = np.concatenate([[0], np.cumsum(ends - starts)])
