@@ -74,6 +74,24 @@ def read_records(
     return result
 
 
+def first_records(source: Source, data: Data, fields: Mapping[str, Field], limit: int) -> Records:
+    """The first ``limit`` usable rows of a split; what comes after them is not read.
+
+    Raises:
+        UserError: as ``Source.stream``.
+    """
+    found, start = Records([], []), 0
+    for _, reader in source.stream(data, columns_of(fields)):
+        for batch in reader:
+            rows = range(start, start + batch.num_rows)
+            more = to_records(pa.Table.from_batches([batch]), rows, fields)
+            found = Records(found.rows + more.rows, found.records + more.records, found.left_out + more.left_out)
+            if len(found) >= limit:
+                return Records(found.rows[:limit], found.records[:limit], found.left_out)
+            start = rows.stop
+    return found
+
+
 def columns_of(fields: Mapping[str, Field], where: tuple[str, str] | None = None) -> tuple[str, ...]:
     """The columns that the fields, and the choice of rows, need."""
     filtered = [where[0]] if where else []
