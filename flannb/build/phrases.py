@@ -11,11 +11,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flannb.build.options import STYLES
+from flannb.build.options import STYLES, OptionStyle
 from flannb.build.ragged import Ragged
 from flannb.build.records import Records
 from flannb.build.render import Pattern, letter, options_block
 from flannb.build.tokenizer import Texts
+from flannb.collection import Record
 
 TEXT = pa.large_string()
 _NOTHING = pa.scalar("", TEXT)
@@ -52,6 +53,19 @@ def by_key(keys: np.ndarray, make: Callable[[int, np.ndarray], Phrases]) -> Phra
     return together([make(int(keys[at[0]]), at) for at in some]).take(back)
 
 
+class _Shown(dict[tuple[int, int], str]):
+    """What a style makes of a record's options, made once: ``shown[position of the record, position of the style]``."""
+
+    def __init__(self, records: Sequence[Record], make: Callable[[Record, OptionStyle], str]):
+        super().__init__()
+        self._records, self._make = records, make
+
+    def __missing__(self, place: tuple[int, int]) -> str:
+        record, style = place
+        text = self[place] = self._make(self._records[record], STYLES[style])
+        return text
+
+
 class Phraser:
     """Fills patterns with records.
 
@@ -67,6 +81,7 @@ class Phraser:
         self._records, self._texts = records.records, texts
         self._columns: dict[str, pa.LargeStringArray] = {}
         self._numbers: dict[str, np.ndarray] = {}
+        self._blocks, self._letters = _Shown(records.records, options_block), _Shown(records.records, letter)
 
     def phrases(self, pattern: Pattern, at: np.ndarray, styles: np.ndarray) -> Phrases:
         """The pattern filled with each of the records."""
@@ -99,9 +114,8 @@ class Phraser:
 
     def _cells(self, name: str, at: np.ndarray, styles: np.ndarray) -> pa.LargeStringArray:
         if self._styled(name):
-            shown = options_block if name == "options" else letter
-            where = zip(at.tolist(), styles.tolist(), strict=True)
-            return pa.array([shown(self._records[i], STYLES[style]) for i, style in where], TEXT)
+            shown = self._blocks if name == "options" else self._letters
+            return pa.array([shown[place] for place in zip(at.tolist(), styles.tolist(), strict=True)], TEXT)
         if name not in self._columns:
             self._columns[name] = pa.array([record[name] for record in self._records], TEXT)
         return self._columns[name].take(pa.array(at))

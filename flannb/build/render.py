@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from operator import itemgetter
 from typing import Any
 
@@ -93,6 +93,7 @@ class Wording:
         """Whether the target is the option's letter, which needs a lettered style."""
         return "letter" in self.target.names
 
+    @cache  # noqa: B019 - wordings are few and stay
     def exemplar(self, between: str) -> Pattern:
         """Input and target together, as an exemplar shows them in a prompt whose template puts ``between`` there."""
         return Pattern((*self.input.segments, (between, None), *self.target.segments))
@@ -117,6 +118,7 @@ def letter(record: Record, style: OptionStyle) -> str:
     return style.letter(record["options"].index(str(record["answer"])))
 
 
+@cache
 def wording(template: Template, with_options: bool, position: int = 0) -> Wording:
     """A template for a setting that shows options or does not.
 
