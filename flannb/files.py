@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -83,17 +83,18 @@ def digest(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def code_digest(*folders: str) -> str:
+def code_digest(*folders: str, without: Collection[str] = ()) -> str:
     """A hash of the source and data files of these subpackages of flannb: the "code version" in manifests.
 
     Args:
         folders: names below the package, such as ``"collection"`` or ``"build"``; a single module is ``"files.py"``.
+        without: files of these that do not count, such as ``"build/mirror.py"``.
     """
     root = Path(__file__).parent
     files = sorted(
         path
         for folder in folders
         for path in ([root / folder] if folder.endswith(".py") else (root / folder).rglob("*"))
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and path.relative_to(root).as_posix() not in without
     )
     return digest({str(path.relative_to(root)): sha256(path) for path in files})

@@ -106,3 +106,5 @@ def test_code_digest_covers_the_named_parts_only():
     assert code_digest("files.py") == code_digest("files.py")
     assert code_digest("build") != code_digest("mixture")
     assert code_digest("build", "files.py") == code_digest("files.py", "build")
+    assert code_digest("build", without=("build/mirror.py",)) != code_digest("build")
+    assert code_digest("files.py", without=("build/mirror.py",)) == code_digest("files.py")

@@ -23,6 +23,7 @@ from flannb.build import (
     Texts,
     Tokenizer,
     build_data,
+    first_records,
     make_examples,
     open_build,
     read_records,
@@ -210,7 +211,7 @@ def sentencepiece(source: Mirror, model: Path, work: Path, setting: str, process
 def first_example(source: Mirror, model: Path, work: Path, setting: str, processes: int) -> dict[str, float]:
     """A first example, rendered and tokenised; what counts is how long the whole process takes."""
     task = cot_tasks(source)[0]
-    records = read_records(source, task.data, task.fields, limit=100)
+    records = first_records(source, task.data, task.fields, 100)
     table, _ = make_examples(task, SETTINGS[setting], records, Texts(Tokenizer(model)), LENGTHS, seed=0)
     return {"examples": table.num_rows, "tokens": len(table["input_ids"][0])}
 

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from flannb.bench.contenders import SETTINGS, cot_tasks
 from flannb.bench.measure import Measured, load, measure
 from flannb.bench.synthetic import SHARES, write_source
-from flannb.build import Mirror, read_records, train_tokenizer
+from flannb.build import Mirror, first_records, train_tokenizer
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
 from flannb.files import write_json
@@ -23,7 +23,7 @@ from flannb.files import write_json
 CONTENDERS = "flannb.bench.contenders"
 VOCABULARY = 16_000
 TRAINING_ROWS = 1500
-"""Rows of each file whose text trains the tokenizer."""
+"""First rows of each file, whose text trains the tokenizer."""
 
 WITH_DATASETS = 1_000_000
 """Sources with more rows are built by flannb alone, once, with fewer samples of the tokenizer."""
@@ -83,7 +83,7 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
         if not found:
             raise UserError(f"--source {root}: has no Chain-of-Thought files (github/google-research/FLAN/...)")
         model = Path(folder) / "spiece.model"
-        drawn = (r for task in found for r in read_records(source, task.data, task.fields, limit=TRAINING_ROWS).records)
+        drawn = (r for task in found for r in first_records(source, task.data, task.fields, TRAINING_ROWS).records)
         train_tokenizer((str(text) for record in drawn for text in record.values()), model, VOCABULARY)
         figures = _compare(given, root, model, Path(folder) / "work")
         if given.whole:

@@ -1,7 +1,8 @@
 """How the data are made: sources, rendering, tokenizing, shards."""
 
 from flannb.build.data import Build, build_data, missing_tasks, open_build
-from flannb.build.examples import EXEMPLAR_COUNTS, Lengths, make_examples
+from flannb.build.drawing import EXEMPLAR_COUNTS
+from flannb.build.examples import Lengths, make_examples
 from flannb.build.inversion import (
     INVERTED_SHARE,
     PERMUTATIONS,
@@ -12,7 +13,7 @@ from flannb.build.inversion import (
 )
 from flannb.build.options import LETTERED, STYLES, OptionStyle
 from flannb.build.parts import BuildOptions
-from flannb.build.records import Records, read_records
+from flannb.build.records import Records, first_records, read_records
 from flannb.build.render import Piece, instruction, render, wordings
 from flannb.build.shards import Shard, TokenColumns, read_shard
 from flannb.build.sources import Hub, Mini, Mirror, Source, open_source
@@ -43,6 +44,7 @@ __all__ = [
     "asked_for",
     "build_data",
     "default_workers",
+    "first_records",
     "instruction",
     "invert",
     "make_examples",

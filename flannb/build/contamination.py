@@ -2,17 +2,19 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from flannb.build.decontaminate import INSIDE, MOST_ROWS, NGRAM, SHORTEST, EvaluationText, Match
-from flannb.build.records import read_records
-from flannb.build.sources import Files, Source
+from flannb.build.records import columns_of, no_usable_row, to_records
+from flannb.build.sources import Source
 from flannb.collection import Data, EvalTask, Task
 from flannb.errors import UserError
 from flannb.files import atomic, write_json, write_text
@@ -78,7 +80,7 @@ def find_overlap(
     A task whose data cannot be used is listed with the reason, not left out.
 
     Args:
-        progress: called with the name of each task before it is checked.
+        progress: called with the name of each task when it is checked.
 
     Raises:
         UserError: the source has none of the evaluation sets, or one that cannot be read.
@@ -87,38 +89,61 @@ def find_overlap(
     evaluation = EvaluationText.read(source, scored)
     if not evaluation.names:
         raise UserError(f"{source.name}: holds no evaluation set, so there is nothing to compare training text with")
-    once = _ReadOnce(source)
-    found = []
-    for task in tasks:
-        progress(task.name)
-        try:
-            records = read_records(once, task.data, task.fields, task.where)
-        except UserError as error:
-            found.append(TaskOverlap(task, 0, {}, str(error)))
-            continue
-        matches = evaluation.matches(records.records)
-        found.append(TaskOverlap(task, len(records), {records.rows[i]: match for i, match in matches.items()}))
+    # Tasks that read the same columns of the same data are checked together, in one stream through it.
+    groups: dict[tuple[Data, tuple[str, ...]], list[Task]] = {}
+    training = tuple(tasks)
+    for task in training:
+        groups.setdefault((task.data, columns_of(task.fields, task.where)), []).append(task)
+    found: dict[str, TaskOverlap] = {}
+    for (data, columns), members in groups.items():
+        for overlap in _check(source, data, columns, members, evaluation):
+            progress(overlap.task.name)
+            found[overlap.task.name] = overlap
     absent = tuple(f"{task.suite}/{task.name}" for task in scored if not source.has(task.data))
-    return Overlap(source.name, evaluation.rows, tuple(found), absent)
+    return Overlap(source.name, evaluation.rows, tuple(found[task.name] for task in training), absent)
 
 
-class _ReadOnce:
-    """A source that keeps what it read last: many tasks in a row are parts of one split."""
+def _check(
+    source: Source, data: Data, columns: tuple[str, ...], tasks: Sequence[Task], evaluation: EvaluationText
+) -> list[TaskOverlap]:
+    """Checks some data's tasks, a batch of rows at a time."""
+    usable, rejected = Counter[str](), {task.name: Counter[str]() for task in tasks}
+    flagged: dict[str, dict[int, Match]] = {task.name: {} for task in tasks}
+    start = 0
+    try:
+        for _, reader in source.stream(data, columns):
+            for batch in reader:
+                table = pa.Table.from_batches([batch])
+                for task, at in _rows_of(tasks, table):
+                    records = to_records(table.take(pa.array(at)), (start + at).tolist(), task.fields)
+                    usable[task.name] += len(records)
+                    rejected[task.name] += records.rejected
+                    matches = evaluation.matches(records.records)
+                    flagged[task.name] |= {records.rows[i]: match for i, match in matches.items()}
+                start += batch.num_rows
+    except UserError as error:
+        return [TaskOverlap(task, 0, {}, str(error)) for task in tasks]
+    return [
+        TaskOverlap(task, usable[task.name], flagged[task.name])
+        if usable[task.name]
+        else TaskOverlap(task, 0, {}, f"{source.name}: {data} {no_usable_row(rejected[task.name])}")
+        for task in tasks
+    ]
 
-    def __init__(self, source: Source):
-        self.name, self.collection, self.has = source.name, source.collection, source.has
-        self.promises, self.fingerprint = source.promises, source.fingerprint
-        self._source = source
-        self._last: tuple[Data, tuple[str, ...], list[tuple[str, pa.Table]]] | None = None
 
-    def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
-        if self._last is None or self._last[:2] != (data, columns):
-            files = [(name, reader.read_all()) for name, reader in self._source.stream(data, columns)]
-            self._last = (data, columns, files)
-        return ((name, table.to_reader()) for name, table in self._last[2])
-
-    def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
-        return self._source.read(data, columns)
+def _rows_of(tasks: Sequence[Task], table: pa.Table) -> Iterator[tuple[Task, np.ndarray]]:
+    """Each task with the positions of its rows; a task without any is left out."""
+    places: dict[str, dict[str, np.ndarray]] = {}
+    for task in tasks:
+        if task.where is None:
+            yield task, np.arange(table.num_rows)
+            continue
+        column, value = task.where
+        if column not in places:
+            values = table[column].to_numpy()
+            places[column] = {name: np.flatnonzero(values == name) for name in pc.unique(table[column]).to_pylist()}
+        if value in places[column]:
+            yield task, places[column][value]
 
 
 def write_overlap(overlap: Overlap, folder: Path) -> None:

@@ -58,6 +58,15 @@ STAGING = ".staged"
 TOKENIZER_ROWS = 300
 """Records of each task whose text trains the tokenizer."""
 
+APART = (
+    *("build/contamination.py", "build/download.py", "build/export.py", "build/github.py", "build/inventory.py"),
+    *("build/mirror.py", "build/workers.py"),
+)
+"""Modules that no byte of a build depends on: what they fetch is hashed, and what they do happens before or after."""
+
+ABOUT_EVALUATION = ("build/decontaminate.py", "build/ngrams.py", "collection/single_task.py", "collection/suites.py")
+"""Modules of which a build makes use only where it drops contaminated rows."""
+
 WORTH_WORKERS = 150_000
 """Fewer examples are built before workers have started."""
 
@@ -89,7 +98,8 @@ def build_key(source: Source, tasks: tuple[Task, ...], options: BuildOptions) ->
     scored = eval_tasks(source.collection) if options.drop_contaminated else ()
     read = {task.data for task in tasks} | {task.data for task in scored if source.has(task.data)}
     data = {str(data): source.fingerprint(data) for data in read}
-    code = code_digest("collection", "build", "files.py", "vocabulary.py")
+    unused = APART if options.drop_contaminated else (*APART, *ABOUT_EVALUATION)
+    code = code_digest("collection", "build", "files.py", "vocabulary.py", without=unused)
     chosen = [(task.name, str(task.data)) for task in tasks]
     tokenizer = sha256(Path(options.tokenizer)) if options.tokenizer else ""
     return digest([source.collection, data, code, chosen, dataclasses.asdict(options), tokenizer])[:16]

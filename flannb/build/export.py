@@ -44,6 +44,8 @@ COLUMNS = pa.schema(
         ("exemplars", pa.list_(pa.int32())),
         ("inverted", pa.bool_()),
         ("style", pa.string()),
+        ("exemplar_templates", pa.list_(pa.int16())),
+        ("exemplar_style", pa.string()),
     ]
 )
 """The columns: the first six are those of the public datasets."""
@@ -258,7 +260,9 @@ datasets.load_dataset("{loader}", data_files="{names[0]}/*.{form}", split="train
 | `submixture`, `inverted` | where the task belongs; whether input and target changed places |
 | `row` | the row of the task's training split |
 | `exemplars` | the rows of the exemplars, in order |
-| `style` | how the options are shown; empty without options |
+| `style` | how the query's options are shown; empty without options |
+| `exemplar_templates` | the templates of the exemplars, as `template_idx` |
+| `exemplar_style` | how the exemplars' options are shown; empty without options |
 
 ## Licences
 

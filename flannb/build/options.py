@@ -1,6 +1,7 @@
 """How answer options are shown: header, marks and order of an options block."""
 
 from dataclasses import dataclass
+from functools import cache
 from string import ascii_uppercase
 
 
@@ -25,12 +26,17 @@ class OptionStyle:
     def block(self, options: tuple[str, ...]) -> str:
         """The options, a line each, under the header."""
         lines = [self.header] if self.header else []
-        lines += [self.mark.format(letter=letter_of(i)) + option for i, option in enumerate(options)]
+        lines += [_marked(self.mark, i) + option for i, option in enumerate(options)]
         return "\n".join(lines)
 
     def letter(self, index: int) -> str:
         """How a target names the option at ``index`` by its letter: the mark without the space after it."""
-        return self.mark.format(letter=letter_of(index)).strip()
+        return _marked(self.mark, index).strip()
+
+
+@cache
+def _marked(mark: str, index: int) -> str:
+    return mark.format(letter=letter_of(index))
 
 
 def letter_of(index: int) -> str:

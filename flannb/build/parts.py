@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from flannb.build.decontaminate import EvaluationText
-from flannb.build.examples import EXEMPLAR_COUNTS, Lengths, make_examples, settings_of
+from flannb.build.drawing import EXEMPLAR_COUNTS
+from flannb.build.examples import Lengths, make_examples, settings_of
 from flannb.build.records import LeftOut, Records, columns_of, draw, no_usable_row, to_records
 from flannb.build.report import counts, tally
 from flannb.build.shards import shard_stamp, write_shard

@@ -1,5 +1,6 @@
 """Ragged arrays: sequences of different lengths, laid end to end, and the offsets between them, as Arrow has it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,6 +30,16 @@ class Ragged:
     @cached_property
     def lengths(self) -> np.ndarray:
         return np.diff(self.offsets)
+
+    @classmethod
+    def together(cls, parts: "Sequence[Ragged]") -> "Ragged":
+        """The sequences of all parts, one part after the other."""
+        values = np.concatenate([np.empty(0, parts[0].values.dtype if parts else np.int64), *(p.values for p in parts)])
+        return cls.from_lengths(values, np.concatenate([np.empty(0, np.int64), *(p.lengths for p in parts)]))
+
+    def take(self, order: np.ndarray) -> "Ragged":
+        """The sequences of these numbers."""
+        return self.gather(Ragged(order, np.arange(len(order) + 1)))
 
     def gather(self, chosen: "Ragged") -> "Ragged":
         """For each sequence of numbers in ``chosen``, the sequences of these numbers joined."""

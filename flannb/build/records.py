@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat, starmap
+from itertools import starmap
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,24 @@ def read_records(
     return result
 
 
+def first_records(source: Source, data: Data, fields: Mapping[str, Field], limit: int) -> Records:
+    """The first ``limit`` usable rows of a split; what comes after them is not read.
+
+    Raises:
+        UserError: as ``Source.stream``.
+    """
+    found, start = Records([], []), 0
+    for _, reader in source.stream(data, columns_of(fields)):
+        for batch in reader:
+            rows = range(start, start + batch.num_rows)
+            more = to_records(pa.Table.from_batches([batch]), rows, fields)
+            found = Records(found.rows + more.rows, found.records + more.records, found.left_out + more.left_out)
+            if len(found) >= limit:
+                return Records(found.rows[:limit], found.records[:limit], found.left_out)
+            start = rows.stop
+    return found
+
+
 def columns_of(fields: Mapping[str, Field], where: tuple[str, str] | None = None) -> tuple[str, ...]:
     """The columns that the fields, and the choice of rows, need."""
     filtered = [where[0]] if where else []
@@ -100,35 +118,36 @@ def to_records(table: pa.Table, rows: Sequence[int], fields: Mapping[str, Field]
         rows: position of each row of the table in its split.
     """
     cells = {name: _values(table[name]) for name in (*columns_of(fields), UNREADABLE) if name in table.column_names}
-    read = [
-        _read(name, field, [cells[column] for column in field.columns], len(rows)) for name, field in fields.items()
-    ]
-    why_not = cells.get(UNREADABLE, repeat(None, len(rows)))
-    result = Records([], [])
-    for row, reason, *values in zip(rows, why_not, *read, strict=True):
-        bad = reason or next((str(value) for value in values if isinstance(value, RowError)), None)
-        record = dict(zip(fields, values, strict=True))
-        if not bad and "options" in record and record["answer"] not in record["options"]:
-            bad = "answer is not among the options"
-        if bad:
-            result.left_out.append((row, bad))
-        else:
-            result.rows.append(row)
-            result.records.append(record)
-    return result
+    bad = {i: reason for i, reason in enumerate(cells.get(UNREADABLE, ())) if reason}
+    columns = []
+    for name, way in fields.items():
+        values, why_not = _read(name, way, [cells[column] for column in way.columns], len(rows))
+        columns.append(values)
+        bad = why_not | bad  # the first reason counts
+    records = [dict(zip(fields, values, strict=True)) for values in zip(*columns, strict=True)]
+    if "options" in fields:
+        for i, record in enumerate(records):
+            if i not in bad and record["answer"] not in record["options"]:
+                bad[i] = "answer is not among the options"
+    if not bad:
+        return Records(list(rows), records)
+    good = [i for i in range(len(rows)) if i not in bad]
+    left_out = [(rows[i], bad[i]) for i in sorted(bad)]
+    return Records([rows[i] for i in good], [records[i] for i in good], left_out)
 
 
-def _read(name: str, field: Field, cells: Sequence[list[Any]], n: int) -> list[Any]:
-    """A field of all ``n`` rows; in place of those that cannot be read, why."""
+def _read(name: str, field: Field, cells: Sequence[list[Any]], n: int) -> tuple[list[Any], dict[int, str]]:
+    """A field of all ``n`` rows, and why some of them cannot be read."""
     rows = list(zip(*cells, strict=True)) if cells else [()] * n
     if not any(_BROKEN in column for column in cells):
         try:
             values = list(starmap(field, rows))  # nearly always, all rows are good
             if max(map(len, values), default=0) <= LONGEST_TEXT:
-                return values
+                return values, {}
         except Exception:  # whatever it is, it is found again below
             pass
-    return [_read_one(name, field, row) for row in rows]
+    tried: list[Any] = [_read_one(name, field, row) for row in rows]
+    return tried, {i: str(value) for i, value in enumerate(tried) if isinstance(value, RowError)}
 
 
 def _read_one(name: str, field: Field, row: tuple[Any, ...]) -> str | tuple[str, ...] | RowError:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from operator import itemgetter
 from typing import Any
 
@@ -27,6 +27,7 @@ class Pattern:
 
     Attributes:
         names: the fields, in their order.
+        bare: whether the text is one field and nothing else.
         fill: gives the text with a record's values in place of its fields; the values are not parsed again. Raises
             ``KeyError`` if the record lacks a field.
     """
@@ -35,11 +36,12 @@ class Pattern:
         self.segments = segments
         self.names = tuple(name for _, name in segments if name is not None)
         form = "".join(literal.replace("%", "%%") + ("" if name is None else "%s") for literal, name in segments)
+        self.bare = form == "%s"
         self.fill: Fill
         if not self.names:
             text = form % ()
             self.fill = lambda record: text
-        elif form == "%s":
+        elif self.bare:
             self.fill = itemgetter(*self.names)
         else:
             values = itemgetter(*self.names)
@@ -73,35 +75,51 @@ class Pattern:
 
 @dataclass(frozen=True)
 class Wording:
-    """A template made ready for one setting: parsed once, with or without its line of options."""
+    """A template made ready for one setting: parsed once, with or without its line of options.
+
+    Attributes:
+        position: of the template in its set.
+    """
 
     template: Template
     input: Pattern
     target: Pattern
     instruction: Pattern
     with_options: bool
+    position: int
 
     @cached_property
     def by_letter(self) -> bool:
         """Whether the target is the option's letter, which needs a lettered style."""
         return "letter" in self.target.names
 
+    @cache  # noqa: B019 - wordings are few and stay
     def exemplar(self, between: str) -> Pattern:
         """Input and target together, as an exemplar shows them in a prompt whose template puts ``between`` there."""
         return Pattern((*self.input.segments, (between, None), *self.target.segments))
 
     def values(self, record: Record, style: OptionStyle) -> Mapping[str, object]:
         """The record with the fields that only a style can give: ``options`` as a block and the answer's ``letter``."""
-        options = record.get("options")
-        if not self.with_options or not isinstance(options, tuple):
+        if not self.with_options or not isinstance(record.get("options"), tuple):
             return record
-        values: dict[str, object] = {**record, "options": style.block(options)}
+        values: dict[str, object] = {**record, "options": options_block(record, style)}
         if self.by_letter:
-            values["letter"] = style.letter(options.index(str(record["answer"])))
+            values["letter"] = letter(record, style)
         return values
 
 
-def wording(template: Template, with_options: bool) -> Wording:
+def options_block(record: Record, style: OptionStyle) -> str:
+    """A record's options, a line each."""
+    return style.block(tuple(record["options"]))
+
+
+def letter(record: Record, style: OptionStyle) -> str:
+    """The mark of the right option."""
+    return style.letter(record["options"].index(str(record["answer"])))
+
+
+@cache
+def wording(template: Template, with_options: bool, position: int = 0) -> Wording:
     """A template for a setting that shows options or does not.
 
     Raises:
@@ -115,12 +133,13 @@ def wording(template: Template, with_options: bool) -> Wording:
         target=Pattern(parse(template.target)),
         instruction=Pattern(parse(template.instruction)),
         with_options=with_options,
+        position=position,
     )
 
 
 def wordings(templates: Sequence[Template], with_options: bool) -> list[Wording]:
     """The templates usable in a setting: without options, none can ask for a letter."""
-    made = [wording(template, with_options) for template in templates]
+    made = [wording(template, with_options, position) for position, template in enumerate(templates)]
     return [w for w in made if with_options or not w.by_letter]
 
 

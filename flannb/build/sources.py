@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flannb.build import download
@@ -362,8 +363,21 @@ def _tsv_rows(path: Path, names: tuple[str, ...], schema: pa.Schema) -> Iterator
     """Rows of a file without quotes and header, a line each."""
     with path.open("rb") as file:
         while lines := list(islice(file, BATCH_ROWS)):
-            columns = dict(zip((*names, UNREADABLE), zip(*_cells(lines, len(names)), strict=True), strict=True))
+            found = _columns(lines, len(names)) or zip(*_cells(lines, len(names)), strict=True)
+            columns = dict(zip((*names, UNREADABLE), found, strict=True))
             yield pa.record_batch([pa.array(columns[name], pa.string()) for name in schema.names], schema=schema)
+
+
+def _columns(lines: list[bytes], width: int) -> list[pa.Array] | None:
+    """The cells of all lines by column, and nothing to say against any; ``None`` where a line is no good."""
+    try:
+        text = pc.ascii_rtrim(pa.array(lines, pa.binary()).cast(pa.string()), "\r\n")
+    except pa.ArrowInvalid:  # no UTF-8
+        return None
+    cells = pc.split_pattern(text, "\t")
+    if pc.any(pc.not_equal(pc.list_value_length(cells), width)).as_py():
+        return None
+    return [*(pc.list_element(cells, i) for i in range(width)), pa.nulls(len(lines), pa.string())]
 
 
 def _cells(lines: list[bytes], width: int) -> Iterator[tuple[str | None, ...]]:

@@ -1,16 +1,21 @@
 """T5's SentencePiece tokenizer: loading one, or training one on the collection's text.
 
 Ids are laid out as T5's are: 0 padding, 1 end, 2 unknown; the pieces; 100 sentinels; and the model's vocabulary rounded
-up to a multiple of 128, which matrix units like. T5's vocabulary has no newline: white space becomes one space, so the
-tokens of texts joined by white space are the tokens of each, one after the other. Builds and prompts rely on that.
+up to a multiple of 128, which matrix units like. T5's vocabulary has no newline: white space becomes one space, at
+which pieces end. So the tokens of a text are those of its words, and each different word is tokenised once. Builds and
+prompts rely on that. Only ties differ from a whole text's: where a word can be cut in two equally likely ways, as
+``444`` into ``44 4`` and ``4 44``, the text before it decides how sentencepiece rounds (5 of 100,329 texts of the
+public Chain-of-Thought files).
 """
 
 import io
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import sentencepiece as spm
 
 from flannb.build.ragged import Ragged
@@ -18,6 +23,9 @@ from flannb.errors import UserError
 from flannb.files import atomic, sha256
 
 SENTINELS = 100
+
+_IN_WORD = np.ones(256, bool)
+_IN_WORD[list(b" \t\r\n")] = False
 
 
 class Tokenizer:
@@ -50,13 +58,16 @@ class Tokenizer:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, without an end mark."""
-        return self._model.encode(list(texts))
+        return self.encode_ragged(texts).to_arrow().to_pylist()
 
     def encode_ragged(self, texts: Sequence[str]) -> Ragged:
-        """As ``encode``, in one thread, as one int32 array: three times less memory and no Python integers."""
-        ids = self._model.encode(list(texts), return_type="numpy", num_threads=1)
+        """As ``encode``, as one int32 array: three times less memory and no Python integers."""
+        words, counts = _split(texts)
+        different = words.dictionary_encode()
+        ids = self._model.encode(different.dictionary.cast(pa.large_string()).to_pylist(), num_threads=1)
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
-        return Ragged.from_lengths(np.concatenate(ids) if ids else np.empty(0, np.int32), lengths)
+        tokens = Ragged.from_lengths(np.fromiter(chain.from_iterable(ids), np.int32, lengths.sum()), lengths)
+        return tokens.gather(Ragged.from_lengths(different.indices.to_numpy(), counts))
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of each list of ids; ids beyond the pieces (sentinels, padding of the vocabulary) are skipped."""
@@ -66,6 +77,20 @@ class Tokenizer:
     def pieces(self, text: str) -> list[str]:
         """The pieces of a text, for people to look at."""
         return self._model.encode(text, out_type=str)
+
+
+def _split(texts: Sequence[str]) -> tuple[pa.LargeBinaryArray, np.ndarray]:
+    """The words of all texts, one after the other, and how many each text has."""
+    encoded = [text.encode() for text in texts]
+    data = np.frombuffer(b"\n".join(encoded), np.uint8)
+    inside = _IN_WORD[data]
+    edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
+    starts, ends = edges[::2], edges[1::2]
+    offsets = np.concatenate([[0], np.cumsum(ends - starts)])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data[inside])]
+    words = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(starts), buffers)
+    bounds = np.cumsum([0, *(len(text) + 1 for text in encoded)])
+    return words, np.diff(np.searchsorted(starts, bounds))
 
 
 class Texts(dict[str, int]):

@@ -1,9 +1,11 @@
 """Builds: a pure function of what goes in, resumable, with an index that tells everything."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import flannb
 from flannb.build import (
     INVERTED_SHARE,
     Mini,
@@ -15,6 +17,7 @@ from flannb.build import (
     read_shard,
     with_inversions,
 )
+from flannb.build.data import ABOUT_EVALUATION, APART
 from flannb.collection import SUBMIXTURES, Split, templates
 from flannb.collection.template import parse
 from flannb.errors import UserError
@@ -46,6 +49,12 @@ def test_another_seed_gives_another_build(three, build_options, tmp_path):
     one, other = contents(first), contents(second)
     shards = [name for name in one if name.endswith(".arrow")]
     assert shards and all(one[name] != other[name] for name in shards)
+
+
+def test_the_modules_that_do_not_name_a_build_are_there():
+    """A wrong name here would bring back new names for builds whose bytes are the same."""
+    for module in (*APART, *ABOUT_EVALUATION):
+        assert (Path(flannb.__file__).parent / module).is_file(), module
 
 
 def test_a_killed_build_goes_on_to_the_same_bytes(three, build_options, tmp_path):

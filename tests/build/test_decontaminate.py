@@ -187,6 +187,30 @@ def test_the_report_names_tasks_rows_sets_and_what_was_not_checked(small, tmp_pa
     assert "| t | 12 | 2 | 16.67% | cot/e (2) |" in page and "cot/f" in page and "1 tasks" in page
 
 
+def test_tasks_that_share_a_file_are_checked_in_one_stream_through_it(tmp_path, monkeypatch):
+    folder = tmp_path / "o/train/default/train"
+    folder.mkdir(parents=True)
+    rows = [{"kind": "ab"[i % 2], "question": f"row {i}", "answer": "x"} for i in range(10)]
+    rows[3]["question"] = rows[4]["question"] = LONG
+    rows[5]["question"] = None
+    for i, some in enumerate((rows[:4], rows[4:])):
+        pq.write_table(pa.Table.from_pylist(some), folder / f"{i:04d}.parquet")
+    data, fields = Split("o/train", "default", "train"), {name: Column(name) for name in ("question", "answer")}
+    a, b, c = (Task(name, "flan2021", data, fields, "mini_question", where=("kind", name)) for name in "abc")
+    evaluation = tmp_path / "o/eval/default/test"
+    evaluation.mkdir(parents=True)
+    pq.write_table(pa.table({"question": [LONG], "answer": ["1"]}), evaluation / "0000.parquet")
+    scored = EvalTask("e", "cot", Split("o/eval", "default", "test"), fields, "mini_question", "text")
+    read = []
+    stream = Mirror.stream
+    monkeypatch.setattr("flannb.build.sources.BATCH_ROWS", 3)
+    monkeypatch.setattr(Mirror, "stream", lambda *args: read.append(args[1]) or stream(*args))
+    found = find_overlap(Mirror(tmp_path), (c, a, b), (scored,)).tasks
+    assert read.count(data) == 1 and [entry.task.name for entry in found] == ["c", "a", "b"]
+    assert "has no usable row" in found[0].skipped
+    assert [(entry.rows, list(entry.flagged)) for entry in found[1:]] == [(5, [4]), (4, [3])]
+
+
 def test_a_source_without_evaluation_sets_is_a_user_error(small):
     source, task, scored = small
     with pytest.raises(UserError, match="holds no evaluation set"):

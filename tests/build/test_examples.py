@@ -24,6 +24,7 @@ from flannb.build import (
     wordings,
 )
 from flannb.build.examples import SCHEMA, settings_of
+from flannb.build.render import wording
 from flannb.collection import SETTINGS, SUBMIXTURES, Split, Task, templates
 from flannb.collection.task import Column
 from flannb.errors import UserError
@@ -44,8 +45,8 @@ def rendered(task, setting, record, template, style):
     """The zero-shot text of a record, or the query of its few-shot text."""
     family = templates()[task.templates]
     with_options = setting.endswith("_opt") and task.has_options
-    words = wordings(family.few_shot if setting.startswith("fs") else family.zero_shot, with_options)
-    return render(words[template], record, STYLE[style])
+    words = family.few_shot if setting.startswith("fs") else family.zero_shot
+    return render(wording(words[template], with_options), record, STYLE[style])
 
 
 def every(few_tasks, prefix=""):
@@ -221,27 +222,19 @@ def few_shot_cases(draw):
     return task, setting, Records(rows, records), draw(st.integers(0, 2**32))
 
 
-def shows(text, parts, separator):
-    """Whether a text is made of parts, each of which may be any of several texts."""
-    if not parts:
-        return text == ""
-    return any(
-        text.startswith(part) and shows(text[len(part) :].removeprefix(separator), parts[1:], separator)
-        for part in parts[0]
-    )
-
-
 @settings(max_examples=250, deadline=None)
 @given(few_shot_cases())
 def test_no_target_leaks_and_exemplars_are_those_on_record(tokenizer, case):
     task, setting, records, seed = case
     by_row = dict(zip(records.rows, records.records, strict=True))
     words = wordings(SETS[task.templates].few_shot, setting == "fs_opt" and task.has_options)
+    word_at = {word.position: word for word in words}
     table, left_out = make_examples(task, setting, records, Texts(tokenizer), LONG, seed)
     assert {reason for _, reason in left_out} <= {"no other row to draw an exemplar from"}
     assert sorted([*table["row"].to_pylist(), *(row for row, _ in left_out)]) == records.rows
     for line in table.to_pylist():
-        word, style, row, exemplars = words[line["template"]], STYLE[line["style"]], line["row"], line["exemplars"]
+        word, style = word_at[line["template"]], STYLE[line["style"]]
+        row, exemplars = line["row"], line["exemplars"]
         query = render(word, by_row[row], style)
         alike = {other for other in by_row if render(word, by_row[other], style).input == query.input}
         # each row once, and none that reads like the query
@@ -251,19 +244,19 @@ def test_no_target_leaks_and_exemplars_are_those_on_record(tokenizer, case):
         if not task.has_options and not task.inverted:
             assert not [other for other in alike if by_row[other]["answer"] in line["inputs"]]
             assert by_row[row]["answer"] in line["targets"]
-        # the prompt is the instruction, the rows on record in their order, and the query, and nothing else
-        others = [w for w in words if w.by_letter == word.by_letter] if not task.inverted else [word]
-        shown = [
-            {
-                f"{(piece := render(w, by_row[exemplar], style)).input}{between}{piece.target}"
-                for w in others
-                for between in {word.template.between, w.template.between}
-            }
-            for exemplar in exemplars
-        ]
-        told = [{instruction(word, by_row[row])}] if word.template.instruction else []
+        # the prompt is what its provenance says, to the letter
+        between = word.template.between
+        family = SETS[task.templates].few_shot
+        shown = []
+        for exemplar, template in zip(exemplars, line["exemplar_templates"], strict=True):
+            other = wording(family[template], bool(line["exemplar_style"]))
+            piece = render(other, by_row[exemplar], STYLE[line["exemplar_style"]])
+            assert other.by_letter == word.by_letter
+            shown.append(f"{piece.input}{between}{piece.target}")
+        told = [instruction(word, by_row[row])] if word.template.instruction else []
         before, after = (told, []) if word.template.place == "before" else ([], told)
-        assert shows(line["inputs"], [*before, *shown, *after, {query.input}], word.template.separator)
+        assert line["inputs"] == word.template.separator.join([*before, *shown, *after, query.input])
+        assert not task.inverted or set(line["exemplar_templates"]) == {line["template"]}
         assert line["targets"] == query.target
 
 

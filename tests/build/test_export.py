@@ -41,7 +41,9 @@ def test_all_examples_are_there_once_with_their_provenance(build, everything, tm
         assert (
             mine["template_idx"].tolist() == kept["template"].tolist() and mine["row"].tolist() == kept["row"].tolist()
         )
-        assert [list(e) for e in mine["exemplars"]] == [list(e) for e in kept["exemplars"]]
+        for column in ("exemplars", "exemplar_templates"):
+            assert [list(e) for e in mine[column]] == [list(e) for e in kept[column]]
+        assert mine["exemplar_style"].tolist() == kept["exemplar_style"].tolist()
         assert set(mine["template_type"]) == {shard.setting} and set(mine["inverted"]) == {shard.inverted}
         assert set(mine["submixture"]) == {shard.submixture}
 

@@ -23,6 +23,8 @@ def line(inputs, targets):
         "template": 0,
         "style": "",
         "exemplars": [],
+        "exemplar_templates": [],
+        "exemplar_style": "",
         "truncated": False,
     }
 

@@ -1,0 +1,150 @@
+"""Drawing: which template, style and exemplars each example gets.
+
+All draws come from one generator seeded by the run's seed, the task, the setting and the part of the task, and are
+recorded with each example; nothing is drawn at import or depends on other tasks.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from flannb.build.options import LETTERED, STYLES
+from flannb.build.phrases import Phraser
+from flannb.build.records import Records
+from flannb.build.render import Wording, wording, wordings
+from flannb.collection import Task, templates
+from flannb.files import digest
+
+EXEMPLAR_COUNTS = (2, 3, 5)
+"""Numbers of exemplars of a few-shot example (the paper's appendix A.1)."""
+
+SHARED_TEMPLATE = 0.5
+"""Share of few-shot examples whose exemplars use the query's template; in the others each exemplar draws its own. The
+released code has both kinds; the paper does not state the share."""
+
+UNLIKE = 0.2
+"""Share of few-shot examples whose exemplars show options where the query shows none, or none where it shows them."""
+
+CANDIDATES = 3 * max(EXEMPLAR_COUNTS)
+"""Rows that are drawn for an example, of which the first that suit become its exemplars."""
+
+_LETTERED = np.array([STYLES.index(style) for style in LETTERED])
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What is drawn for the examples of a part of a task in one setting, an entry for each record.
+
+    Attributes:
+        words: the wordings of the setting, of which ``word`` has positions.
+        turned: the same with options where the setting shows none, and without where it shows them.
+        style: position in ``STYLES``.
+        counts: number of exemplars.
+        unlike: whether exemplars show options and the query none, or the other way round.
+        candidates: positions of rows for exemplars (records x ``CANDIDATES``).
+        shown: for each of them, the position of the wording that shows it.
+    """
+
+    words: Sequence[Wording]
+    turned: Sequence[Wording]
+    word: np.ndarray
+    style: np.ndarray
+    counts: np.ndarray
+    unlike: np.ndarray
+    candidates: np.ndarray
+    shown: np.ndarray
+
+
+@dataclass(frozen=True)
+class Exemplars:
+    """The exemplars of all examples, one after the other.
+
+    Attributes:
+        example: position of the example; ascending.
+        record: position among the records that exemplars are drawn from.
+        shown: position of the wording that shows it.
+    """
+
+    example: np.ndarray
+    record: np.ndarray
+    shown: np.ndarray
+
+    def where(self, kept: np.ndarray) -> "Exemplars":
+        return Exemplars(self.example[kept], self.record[kept], self.shown[kept])
+
+
+_NONE = np.empty(0, np.int64)
+NO_EXEMPLARS = Exemplars(_NONE, _NONE, _NONE)
+
+
+def draw_examples(task: Task, setting: str, n: int, pool: int, seed: int, part: int, counts: Sequence[int]) -> Draws:
+    """Draws for ``n`` records, with exemplars from ``pool`` ones."""
+    few_shot, with_options = setting.startswith("fs"), setting.endswith("_opt") and task.has_options
+    family = templates()[task.templates]
+    words = wordings(family.few_shot if few_shot else family.zero_shot, with_options)
+    by_letter = np.array([word.by_letter for word in words])
+    stream = [seed, task.name, setting, part] if part else [seed, task.name, setting]
+    rng = np.random.default_rng(int(digest(stream)[:16], 16))
+    word = rng.integers(len(words), size=n)
+    style = rng.integers(len(STYLES) * len(LETTERED), size=n)
+    exemplars = rng.choice(counts, size=n)
+    # The templates of inverted tasks ask for different things (see flannb.build.inversion).
+    shared = (rng.random(n) < SHARED_TEMPLATE) | task.inverted
+    candidates = rng.integers(max(1, pool), size=(n, CANDIDATES))
+    own = rng.integers(len(words), size=candidates.shape)
+    # Letters and texts as answers do not mix in one prompt.
+    alone = shared[:, None] | (by_letter[own] != by_letter[word][:, None])
+    return Draws(
+        words=words,
+        turned=[w if w.by_letter else wording(w.template, not with_options, w.position) for w in words],
+        word=word,
+        style=np.where(by_letter[word], _LETTERED[style % len(LETTERED)], style % len(STYLES)),
+        counts=exemplars,
+        # A letter says nothing without the options.
+        unlike=(rng.random(n) < UNLIKE) & task.has_options & ~by_letter[word],
+        candidates=candidates,
+        shown=np.where(alone, word[:, None], own),
+    )
+
+
+def choose_exemplars(draws: Draws, asked: Phraser, records: Records, shots: Phraser, pool: Records) -> Exemplars:
+    """Gives each example its first candidates that neither read like its query nor like one another.
+
+    An exemplar that reads like the query would give its answer away, whichever row it is. They are compared as the
+    query's template shows them, with options only where both show them.
+    """
+    taken = np.zeros(draws.candidates.shape, bool)
+    if len(records) and len(pool):
+        rows, pool_rows = np.array(records.rows), np.array(pool.rows)
+        kinds = 2 * draws.word + draws.unlike
+        for kind in np.unique(kinds):
+            at = np.flatnonzero(kinds == kind)
+            word, turned = draws.words[kind // 2], draws.turned[kind // 2]
+            pattern = turned.input if kind % 2 and word.with_options else word.input
+            candidates = draws.candidates[at]
+            needed = np.unique(candidates)
+            texts = [
+                phraser.text(pattern, some, np.zeros_like(some)) for phraser, some in ((asked, at), (shots, needed))
+            ]
+            codes = pa.concat_arrays(texts).dictionary_encode().indices.to_numpy()
+            code = codes[len(at) :][np.searchsorted(needed, candidates)]
+            other = pool_rows[candidates] != rows[at][:, None]
+            taken[at] = _first(code, codes[: len(at)], other, draws.counts[at])
+    example, slot = np.nonzero(taken)
+    return Exemplars(example, draws.candidates[example, slot], draws.shown[example, slot])
+
+
+def _first(code: np.ndarray, query: np.ndarray, usable: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Of each row of codes, the first ``counts`` usable ones that are unlike the query's and one another."""
+    taken = np.zeros(code.shape, bool)
+    seen = np.full((len(code), 1 + counts.max()), -1)
+    seen[:, 0] = query
+    found = np.zeros(len(code), np.int64)
+    for i in range(code.shape[1]):
+        new = usable[:, i] & (found < counts) & (code[:, i, None] != seen).all(1)
+        found += new
+        seen[new, found[new]] = code[new, i]
+        taken[:, i] = new
+    return taken
