@@ -4,8 +4,8 @@ A build's folder is named by the hash of what goes into it (data, tasks, templat
 never mixed with another; each file is stamped with the same hash, so a killed build goes on where it was. The bytes
 depend on nothing else: not on the number of workers, nor on the order in which they finish.
 
-The way: rows are staged (``staging``), cut into parts (``parts``), built by workers (``workers``), and the index, with
-size and hash of every shard, is written when all are there.
+The way: rows are staged and chosen (``plan``), cut into parts (``parts``), built by workers (``workers``), and the
+index, with size and hash of every shard, is written when all are there.
 """
 
 import dataclasses
@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock
 
-from flannb.build.decontaminate import EvaluationText
 from flannb.build.examples import Lengths
 from flannb.build.inventory import rows_by_value
 from flannb.build.inversion import with_inversions
@@ -29,25 +27,22 @@ from flannb.build.parts import (
     Job,
     Part,
     Written,
-    all_columns,
     build_parts,
     built_settings,
     bundle,
-    contaminated_rows,
     cut,
     sample,
     shard_path,
-    task_rows,
 )
-from flannb.build.records import LeftOut, no_usable_row
+from flannb.build.plan import Plan, make_plan
+from flannb.build.records import no_usable_row
 from flannb.build.render import instruction, render, wordings
 from flannb.build.report import Tally, counts, located, tally, together
 from flannb.build.shards import Shard, shard_files
 from flannb.build.sources import Source
-from flannb.build.staging import Staged, Staging, stage
 from flannb.build.tokenizer import Tokenizer, train_tokenizer
 from flannb.build.workers import Run, default_workers, workers
-from flannb.collection import Data, Task, check, eval_tasks, templates
+from flannb.collection import Task, check, eval_tasks, templates
 from flannb.errors import UserError
 from flannb.files import code_digest, digest, read_json, sha256, write_json
 
@@ -59,8 +54,8 @@ TOKENIZER_ROWS = 300
 """Records of each task whose text trains the tokenizer."""
 
 APART = (
-    *("build/contamination.py", "build/download.py", "build/export.py", "build/github.py", "build/inventory.py"),
-    *("build/mirror.py", "build/workers.py"),
+    *("build/contamination.py", "build/corpus.py", "build/download.py", "build/export.py", "build/github.py"),
+    *("build/inventory.py", "build/mirror.py", "build/workers.py"),
 )
 """Modules that no byte of a build depends on: what they fetch is hashed, and what they do happens before or after."""
 
@@ -145,77 +140,14 @@ def build_data(
     with FileLock(home.with_name(f".{key}.lock")), ExitStack() as stack:
         if not _is_whole(home):
             started = run or stack.enter_context(workers(count or 1, cluster))
-            plan = _plan(source, everything, options, home / STAGING, started)
+            plan = make_plan(source, everything, options, home / STAGING, started)
             if run is None and count is None and not cluster and plan.examples > WORTH_WORKERS:
                 started = stack.enter_context(workers(default_workers()))
             _build(plan, key, home, started, progress)
     return home / INDEX
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is to be built.
-
-    Attributes:
-        staged: data -> its staged rows.
-        rows: name of a task -> the number of its rows in the data, and those that the build uses.
-        contaminated: name of a task -> rows drawn for it that hold text of evaluation rows, which it does without.
-        examples: how many there will be about.
-    """
-
-    source: Source
-    tasks: tuple[Task, ...]
-    options: BuildOptions
-    staged: dict[Data, Staged]
-    rows: dict[str, tuple[int, np.ndarray]]
-    contaminated: dict[str, LeftOut]
-
-    @property
-    def examples(self) -> int:
-        return sum(len(self.rows[task.name][1]) * len(built_settings(task, self.options)) for task in self.tasks)
-
-
-def _plan(source: Source, tasks: tuple[Task, ...], options: BuildOptions, folder: Path, run: Run) -> _Plan:
-    """Stages all data and chooses the rows of every task.
-
-    Raises:
-        UserError: unreadable data, or an empty split.
-    """
-    by_data: dict[Data, list[Task]] = defaultdict(list)
-    for task in tasks:
-        by_data[task.data].append(task)
-    stagings = [
-        Staging(
-            source=source,
-            data=data,
-            columns=all_columns(members),
-            where=next((task.where[0] for task in members if task.where), ""),
-            tasks=tuple(task.name for task in members),
-            folder=folder,
-        )
-        for data, members in by_data.items()
-    ]
-    evaluation = EvaluationText.read(source, eval_tasks(source.collection)) if options.drop_contaminated else None
-    staged, rows, contaminated = {}, {}, {}
-    for staging, (found, choices) in run(stage, stagings):
-        staged[staging.data] = found
-        every = np.arange(found.rows)
-        flagged: LeftOut = []
-        for task in by_data[staging.data]:
-            own = choices.get(task.where[1], every[:0]) if task.where else every
-            if not len(own) and not task.where:
-                files = ", ".join(file.name for file in found.files)
-                raise UserError(f"task {task.name}: {source.name}: {task.data} {no_usable_row({})}: {files}")
-            drawn = task_rows(task, own, options)
-            # An inverted task shares the rows of its twin, which comes before it.
-            if evaluation and not task.inverted:
-                flagged = contaminated_rows(task, found, drawn, evaluation)
-            contaminated[task.name] = flagged
-            rows[task.name] = (len(own), np.setdiff1d(drawn, [row for row, _ in flagged]).astype(drawn.dtype))
-    return _Plan(source, tasks, options, staged, rows, contaminated)
-
-
-def _build(plan: _Plan, key: str, home: Path, run: Run, progress: Callable[[str, int, int], object]) -> None:
+def _build(plan: Plan, key: str, home: Path, run: Run, progress: Callable[[str, int, int], object]) -> None:
     """Builds what is planned and writes report and index."""
     options = plan.options
     path = Path(options.tokenizer).absolute() if options.tokenizer else home / TOKENIZER
@@ -253,7 +185,7 @@ def _build(plan: _Plan, key: str, home: Path, run: Run, progress: Callable[[str,
     shutil.rmtree(home / STAGING, ignore_errors=True)
 
 
-def _parts(plan: _Plan) -> list[Part]:
+def _parts(plan: Plan) -> list[Part]:
     """The parts of all tasks; a task and its inverted twin, which follows it, have theirs together."""
     parts: list[Part] = []
     i = 0
@@ -267,7 +199,7 @@ def _parts(plan: _Plan) -> list[Part]:
     return parts
 
 
-def _summary(plan: _Plan, written: dict[tuple[str, str], list[Written]]) -> tuple[dict[str, Any], list[Shard]]:
+def _summary(plan: Plan, written: dict[tuple[str, str], list[Written]]) -> tuple[dict[str, Any], list[Shard]]:
     """The report and the shards of what was written.
 
     Raises:
@@ -323,7 +255,7 @@ def _shard(task: Task, setting: str, path: Path, files: Sequence[Written], recor
     )
 
 
-def _tokenizer(plan: _Plan, path: Path) -> Tokenizer:
+def _tokenizer(plan: Plan, path: Path) -> Tokenizer:
     """A tokenizer trained on a sample of each task's zero-shot texts."""
 
     def texts() -> Iterable[str]:

@@ -52,6 +52,11 @@ class Tokenizer:
         """Size of the model's vocabulary: pieces and sentinels, rounded up to a multiple of 128."""
         return -(-(self._model.get_piece_size() + SENTINELS) // 128) * 128
 
+    @property
+    def first_sentinel(self) -> int:
+        """Id of sentinel 0, the last one of all, as T5 has it; sentinel ``i`` is that minus ``i``."""
+        return self._model.get_piece_size() + SENTINELS - 1
+
     @cached_property
     def fingerprint(self) -> str:
         return sha256(self.path)

@@ -1,0 +1,82 @@
+"""The plan of a build: all data staged, and the rows of every task chosen."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from flannb.build.decontaminate import EvaluationText
+from flannb.build.parts import BuildOptions, all_columns, built_settings, contaminated_rows, task_rows
+from flannb.build.records import LeftOut, no_usable_row
+from flannb.build.sources import Source
+from flannb.build.staging import Staged, Staging, stage
+from flannb.build.workers import Run
+from flannb.collection import Data, Task, eval_tasks
+from flannb.errors import UserError
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be built.
+
+    Attributes:
+        staged: data -> its staged rows.
+        rows: name of a task -> the number of its rows in the data, and those that the build uses.
+        contaminated: name of a task -> rows drawn for it that hold text of evaluation rows, which it does without.
+        examples: how many there will be about.
+    """
+
+    source: Source
+    tasks: tuple[Task, ...]
+    options: BuildOptions
+    staged: dict[Data, Staged]
+    rows: dict[str, tuple[int, np.ndarray]]
+    contaminated: dict[str, LeftOut]
+
+    @property
+    def examples(self) -> int:
+        return sum(len(self.rows[task.name][1]) * len(built_settings(task, self.options)) for task in self.tasks)
+
+
+def make_plan(source: Source, tasks: tuple[Task, ...], options: BuildOptions, folder: Path, run: Run) -> Plan:
+    """Stages all data and chooses the rows of every task.
+
+    Args:
+        folder: gets the staged rows.
+
+    Raises:
+        UserError: unreadable data, or an empty split; the message names the tasks.
+    """
+    by_data: dict[Data, list[Task]] = defaultdict(list)
+    for task in tasks:
+        by_data[task.data].append(task)
+    stagings = [
+        Staging(
+            source=source,
+            data=data,
+            columns=all_columns(members),
+            where=next((task.where[0] for task in members if task.where), ""),
+            tasks=tuple(task.name for task in members),
+            folder=folder,
+        )
+        for data, members in by_data.items()
+    ]
+    evaluation = EvaluationText.read(source, eval_tasks(source.collection)) if options.drop_contaminated else None
+    staged, rows, contaminated = {}, {}, {}
+    for staging, (found, choices) in run(stage, stagings):
+        staged[staging.data] = found
+        every = np.arange(found.rows)
+        flagged: LeftOut = []
+        for task in by_data[staging.data]:
+            own = choices.get(task.where[1], every[:0]) if task.where else every
+            if not len(own) and not task.where:
+                files = ", ".join(file.name for file in found.files)
+                raise UserError(f"task {task.name}: {source.name}: {task.data} {no_usable_row({})}: {files}")
+            drawn = task_rows(task, own, options)
+            # An inverted task shares the rows of its twin, which comes before it.
+            if evaluation and not task.inverted:
+                flagged = contaminated_rows(task, found, drawn, evaluation)
+            contaminated[task.name] = flagged
+            rows[task.name] = (len(own), np.setdiff1d(drawn, [row for row, _ in flagged]).astype(drawn.dtype))
+    return Plan(source, tasks, options, staged, rows, contaminated)
