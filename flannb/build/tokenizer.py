@@ -39,10 +39,15 @@ class Tokenizer:
         except (RuntimeError, OSError) as error:
             raise UserError(f"{path}: not a SentencePiece model ({error})") from error
 
+    @property
+    def piece_count(self) -> int:
+        """Number of pieces; ids from here on are sentinels."""
+        return self._model.get_piece_size()
+
     @cached_property
     def vocabulary_size(self) -> int:
         """Size of the model's vocabulary: pieces and sentinels, rounded up to a multiple of 128."""
-        return -(-(self._model.get_piece_size() + SENTINELS) // 128) * 128
+        return -(-(self.piece_count + SENTINELS) // 128) * 128
 
     @cached_property
     def fingerprint(self) -> str:
@@ -60,8 +65,7 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of each list of ids; ids beyond the pieces (sentinels, padding of the vocabulary) are skipped."""
-        pieces = self._model.get_piece_size()
-        return self._model.decode([[i for i in row if i < pieces] for row in ids])
+        return self._model.decode([[i for i in row if i < self.piece_count] for row in ids])
 
     def pieces(self, text: str) -> list[str]:
         """The pieces of a text, for people to look at."""

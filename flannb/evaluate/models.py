@@ -110,9 +110,9 @@ def open_model(checkpoint: str, tokenizer: str = "", batch_size: int = 64, dtype
         from flannb.evaluate.transformers_model import TransformersModel
 
         return TransformersModel(checkpoint, batch_size, dtype=dtype.replace("mixed_", ""))
-    from flannb.model import load_model
+    from flannb.model import load_checkpoint
 
     vocabulary = Path(tokenizer) if tokenizer else folder / TOKENIZER
     if not vocabulary.is_file():
         raise UserError(f"{vocabulary}: no such tokenizer; name the model's SentencePiece file as the tokenizer")
-    return FlannbModel(load_model(folder, dtype), Tokenizer(vocabulary), batch_size, name=checkpoint)
+    return FlannbModel(load_checkpoint(folder, dtype), Tokenizer(vocabulary), batch_size, name=checkpoint)
