@@ -14,6 +14,7 @@ import numpy as np
 import sentencepiece as spm
 
 from flannb.build.ragged import Ragged
+from flannb.build.tokenizer_json import sentencepiece_model
 from flannb.errors import UserError
 from flannb.files import atomic, sha256
 
@@ -24,7 +25,10 @@ class Tokenizer:
     """A SentencePiece model of T5's kind.
 
     Args:
-        path: a ``spiece.model`` file.
+        path: a ``spiece.model`` file, or the ``tokenizer.json`` of a T5 of Hugging Face.
+
+    Attributes:
+        content: the bytes of the SentencePiece model.
 
     Raises:
         UserError: the file is missing or is no SentencePiece model.
@@ -35,7 +39,8 @@ class Tokenizer:
         if not self.path.is_file():
             raise UserError(f"{path}: no such tokenizer; build the data first, or name a SentencePiece model")
         try:
-            self._model = spm.SentencePieceProcessor(model_file=str(path))
+            self.content = sentencepiece_model(self.path) if self.path.suffix == ".json" else self.path.read_bytes()
+            self._model = spm.SentencePieceProcessor(model_proto=self.content)
         except (RuntimeError, OSError) as error:
             raise UserError(f"{path}: not a SentencePiece model ({error})") from error
 

@@ -1,20 +1,19 @@
 """One door to all checkpoints: folders of flannb, of Hugging Face and of KerasHub, and their addresses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from flannb.errors import UserError
 from flannb.files import read_json
-from flannb.model import huggingface, hub, kerashub, weights
+from flannb.model import hub, huggingface, kerashub, weights
 from flannb.model.config import T5Config
 from flannb.model.filling import Stored, check_memory, empty_model, fill
 from flannb.model.t5 import T5
 from flannb.model.tensors import Tensors
 
 CONFIG = "config.json"
-VOCABULARIES = (huggingface.VOCABULARY, kerashub.VOCABULARY)
 
 
 class NotT5(UserError):
@@ -23,6 +22,11 @@ class NotT5(UserError):
 
 class Layout(Protocol):
     """How a kind of folder keeps a T5; the modules ``weights``, ``huggingface`` and ``kerashub`` are layouts."""
+
+    @property
+    def VOCABULARIES(self) -> Sequence[str]:
+        """Names of the files of a tokenizer."""
+        ...
 
     def read_config(self, content: Mapping[str, Any], where: str) -> T5Config:
         """The model's shape by the folder's ``config.json``."""
@@ -57,8 +61,8 @@ class Checkpoint:
 
     @property
     def tokenizer(self) -> Path | None:
-        """Its SentencePiece model, if it has one."""
-        return next((path for name in VOCABULARIES if (path := self.folder / name).is_file()), None)
+        """The file of its tokenizer, if it has one; ``Tokenizer`` reads it."""
+        return next((path for name in self.layout.VOCABULARIES if (path := self.folder / name).is_file()), None)
 
     def load(self, dtype: str = "float32", progress: Callable[[int], object] = lambda size: None) -> T5:
         """The model; see ``load_checkpoint``."""

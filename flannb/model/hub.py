@@ -11,11 +11,13 @@ from flannb.model import huggingface, kerashub
 
 HF, KAGGLE = "hf://", "kaggle://"
 
-SMALL = ["config.json", huggingface.GENERATION, huggingface.VOCABULARY, kerashub.VOCABULARY, "tokenizer*.json"]
+SMALL = ["config.json", *huggingface.VOCABULARIES, *kerashub.VOCABULARIES]
 """What a checkpoint has beside its weights."""
 
 WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
 WEIGHTS += ["model.weights.h5", "model_*.weights.h5", "model.weights.json"]
+
+LOG_IN = "log in with `hf auth login` or set HF_TOKEN"
 
 TIMEOUT = 20.0
 """Seconds until a server that does not answer is given up."""
@@ -24,6 +26,14 @@ TIMEOUT = 20.0
 def is_address(name: str) -> bool:
     """Whether a name is an address, and no path."""
     return "://" in name
+
+
+def repository(address: str) -> tuple[str, str | None]:
+    """The repository and the revision of ``hf://owner/name[@revision]``; another name is a repository as it is."""
+    if not address.startswith(HF):
+        return address, None
+    name, _, revision = address.removeprefix(HF).partition("@")
+    return name, revision or None
 
 
 def fetch(address: str, weights: bool) -> Path:
@@ -45,33 +55,25 @@ def fetch(address: str, weights: bool) -> Path:
 
 
 def _from_hub(address: str, patterns: list[str]) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HFValidationError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
-    repository, _, revision = address.removeprefix(HF).partition("@")
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", repository):
+    name, revision = repository(address)
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
         raise UserError(f"{address}: not the address of a model; write hf://owner/name or hf://owner/name@revision")
     try:
-        return Path(
-            snapshot_download(repository, revision=revision or None, allow_patterns=patterns, etag_timeout=TIMEOUT)
-        )
+        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, etag_timeout=TIMEOUT))
     except GatedRepoError as error:
-        reason = "its owner asks for consent: accept the terms on its page, and log in with `hf auth login`"
-        raise UserError(f"{address}: {reason} or set HF_TOKEN") from error
+        raise UserError(
+            f"{address}: its owner asks for consent. Accept the terms on its page, and {LOG_IN}."
+        ) from error
     except RevisionNotFoundError as error:
         raise UserError(f"{address}: the model has no revision {revision!r}") from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        reason = "no such model, or a private one: see the spelling, or log in with `hf auth login` or set HF_TOKEN"
-        raise UserError(f"{address}: {reason}") from error
-    except OfflineModeIsEnabled as error:
-        raise UserError(f"{address}: is not cached, and HF_HUB_OFFLINE is set. Unset it, or name a folder.") from error
+    except RepositoryNotFoundError as error:
+        raise UserError(f"{address}: no such model, or a private one: see the spelling, or {LOG_IN}.") from error
     except Exception as error:  # the client's network errors have no base class of their own
+        if constants.HF_HUB_OFFLINE:
+            raise UserError(f"{address}: not cached, and HF_HUB_OFFLINE is set. Unset it, or name a folder.") from error
         raise UserError(f"{address}: the Hub did not answer ({error}). Try again, or name a folder.") from error
 
 
@@ -79,9 +81,9 @@ def hub_files(address: str) -> list[str]:
     """The names of the files of a repository on the Hub; none where it does not answer."""
     from huggingface_hub import HfApi
 
-    repository, _, revision = address.removeprefix(HF).partition("@")
+    name, revision = repository(address)
     try:
-        return HfApi().list_repo_files(repository, revision=revision or None)
+        return HfApi().list_repo_files(name, revision=revision)
     except Exception:  # only to say more of what is missing anyway
         return []
 

@@ -25,7 +25,8 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
 GENERATION = "generation_config.json"
-VOCABULARY = "spiece.model"
+VOCABULARIES = ("spiece.model", "tokenizer.json")
+"""Files of a tokenizer, the better one first."""
 
 SHARD_BYTES = 5 * 10**9
 """Largest file of weights that is written; what is more goes to shards."""
@@ -313,7 +314,7 @@ def _shard_name(number: int, count: int) -> str:
 
 def _write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """The vocabulary and what ``AutoTokenizer`` needs to know of it."""
-    with atomic(folder / VOCABULARY) as temporary:
-        temporary.write_bytes(tokenizer.path.read_bytes())
+    with atomic(folder / VOCABULARIES[0]) as temporary:
+        temporary.write_bytes(tokenizer.content)
     special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}  # the pieces 0, 1 and 2
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": "T5Tokenizer", "extra_ids": SENTINELS, **special})

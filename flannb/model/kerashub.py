@@ -1,7 +1,7 @@
-"""Presets of KerasHub's ``T5Backbone``: a folder of ``config.json`` and HDF5 weights, read and written without KerasHub.
+"""Presets of KerasHub's ``T5Backbone``, ``config.json`` and HDF5 weights, read and written without KerasHub.
 
-KerasHub computes no tanh approximation for ``gelu`` where T5 1.1 was trained with it, as flannb does; logits of gated
-models therefore differ between the two in the third decimal.
+KerasHub computes ``gelu`` exactly, where T5 1.1 was trained with the tanh approximation that flannb computes; logits of
+gated models therefore differ a little between the two.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ from flannb.model.tensors import Tensors, open_hdf5, shard_names
 CONFIG = "config.json"
 WEIGHTS = "model.weights.h5"
 INDEX = "model.weights.json"
-VOCABULARY = "assets/tokenizer/vocabulary.spm"
+VOCABULARIES = ("assets/tokenizer/vocabulary.spm",)
 
 CLASS = "T5Backbone"
 _REGISTERED = "keras_hub>T5Backbone"
@@ -108,9 +108,9 @@ def save_kerashub(model: T5, folder: str | Path, tokenizer: Tokenizer | str | Pa
             if kind == "bfloat16":
                 data.attrs["dtype"] = kind
     if tokenizer is not None:
-        source = tokenizer.path if isinstance(tokenizer, Tokenizer) else Path(tokenizer)
-        with atomic(folder / VOCABULARY) as temporary:
-            temporary.write_bytes(Tokenizer(source).path.read_bytes())
+        tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer(Path(tokenizer))
+        with atomic(folder / VOCABULARIES[0]) as temporary:
+            temporary.write_bytes(tokenizer.content)
         write_json(
             folder / "tokenizer.json",
             {

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from flannb.build.tokenizer import Tokenizer
 from flannb.errors import UserError
 from flannb.files import atomic, write_json
 from flannb.model.config import T5Config
@@ -17,13 +18,20 @@ from flannb.model.tensors import Tensors, open_safetensors
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+VOCABULARIES = ("spiece.model",)
 
 
-def save_model(model: T5, folder: Path) -> None:
-    """Writes the model's shape and its weights; the same weights give the same bytes."""
+def save_model(model: T5, folder: Path, tokenizer: Tokenizer | None = None) -> None:
+    """Writes the model's shape, its weights, and its vocabulary where one is given.
+
+    The same weights give the same bytes.
+    """
     tensors = {variable.path: np.asarray(variable.value) for variable in model.trainable_variables}
     with atomic(Path(folder) / WEIGHTS) as temporary:
         save_file(tensors, temporary, metadata={"format": "flannb"})
+    if tokenizer is not None:
+        with atomic(Path(folder) / VOCABULARIES[0]) as temporary:
+            temporary.write_bytes(tokenizer.content)
     write_json(Path(folder) / CONFIG, asdict(model.config))
 
 
