@@ -13,6 +13,7 @@ from flannb.errors import UserError
 from flannb.model import (
     SIZES,
     T5Config,
+    build_model,
     generate,
     load_checkpoint,
     open_checkpoint,
@@ -59,20 +60,12 @@ def test_progress_counts_all_bytes(model, tmp_path):
     assert sum(sizes) == 4 * sum(int(np.prod(v.shape)) for v in model.trainable_variables)
 
 
-def test_dropout_of_a_loaded_model_is_the_seeds(model, tmp_path):
-    save_model(model, tmp_path)
-    content = json.loads((tmp_path / "config.json").read_text()) | {"dropout": 0.5}
-    (tmp_path / "config.json").write_text(json.dumps(content))
-    batch = {
-        "encoder_token_ids": np.array([[5, 6, 1]], np.int32),
-        "encoder_padding_mask": np.ones((1, 3), np.int32),
-        "decoder_token_ids": np.array([[0, 4]], np.int32),
-        "decoder_padding_mask": np.ones((1, 2), np.int32),
-    }
-    loaded, again = load_checkpoint(tmp_path), load_checkpoint(tmp_path)
-    first, second = (np.asarray(each(batch, training=True)) for each in (loaded, again))
-    np.testing.assert_array_equal(first, second)
-    assert np.isfinite(first).all() and np.abs(first - np.asarray(model(batch))).max() > 1e-2
+def test_dropout_of_a_loaded_model_is_that_of_a_new_one(tmp_path):
+    new = build_model(T5Config(40, 1, 1, 8, 8, 4, dropout=0.5), seed=0)
+    save_model(new, tmp_path)
+    states = [[np.asarray(v.value) for v in m.non_trainable_variables] for m in (new, load_checkpoint(tmp_path))]
+    assert len(states[0]) > 0
+    np.testing.assert_array_equal(states[0], states[1])
 
 
 @pytest.mark.parametrize(
