@@ -24,6 +24,9 @@ from flannb.files import atomic, sha256
 
 SENTINELS = 100
 
+_MARK = "\N{LOWER ONE EIGHTH BLOCK}"
+"""What SentencePiece writes for a space."""
+
 _IN_WORD = np.ones(256, bool)
 _IN_WORD[list(b" \t\r\n")] = False
 
@@ -35,7 +38,7 @@ class Tokenizer:
         path: a ``spiece.model`` file.
 
     Raises:
-        UserError: the file is missing or is no SentencePiece model.
+        UserError: the file is missing, is no SentencePiece model, or is one whose pieces do not end at white space.
     """
 
     def __init__(self, path: Path):
@@ -46,6 +49,10 @@ class Tokenizer:
             self._model = spm.SentencePieceProcessor(model_file=str(path))
         except (RuntimeError, OSError) as error:
             raise UserError(f"{path}: not a SentencePiece model ({error})") from error
+        pieces = self._model.id_to_piece(list(range(self._model.get_piece_size())))
+        whole, *parts = self._model.encode(["a b\n\nc", "a", "b", "c"])
+        if whole != [*chain.from_iterable(parts)] or any(_MARK in piece[1:].lstrip(_MARK) for piece in pieces):
+            raise UserError(f"{path}: pieces of this model go across white space, as those of T5 do not; name another")
 
     @cached_property
     def vocabulary_size(self) -> int:

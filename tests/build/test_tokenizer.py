@@ -1,6 +1,9 @@
 """The tokenizer: T5's layout of ids, the same bytes every time, and parts that tokenise apart as they do together."""
 
+import io
+
 import pytest
+import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -46,6 +49,33 @@ def test_a_missing_or_foreign_file_is_a_user_error(tmp_path):
     (tmp_path / "spiece.model").write_bytes(b"not a model")
     with pytest.raises(UserError, match="not a SentencePiece model"):
         Tokenizer(tmp_path / "spiece.model")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"split_by_whitespace": False}, {"user_defined_symbols": ["\n"], "remove_extra_whitespaces": False}]
+)
+def test_a_model_whose_pieces_go_across_white_space_is_a_user_error(changes, tmp_path):
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter([text.replace("\n", " ") for text in TEXTS] * 5),
+        model_writer=model,
+        vocab_size=60,
+        hard_vocab_limit=False,
+        minloglevel=2,
+        **changes,
+    )
+    (tmp_path / "spiece.model").write_bytes(model.getvalue())
+    with pytest.raises(UserError, match="go across white space"):
+        Tokenizer(tmp_path / "spiece.model")
+
+
+SPACED = st.lists(st.text(st.sampled_from(" \t\r\n\v\u00a0\u200b\ufeffabé☃"), max_size=12), max_size=6)
+
+
+@given(SPACED)
+def test_tokens_of_words_are_those_of_the_text_whatever_its_white_space(tokenizer, texts):
+    alone = sentencepiece.SentencePieceProcessor(model_file=str(tokenizer.path))
+    assert tokenizer.encode(texts) == [alone.encode(text) for text in texts]
 
 
 def test_no_text_is_a_user_error(tmp_path):
