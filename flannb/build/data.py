@@ -45,7 +45,7 @@ from flannb.build.report import Tally, counts, located, tally, together
 from flannb.build.shards import Shard, shard_files
 from flannb.build.sources import Source
 from flannb.build.staging import Staged, Staging, stage
-from flannb.build.tokenizer import Tokenizer, train_tokenizer
+from flannb.build.tokenizer import Tokenizer, open_tokenizer, train_tokenizer
 from flannb.build.workers import Run, default_workers, workers
 from flannb.collection import Data, Task, check, eval_tasks, templates
 from flannb.errors import UserError
@@ -219,7 +219,7 @@ def _build(plan: _Plan, key: str, home: Path, run: Run, progress: Callable[[str,
     """Builds what is planned and writes report and index."""
     options = plan.options
     path = Path(options.tokenizer).absolute() if options.tokenizer else home / TOKENIZER
-    tokenizer = Tokenizer(path) if path.is_file() or options.tokenizer else _tokenizer(plan, path)
+    tokenizer = open_tokenizer(path) if path.is_file() or options.tokenizer else _tokenizer(plan, path)
     parts = _parts(plan)
     waiting = Counter(task.name for part in parts for task in part.tasks)
     total, done = len(plan.tasks), len(plan.tasks) - len(waiting)

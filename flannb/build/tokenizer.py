@@ -10,7 +10,7 @@ public Chain-of-Thought files).
 
 import io
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -98,6 +98,20 @@ def _split(texts: Sequence[str]) -> tuple[pa.LargeBinaryArray, np.ndarray]:
     words = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(starts), buffers)
     bounds = np.cumsum([0, *(len(text) + 1 for text in encoded)])
     return words, np.diff(np.searchsorted(starts, bounds))
+
+
+def open_tokenizer(path: Path) -> Tokenizer:
+    """A tokenizer that stays loaded in this process as long as its file is the same. Raises as ``Tokenizer``."""
+    path = Path(path)
+    if not path.is_file():
+        return Tokenizer(path)
+    status = path.stat()
+    return _kept(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=2)
+def _kept(path: Path, changed: int, size: int) -> Tokenizer:
+    return Tokenizer(path)
 
 
 class Texts(dict[str, int]):

@@ -7,7 +7,7 @@ import sentencepiece
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flannb.build import Texts, Tokenizer, train_tokenizer
+from flannb.build import Texts, Tokenizer, open_tokenizer, train_tokenizer
 from flannb.errors import UserError
 from flannb.vocabulary import EOS_ID, PAD_ID
 
@@ -94,3 +94,14 @@ def test_texts_are_tokenised_once_and_keep_their_numbers(tokenizer, first, then)
     after = texts.tokens().to_arrow().to_pylist()
     assert after[: len(before)] == before and [after[number] for number in more] == tokenizer.encode(then)
     assert len(after) == len({*first, *then})
+
+
+def test_an_opened_tokenizer_stays_until_its_file_changes(tmp_path):
+    path = train_tokenizer(TEXTS * 5, tmp_path / "spiece.model", 60).path
+    first = open_tokenizer(path)
+    assert open_tokenizer(path) is first
+    train_tokenizer([text.upper() for text in TEXTS] * 5, path, 60)
+    assert open_tokenizer(path).encode(["CAT"]) != first.encode(["CAT"])
+    path.unlink()
+    with pytest.raises(UserError, match="no such tokenizer"):
+        open_tokenizer(path)
