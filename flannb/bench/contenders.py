@@ -21,11 +21,11 @@ from flannb.build import (
     Mirror,
     Records,
     Texts,
-    Tokenizer,
     build_data,
     first_records,
     make_examples,
     open_build,
+    open_tokenizer,
     read_records,
     read_shard,
     workers,
@@ -75,7 +75,7 @@ def _make_ready(model: Path) -> None:
     """Makes an example, in a time that no single worker can do for all."""
     records = Records([0, 1], [{"question": name, "answer": "yes", "rationale": "so it is"} for name in ("a", "b")])
     task = next(task for task in tasks("flan2022") if task.submixture == "cot")
-    make_examples(task, "fs_opt", records, Texts(Tokenizer(model)), LENGTHS, seed=0)
+    make_examples(task, "fs_opt", records, Texts(open_tokenizer(model)), LENGTHS, seed=0)
     time.sleep(0.5)
 
 
@@ -212,7 +212,7 @@ def first_example(source: Mirror, model: Path, work: Path, setting: str, process
     """A first example, rendered and tokenised; what counts is how long the whole process takes."""
     task = cot_tasks(source)[0]
     records = first_records(source, task.data, task.fields, 100)
-    table, _ = make_examples(task, SETTINGS[setting], records, Texts(Tokenizer(model)), LENGTHS, seed=0)
+    table, _ = make_examples(task, SETTINGS[setting], records, Texts(open_tokenizer(model)), LENGTHS, seed=0)
     return {"examples": table.num_rows, "tokens": len(table["input_ids"][0])}
 
 

@@ -17,7 +17,7 @@ from flannb.build.records import Records, first_records, read_records
 from flannb.build.render import Piece, instruction, render, wordings
 from flannb.build.shards import Shard, TokenColumns, read_shard
 from flannb.build.sources import Hub, Mini, Mirror, Source, open_source
-from flannb.build.tokenizer import Texts, Tokenizer, train_tokenizer
+from flannb.build.tokenizer import Texts, Tokenizer, open_tokenizer, train_tokenizer
 from flannb.build.workers import asked_for, default_workers, workers
 
 __all__ = [
@@ -51,6 +51,7 @@ __all__ = [
     "missing_tasks",
     "open_build",
     "open_source",
+    "open_tokenizer",
     "permutation_templates",
     "read_records",
     "read_shard",

@@ -40,7 +40,7 @@ from flannb.build.render import instruction, render, wordings
 from flannb.build.report import Tally, counts, located, tally, together
 from flannb.build.shards import Shard, shard_files
 from flannb.build.sources import Source
-from flannb.build.tokenizer import Tokenizer, train_tokenizer
+from flannb.build.tokenizer import Tokenizer, open_tokenizer, train_tokenizer
 from flannb.build.workers import Run, default_workers, workers
 from flannb.collection import Task, check, eval_tasks, templates
 from flannb.errors import UserError
@@ -151,7 +151,7 @@ def _build(plan: Plan, key: str, home: Path, run: Run, progress: Callable[[str, 
     """Builds what is planned and writes report and index."""
     options = plan.options
     path = Path(options.tokenizer).absolute() if options.tokenizer else home / TOKENIZER
-    tokenizer = Tokenizer(path) if path.is_file() or options.tokenizer else _tokenizer(plan, path)
+    tokenizer = open_tokenizer(path) if path.is_file() or options.tokenizer else _tokenizer(plan, path)
     parts = _parts(plan)
     waiting = Counter(task.name for part in parts for task in part.tasks)
     total, done = len(plan.tasks), len(plan.tasks) - len(waiting)

@@ -7,7 +7,6 @@ more than that at a time; the exemplars of a part then come from a pool of its o
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from flannb.build.records import LeftOut, Records, columns_of, draw, no_usable_r
 from flannb.build.report import counts, tally
 from flannb.build.shards import shard_stamp, write_shard
 from flannb.build.staging import Staged
-from flannb.build.tokenizer import Texts, Tokenizer
+from flannb.build.tokenizer import Texts, open_tokenizer
 from flannb.collection import SUBMIXTURES, Task
 from flannb.errors import UserError
 from flannb.files import digest, sha256
@@ -187,7 +186,7 @@ def _build(part: Part, job: Job) -> list[Written]:
             Written(task.name, setting, part.number, stamp, sha256(path), path.stat().st_size)
             for (task, setting), stamp, path in zip(wanted, stamps, paths, strict=True)
         ]
-    texts = Texts(_tokenizer(job.tokenizer))
+    texts = Texts(open_tokenizer(job.tokenizer))
     table = part.staged.take(part.rows)
     pool_table = None if part.pool is None else part.staged.take(part.pool)
     read: dict[tuple[str, ...], tuple[Records, Records | None]] = {}
@@ -251,11 +250,6 @@ def _write(
     return Written(
         task.name, setting, part.number, stamp, *write_shard(job.home / part.path(task, setting), table, stamp)
     )
-
-
-@lru_cache(maxsize=2)
-def _tokenizer(path: Path) -> Tokenizer:
-    return Tokenizer(path)
 
 
 def sample(task: Task, staged: Staged, rows: np.ndarray, limit: int) -> Records:

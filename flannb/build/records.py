@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import starmap
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -138,14 +138,14 @@ def to_records(table: pa.Table, rows: Sequence[int], fields: Mapping[str, Field]
 
 def _read(name: str, field: Field, cells: Sequence[list[Any]], n: int) -> tuple[list[Any], dict[int, str]]:
     """A field of all ``n`` rows, and why some of them cannot be read."""
-    rows = list(zip(*cells, strict=True)) if cells else [()] * n
     if not any(_BROKEN in column for column in cells):
         try:
-            values = list(starmap(field, rows))  # nearly always, all rows are good
+            values = list(map(field, *cells)) if cells else [field()] * n  # nearly always, all rows are good
             if max(map(len, values), default=0) <= LONGEST_TEXT:
                 return values, {}
         except Exception:  # whatever it is, it is found again below
             pass
+    rows = zip(*cells, strict=True) if cells else repeat((), n)
     tried: list[Any] = [_read_one(name, field, row) for row in rows]
     return tried, {i: str(value) for i, value in enumerate(tried) if isinstance(value, RowError)}
 

@@ -10,7 +10,7 @@ public Chain-of-Thought files).
 
 import io
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import chain
 from pathlib import Path
 
@@ -24,6 +24,9 @@ from flannb.errors import UserError
 from flannb.files import atomic, sha256
 
 SENTINELS = 100
+
+_MARK = "\N{LOWER ONE EIGHTH BLOCK}"
+"""What SentencePiece writes for a space."""
 
 _IN_WORD = np.ones(256, bool)
 _IN_WORD[list(b" \t\r\n")] = False
@@ -39,7 +42,7 @@ class Tokenizer:
         content: the bytes of the SentencePiece model.
 
     Raises:
-        UserError: the file is missing or is no SentencePiece model.
+        UserError: the file is missing, is no SentencePiece model, or is one whose pieces do not end at white space.
     """
 
     def __init__(self, path: Path):
@@ -51,6 +54,10 @@ class Tokenizer:
             self._model = spm.SentencePieceProcessor(model_proto=self.content)
         except (RuntimeError, OSError) as error:
             raise UserError(f"{path}: not a SentencePiece model ({error})") from error
+        pieces = self._model.id_to_piece(list(range(self._model.get_piece_size())))
+        whole, *parts = self._model.encode(["a b\n\nc", "a", "b", "c"])
+        if whole != [*chain.from_iterable(parts)] or any(_MARK in piece[1:].lstrip(_MARK) for piece in pieces):
+            raise UserError(f"{path}: pieces of this model go across white space, as those of T5 do not; name another")
 
     @property
     def piece_count(self) -> int:
@@ -105,6 +112,20 @@ def _split(texts: Sequence[str]) -> tuple[pa.LargeBinaryArray, np.ndarray]:
     words = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(starts), buffers)
     bounds = np.cumsum([0, *(len(text) + 1 for text in encoded)])
     return words, np.diff(np.searchsorted(starts, bounds))
+
+
+def open_tokenizer(path: Path) -> Tokenizer:
+    """A tokenizer that stays loaded in this process as long as its file is the same. Raises as ``Tokenizer``."""
+    path = Path(path)
+    if not path.is_file():
+        return Tokenizer(path)
+    status = path.stat()
+    return _kept(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=2)
+def _kept(path: Path, changed: int, size: int) -> Tokenizer:
+    return Tokenizer(path)
 
 
 class Texts(dict[str, int]):

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from flannb.build import (
     with_inversions,
     wordings,
 )
+from flannb.build.drawing import SHARED_TEMPLATE, UNLIKE, draw_examples
 from flannb.build.examples import SCHEMA, settings_of
 from flannb.build.render import wording
 from flannb.collection import SETTINGS, SUBMIXTURES, Split, Task, templates
@@ -95,6 +97,32 @@ def test_numbers_of_exemplars_are_those_of_the_paper(few_tasks, tokenizer):
     shares = Counter(len(exemplars) for exemplars in table["exemplars"].to_pylist())
     assert set(shares) == set(EXEMPLAR_COUNTS)
     assert min(shares.values()) > 0.25 * len(table)
+
+
+def test_some_exemplars_show_options_where_the_query_has_none_and_the_other_way_round(few_tasks, tokenizer):
+    shown = {"fs_opt": Counter(), "fs_noopt": Counter()}
+    for task, setting, records in every(few_tasks, "fs"):
+        for line in make_examples(task, setting, records, Texts(tokenizer), LONG, 0)[0].to_pylist():
+            by_letter = wording(templates()[task.templates].few_shot[line["template"]], True).by_letter
+            shown[setting][task.has_options, by_letter, bool(line["style"]), bool(line["exemplar_style"])] += 1
+            assert line["style"] in ("", line["exemplar_style"]) or not line["exemplar_style"]
+    assert shown["fs_opt"][True, False, True, False] and shown["fs_noopt"][True, False, False, True]
+    # no letters without the options that they stand for, and no options where the task has none
+    assert not [key for found in shown.values() for key in found if key[1] and not key[3]]
+    assert not [key for found in shown.values() for key in found if not key[0] and any(key[2:])]
+
+
+@pytest.mark.parametrize("setting", ["fs_opt", "fs_noopt"])
+def test_shares_of_what_is_drawn_are_those_stated(few_tasks, setting):
+    for task in with_inversions(few_tasks):
+        draws = draw_examples(task, setting, 4000, 50, 0, 0, EXEMPLAR_COUNTS)
+        by_letter = np.array([word.by_letter for word in draws.words])[draws.word]
+        assert not draws.unlike[by_letter].any()
+        if not by_letter.all():
+            assert abs(draws.unlike[~by_letter].mean() - UNLIKE * task.has_options) < 0.03
+        alone = (draws.shown == draws.word[:, None]).all(1)
+        assert alone.all() if task.inverted else abs(alone[~by_letter].mean() - SHARED_TEMPLATE) < 0.04
+        assert all(abs((draws.counts == n).mean() - 1 / len(EXEMPLAR_COUNTS)) < 0.03 for n in EXEMPLAR_COUNTS)
 
 
 # Few different words, so that rows with the same question and other answers are common.

@@ -31,3 +31,13 @@ def test_cutting_and_ending(lists, limit):
     assert made.to_arrow().to_pylist() == [[*values[:limit], 1] for values in lists]
     assert made.lengths.tolist() == [min(len(values), limit) + 1 for values in lists] and len(made) == len(lists)
     assert made.values.dtype == np.uint16
+
+
+@settings(deadline=None)
+@given(st.lists(LISTS, max_size=4), st.data())
+def test_parts_together_are_one_and_any_of_it_can_be_taken(parts, data):
+    together = Ragged.together([ragged(part) for part in parts])
+    lists = [values for part in parts for values in part]
+    assert together.to_arrow().to_pylist() == lists and len(together) == len(lists)
+    order = data.draw(st.lists(st.integers(0, len(lists) - 1), max_size=9)) if lists else []
+    assert together.take(np.array(order, np.int64)).to_arrow().to_pylist() == [lists[i] for i in order]

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flannb.build import Mini, Mirror, open_source, read_records
+from flannb.build import Mini, Mirror, Records, first_records, open_source, read_records
 from flannb.build.sources import Hub
 from flannb.collection import RawFile, Split
 from flannb.collection.task import Column, Constant, Label
@@ -29,6 +29,15 @@ def test_a_split_is_its_files_in_name_order(mirror):
     assert mirror.has(DATA)
     assert mirror.read(DATA, ("text",)).to_pydict() == {"text": ["a", "b", "c"]}
     assert not mirror.has(Split("owner/set", "default", "test"))
+
+
+def test_the_first_records_are_read_without_what_comes_after_them(mirror):
+    (mirror.root / str(DATA) / "0001.parquet").write_bytes(b"not Parquet")
+    fields = {"text": Column("text"), "answer": Label("label", ("no", "yes"))}
+    found = first_records(mirror, DATA, fields, 1)
+    assert found == Records([0], [{"text": "a", "answer": "yes"}], [(1, "label out of range")])
+    with pytest.raises(UserError, match=r"0001\.parquet"):
+        first_records(mirror, DATA, fields, 2)
 
 
 def test_a_truncated_file_is_named(mirror):
