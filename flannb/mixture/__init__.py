@@ -2,7 +2,7 @@
 
 from flannb.mixture.named import MIXTURES, mixture
 from flannb.mixture.packing import Batch, pack
-from flannb.mixture.pipeline import BatchShape, batches
+from flannb.mixture.pipeline import BatchShape, batches, packed_batches
 from flannb.mixture.table import expected, planned_shards
 from flannb.mixture.weights import (
     RELEASED_RATES,
@@ -24,6 +24,7 @@ __all__ = [
     "expected",
     "mixture",
     "pack",
+    "packed_batches",
     "planned_shards",
     "shard_weights",
     "submixture_shares",

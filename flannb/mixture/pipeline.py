@@ -56,27 +56,20 @@ def batches(
     process: int = 0,
     processes: int = 1,
 ) -> grain.IterDataset:
-    """An endless dataset of packed batches for one process: its part of the rows.
+    """An endless dataset of packed batches of a mixture (see ``packed_batches``).
 
-    Every shard is shuffled anew each time it has been read through. No element of the mixed stream is read twice or
-    left out. The state of an iterator is ``{"lanes": {lane: state}}``; the union of the states of all processes is
-    that of any number of them.
+    Every shard is shuffled anew each time it has been read through.
 
     Raises:
         UserError: examples longer than the batch's sequences, or a batch size not divisible by the processes.
     """
     import grain  # brings JAX, which those who only weigh and list need not wait for
-    from grain.experimental import RebatchIterDataset
-
-    from flannb.mixture.lanes import Lanes
 
     if build.lengths.input > shape.input or build.lengths.target > shape.target:
         raise UserError(
             f"the data have up to {build.lengths.input}/{build.lengths.target} tokens, more than the batch's"
             f" {shape.input}/{shape.target}; build them with shorter limits or train on longer sequences"
         )
-    if shape.size % processes:
-        raise UserError(f"batch size {shape.size} is not divisible by {processes} processes; choose a multiple")
     ordered = sorted(weights, key=lambda shard: shard.path)
     parts = [
         grain.MapDataset.source(
@@ -85,8 +78,33 @@ def batches(
         for shard in ordered
     ]
     mixed = grain.MapDataset.mix(parts, [weights[shard] for shard in ordered])
-    windows = mixed.batch(WINDOW, batch_fn=list).map_with_index(
-        lambda number, examples: pack(examples, shape.input, shape.target, np.random.default_rng([seed, number]))
+    return packed_batches(mixed, shape, seed, process, processes)
+
+
+def packed_batches(
+    examples: grain.MapDataset, shape: BatchShape, seed: int, process: int = 0, processes: int = 1
+) -> grain.IterDataset:
+    """An endless dataset of packed batches for one process: its part of the rows.
+
+    No example is read twice or left out. The state of an iterator is ``{"lanes": {lane: state}}``; the union of the
+    states of all processes is that of any number of them.
+
+    Args:
+        examples: endless; ``{"encoder": ids, "decoder": ids}``, no longer than the sequences of ``shape``.
+        seed: of the order of packed sequences.
+
+    Raises:
+        UserError: a batch size not divisible by the processes.
+    """
+    import grain
+    from grain.experimental import RebatchIterDataset
+
+    from flannb.mixture.lanes import Lanes
+
+    if shape.size % processes:
+        raise UserError(f"batch size {shape.size} is not divisible by {processes} processes; choose a multiple")
+    windows = examples.batch(WINDOW, batch_fn=list).map_with_index(
+        lambda number, window: pack(window, shape.input, shape.target, np.random.default_rng([seed, number]))
     )
     count = math.lcm(math.gcd(shape.size, LANES), processes)
     own = count // processes

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 import orbax.checkpoint as ocp
 
+from flannb.errors import UserError
 from flannb.train.distribution import of_all_processes
 from flannb.train.step import State
 
@@ -37,16 +38,25 @@ class Checkpoints:
         self._manager.save(step, args=arguments)
 
     def restore(self, step: int, like: State) -> tuple[State, dict[str, Any], list[dict[str, float]]]:
-        """Reads a step back; ``like`` gives shapes and placement of the variables, the pipeline's state is whole."""
+        """Reads a step back; ``like`` gives shapes and placement of the variables, the pipeline's state is whole.
+
+        Raises:
+            UserError: the step is that of another model or optimizer.
+        """
         shapes = jax.tree.map(ocp.utils.to_shape_dtype_struct, list(like))
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(shapes),
-                pipeline=ocp.args.JsonRestore(),
-                log=ocp.args.JsonRestore(),
-            ),
+        arguments = ocp.args.Composite(
+            state=ocp.args.StandardRestore(shapes),
+            pipeline=ocp.args.JsonRestore(),
+            log=ocp.args.JsonRestore(),
         )
+        try:
+            restored = self._manager.restore(step, args=arguments)
+        except ValueError as error:
+            raise UserError(
+                f"{self.folder / str(step)}: the checkpoint of another training: its variables do not fit the model, the"
+                f" schedule or the average asked for ({str(error).splitlines()[0]}). Train with the options of then, or"
+                " in another folder."
+            ) from error
         trainable, fixed, slots = restored["state"]
         return (trainable, fixed, slots), restored["pipeline"], restored["log"]
 

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import keras
@@ -14,7 +14,7 @@ from jax.experimental import multihost_utils
 from flannb.errors import UserError
 from flannb.model import T5Config
 
-Distribution = keras.distribution.DataParallel | keras.distribution.ModelParallel
+Distribution: TypeAlias = Any  # DataParallel or ModelParallel of keras.distribution, which has no types
 
 BATCH, MODEL = "batch", "model"
 

@@ -65,5 +65,7 @@ class Feed:
         while not self._closed.wait(min(1.0, self._patience / 4)):
             since = self._since
             if since is not None and time.perf_counter() - since > self._patience:
-                self._say(f"training has waited for a batch for {self._patience:.0f} s: is the data's disk slow or away?")
+                self._say(
+                    f"training has waited for a batch for {self._patience:.0f} s: is the data's disk slow or away?"
+                )
                 return

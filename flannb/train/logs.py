@@ -37,13 +37,14 @@ def say(text: str) -> None:
 
 
 class Spikes:
-    """Tells losses that leave the usual range: 6 median absolute deviations above the median of the last 100 losses,
-    and ``least`` nats at that. Of a spike that goes on only the first step is told.
+    """Tells losses that leave the usual range: 15 median absolute deviations (ten standard ones, were they normal; the
+    losses of small batches have long tails) above the median of the last 100, and ``least`` nats at that. Of a spike
+    that goes on only the first step is told.
     """
 
-    WINDOW, ENOUGH, DEVIATIONS = 100, 30, 6.0
+    WINDOW, ENOUGH, DEVIATIONS = 100, 30, 15.0
 
-    def __init__(self, least: float = 1.0):
+    def __init__(self, least: float = 0.5):
         self._least = least
         self._recent: deque[float] = deque(maxlen=self.WINDOW)
         self._quiet_until = 0

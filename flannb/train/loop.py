@@ -147,7 +147,7 @@ def train(
 
 def make_optimizer(options: TrainOptions) -> Adafactor:
     """The optimizer of a training."""
-    average = {"use_ema": True, "ema_momentum": options.average} if options.average else {}
+    average: dict[str, Any] = {"use_ema": True, "ema_momentum": options.average} if options.average else {}
     return Adafactor(_rate(options), global_clipnorm=options.clip_norm, **average)
 
 
@@ -170,7 +170,8 @@ def _fit(
     variables = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
     state: State = tuple([variable.value for variable in group] for group in variables)  # type: ignore[assignment]
     checkpoints = Checkpoints(folder / CHECKPOINTS)
-    start, pipeline, log = checkpoints.latest() or 0, None, []
+    start, pipeline = checkpoints.latest() or 0, None
+    log: list[dict[str, float]] = []
     if start:
         state, pipeline, log = checkpoints.restore(start, state)
     journal = Journal(folder, model.config, options.shape, options.steps, start, quiet, jax.process_index() == 0)
@@ -192,14 +193,16 @@ def _fit(
                 alone = stop.asked and jax.process_count() == 1
                 if not (save or alone or number in (start + 1, options.steps) or number % options.log_every == 0):
                     continue
-                fetched = [{name: float(value) for name, value in values.items()} for values in jax.device_get(waiting)]
+                fetched = [{name: float(value) for name, value in entry.items()} for entry in jax.device_get(waiting)]
                 waiting.clear()
-                for values in fetched:
+                for entry in fetched:
                     seen = log[-1]["tokens"] if log else 0.0
-                    log.append({"step": len(log) + 1, "loss": values["loss"], "tokens": seen + values["tokens"]})
-                    _check_finite(len(log), values, checkpoints)
+                    log.append({"step": len(log) + 1, "loss": entry["loss"], "tokens": seen + entry["tokens"]})
+                    _check_finite(len(log), entry, checkpoints)
                 seconds, began = time.perf_counter() - began, time.perf_counter()
-                journal.note(number, fetched, seconds, feed.waited(), float(rate(number - 1) if callable(rate) else rate))
+                journal.note(
+                    number, fetched, seconds, feed.waited(), float(rate(number - 1) if callable(rate) else rate)
+                )
                 stopped = any(of_all_processes(stop.asked)) and number < options.steps
                 if save or stopped:
                     checkpoints.save(number, state, feed.get_state(), log)
@@ -269,7 +272,9 @@ def _check_finite(step: int, values: dict[str, float], checkpoints: Checkpoints)
     for name in ("loss", "gradient_norm"):
         if not np.isfinite(values[name]):
             last = checkpoints.latest()
-            good = f"the last good checkpoint, of step {last}, is in {checkpoints.folder}" if last else "nothing is saved"
+            good = (
+                f"the last good checkpoint, of step {last}, is in {checkpoints.folder}" if last else "nothing is saved"
+            )
             raise UserError(
                 f"the {name.replace('_', ' ')} is {values[name]} at step {step}; {good}. Lower the learning rate, set"
                 " clip_norm or use float32, then run again"

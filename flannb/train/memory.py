@@ -92,8 +92,8 @@ class Demand:
         now = rows // self.accumulation
         lines = [
             f"the step does not fit the memory of a device{f' ({self.have / GIB:.1f} GiB)' if self.have else ''}:"
-            f" weights, gradients and optimizer take {self.fixed / GIB:.2f} GiB, the activations of {now} rows at a time"
-            f" about {self._activations(now) / GIB:.2f} GiB. What may fit:"
+            f" weights, gradients and optimizer take {self.fixed / GIB:.2f} GiB, the activations of {now} rows at a"
+            f" time about {self._activations(now) / GIB:.2f} GiB. What may fit:"
         ]
         parts = [n for n in range(self.accumulation + 1, rows + 1) if rows % n == 0]
         if self.have is not None:

@@ -11,7 +11,6 @@ from flannb.vocabulary import PAD_ID
 INPUT, TARGET = 24, 12
 
 
-
 def numbered(lengths, first=10):
     """Examples whose tokens tell which one they are."""
     return [

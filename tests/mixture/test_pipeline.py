@@ -133,8 +133,7 @@ def test_nothing_is_read_twice_and_nothing_left_out(build, weights, monkeypatch)
     monkeypatch.setattr("flannb.mixture.pipeline.WINDOW", 64)
     ((only, weight),) = [max(weights.items(), key=lambda item: item[0].examples)]
     rows = Counter(
-        (tuple(line["input_ids"]), tuple(line["target_ids"]))
-        for line in read_shard(build.home / only.path).to_pylist()
+        (tuple(line["input_ids"]), tuple(line["target_ids"])) for line in read_shard(build.home / only.path).to_pylist()
     )
     epochs = 6
     stream = take(batches(build, {only: weight}, SHAPE, 0), 200)

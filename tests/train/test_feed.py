@@ -59,7 +59,9 @@ def test_waiting_is_measured_and_a_long_wait_is_said_once(feed):
         gate.wait(20)
         return {"n": number}
 
-    stream = feed(grain.MapDataset.range(3).map(wait).to_iter_dataset(grain.ReadOptions(num_threads=0)), said.append, patience=0.2)
+    stream = feed(
+        grain.MapDataset.range(3).map(wait).to_iter_dataset(grain.ReadOptions(num_threads=0)), said.append, patience=0.2
+    )
     threading.Timer(1.0, gate.set).start()
     next(stream)
     next(stream)

@@ -15,6 +15,7 @@ from flannb.model import build_model, load_model, save_model
 from flannb.train import LOSS_CSV, PROGRESS_CSV, TENSORBOARD, TrainOptions, train
 from flannb.train.feed import Feed
 from flannb.train.loop import _initial_model
+from flannb.train.schedules import WarmUp
 
 KILLED = """
 from flannb.train.checkpoints import Checkpoints
@@ -81,7 +82,7 @@ def test_a_run_that_is_asked_to_stop_saves_and_goes_on_to_the_same_bytes(
 
     with monkeypatch.context() as patch:
         patch.setattr(Feed, "__next__", take_and_signal)
-        with pytest.raises(UserError, match="asked to stop and saved step 6 in .*checkpoints; run the same again"):
+        with pytest.raises(UserError, match=r"asked to stop and saved step 6 in .*checkpoints; run the same again"):
             train(build, weights, shape, chosen, tmp_path, quiet=True)
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     train(build, weights, shape, chosen, tmp_path, quiet=True)
@@ -95,8 +96,10 @@ def test_a_loss_that_is_no_number_stops_before_the_last_good_checkpoint_is_overw
 ):
     shutil.copytree(whole / "checkpoints", tmp_path / "checkpoints")
     shutil.rmtree(tmp_path / "checkpoints" / "8")
-    monkeypatch.setattr("flannb.train.loop._rate", lambda options: 1e30)
+    monkeypatch.setattr("flannb.train.loop._rate", lambda options: WarmUp(1, 1e30))
     shape, chosen = config(dropout=0.1), options(4, 10, checkpoint_every=1, **STATEFUL)
+    with pytest.raises(UserError, match=r"checkpoints/4: the checkpoint of another training"):
+        train(build, weights, shape, options(4, 10, **STATEFUL | {"average": 0.0}), tmp_path, quiet=True)
     with pytest.raises(UserError, match=r"is (nan|inf) at step \d+; the last good checkpoint, of step \d+, is in"):
         train(build, weights, shape, chosen, tmp_path, quiet=True)
     good = max(int(path.name) for path in (tmp_path / "checkpoints").iterdir())

@@ -48,7 +48,9 @@ def test_a_step_that_fits_is_not_refused():
 
 
 def test_weights_that_do_not_fit_are_refused_before_anything_runs():
-    with pytest.raises(UserError, match=r"memory of a device \(24.0 GiB\): weights, gradients and optimizer take 30.00"):
+    with pytest.raises(
+        UserError, match=r"memory of a device \(24.0 GiB\): weights, gradients and optimizer take 30.00"
+    ):
         demand(fixed=30 * GIB).check()
 
 
