@@ -28,7 +28,7 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, step: int, state: State, pipeline: dict[str, Any], log: list[dict[str, float]]) -> None:
-        """Saves everything of a step; ``pipeline`` is the state of this process's lanes (``flannb.mixture.batches``)."""
+        """Saves everything of a step; ``pipeline`` is the state of this process's lanes."""
         lanes = {number: lane for part in of_all_processes(pipeline) for number, lane in part["lanes"].items()}
         arguments = ocp.args.Composite(
             state=ocp.args.StandardSave(list(state)),
@@ -53,9 +53,9 @@ class Checkpoints:
             restored = self._manager.restore(step, args=arguments)
         except ValueError as error:
             raise UserError(
-                f"{self.folder / str(step)}: the checkpoint of another training: its variables do not fit the model, the"
-                f" schedule or the average asked for ({str(error).splitlines()[0]}). Train with the options of then, or"
-                " in another folder."
+                f"{self.folder / str(step)}: the checkpoint of another training: its variables do not fit the model,"
+                f" the schedule or the average asked for ({str(error).splitlines()[0]}). Train with the options of"
+                " then, or in another folder."
             ) from error
         trainable, fixed, slots = restored["state"]
         return (trainable, fixed, slots), restored["pipeline"], restored["log"]

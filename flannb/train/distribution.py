@@ -23,16 +23,15 @@ def join_processes(environment: Mapping[str, str] = os.environ) -> None:
     """Joins the processes of a run where the environment tells of several; does nothing otherwise, or a second time.
 
     ``JAX_COORDINATOR_ADDRESS`` (host:port of process 0), ``JAX_NUM_PROCESSES`` and ``JAX_PROCESS_ID`` say so by hand.
-    A SLURM or Open MPI job of several tasks and a TPU pod are found by JAX itself. CPUs talk through Gloo.
+    The tasks of one ``srun`` or ``mpirun`` and the hosts of a TPU pod are found by JAX itself. CPUs talk through Gloo.
 
     Raises:
         UserError: one of the three variables is missing or no number, or JAX has computed something already.
     """
     by_hand = "JAX_COORDINATOR_ADDRESS" in environment
-    tasks = [environment.get(name, "1") for name in ("SLURM_NTASKS", "OMPI_COMM_WORLD_SIZE")]
-    started_by_srun = "SLURM_PROCID" in environment or tasks[1] != "1"
+    tasks = {environment.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")}
     pod = "," in environment.get("TPU_WORKER_HOSTNAMES", "")
-    if jax.distributed.is_initialized() or not (by_hand or pod or (started_by_srun and tasks != ["1", "1"])):
+    if jax.distributed.is_initialized() or not (by_hand or pod or tasks != {"1"}):
         return
     values: dict[str, Any] = {}
     if by_hand:

@@ -125,7 +125,7 @@ def test_one_process_has_the_values_of_all():
 
 @pytest.mark.parametrize(
     "environment",
-    [{}, {"SLURM_NTASKS": "4"}, {"SLURM_NTASKS": "1", "SLURM_PROCID": "0"}, {"TPU_WORKER_HOSTNAMES": "localhost"}],
+    [{}, {"SLURM_NTASKS": "4"}, {"SLURM_STEP_NUM_TASKS": "1"}, {"TPU_WORKER_HOSTNAMES": "localhost"}],
 )
 def test_a_process_that_is_alone_joins_nobody(environment):
     join_processes(environment)
