@@ -102,6 +102,8 @@ def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quie
         steps=chosen.steps,
         shape=chosen.batch,
         learning_rate=chosen.learning_rate,
+        schedule=chosen.schedule,
+        warmup=chosen.warmup,
         average=chosen.average,
         seed=seed,
         checkpoint_every=chosen.checkpoint_every,

@@ -1,7 +1,8 @@
 """How the data are weighted, and the stream of packed batches."""
 
 from flannb.mixture.named import MIXTURES, mixture
-from flannb.mixture.pipeline import Batch, BatchShape, batches
+from flannb.mixture.packing import Batch, pack
+from flannb.mixture.pipeline import BatchShape, batches, packed_batches
 from flannb.mixture.table import expected, planned_shards
 from flannb.mixture.weights import (
     RELEASED_RATES,
@@ -22,6 +23,8 @@ __all__ = [
     "draw_tasks",
     "expected",
     "mixture",
+    "pack",
+    "packed_batches",
     "planned_shards",
     "shard_weights",
     "submixture_shares",

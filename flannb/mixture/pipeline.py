@@ -1,11 +1,17 @@
 """The input pipeline: shards mixed by weight, packed, batched and shared between processes, by Grain.
 
-The stream is a pure function of (build, mixture, seed, process): an iterator restored from its state goes on with the
-very batches that it would have given.
+The mixed stream is cut into windows of examples, which are packed each for itself and dealt out to lanes. A batch
+takes as many rows of every lane, and a process reads some of the lanes. So the rows of a batch are the same however
+many processes make it, and the state of the pipeline, which is that of its lanes, can be taken up by another number of
+processes.
+
+The stream is a pure function of (build, mixture, seed): an iterator restored from its state goes on with the very
+batches that it would have given.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,13 +22,16 @@ import numpy as np
 from flannb.build import Build, Shard, TokenColumns
 from flannb.errors import UserError
 from flannb.files import digest
-from flannb.vocabulary import PAD_ID
+from flannb.mixture.packing import pack
 
 if TYPE_CHECKING:
     import grain
 
-Batch = dict[str, np.ndarray]
-"""The four inputs of ``flannb.model.T5`` and ``targets``, int32 (batch, length); masks hold segment ids."""
+LANES = 8
+"""Lanes of a batch where its size and the processes allow it. Process counts that divide it give the same batches."""
+
+WINDOW = 512
+"""Examples that are packed together: the more, the better sequences are filled, and the later comes the first."""
 
 
 @dataclass(frozen=True)
@@ -47,24 +56,20 @@ def batches(
     process: int = 0,
     processes: int = 1,
 ) -> grain.IterDataset:
-    """An endless dataset of packed batches for one process.
+    """An endless dataset of packed batches of a mixture (see ``packed_batches``).
 
-    Every shard is shuffled anew each time it has been read through. Processes read disjoint elements of the mixed
-    stream.
+    Every shard is shuffled anew each time it has been read through.
 
     Raises:
         UserError: examples longer than the batch's sequences, or a batch size not divisible by the processes.
     """
     import grain  # brings JAX, which those who only weigh and list need not wait for
-    from grain.experimental import FirstFitPackIterDataset
 
     if build.lengths.input > shape.input or build.lengths.target > shape.target:
         raise UserError(
             f"the data have up to {build.lengths.input}/{build.lengths.target} tokens, more than the batch's"
             f" {shape.input}/{shape.target}; build them with shorter limits or train on longer sequences"
         )
-    if shape.size % processes:
-        raise UserError(f"batch size {shape.size} is not divisible by {processes} processes; choose a multiple")
     ordered = sorted(weights, key=lambda shard: shard.path)
     parts = [
         grain.MapDataset.source(
@@ -73,14 +78,42 @@ def batches(
         for shard in ordered
     ]
     mixed = grain.MapDataset.mix(parts, [weights[shard] for shard in ordered])
-    rows = shape.size // processes
-    packed = FirstFitPackIterDataset(
-        mixed[process::processes].to_iter_dataset(grain.ReadOptions(num_threads=0)),
-        length_struct={"encoder": shape.input, "decoder": shape.target},
-        num_packing_bins=rows,
-        shuffle_bins=False,
+    return packed_batches(mixed, shape, seed, process, processes)
+
+
+def packed_batches(
+    examples: grain.MapDataset, shape: BatchShape, seed: int, process: int = 0, processes: int = 1
+) -> grain.IterDataset:
+    """An endless dataset of packed batches for one process: its part of the rows.
+
+    No example is read twice or left out. The state of an iterator is ``{"lanes": {lane: state}}``; the union of the
+    states of all processes is that of any number of them.
+
+    Args:
+        examples: endless; ``{"encoder": ids, "decoder": ids}``, no longer than the sequences of ``shape``.
+        seed: of the order of packed sequences.
+
+    Raises:
+        UserError: a batch size not divisible by the processes.
+    """
+    import grain
+    from grain.experimental import RebatchIterDataset
+
+    from flannb.mixture.lanes import Lanes
+
+    if shape.size % processes:
+        raise UserError(f"batch size {shape.size} is not divisible by {processes} processes; choose a multiple")
+    windows = examples.batch(WINDOW, batch_fn=list).map_with_index(
+        lambda number, window: pack(window, shape.input, shape.target, np.random.default_rng([seed, number]))
     )
-    return packed.batch(rows, drop_remainder=True).map(_as_inputs)
+    count = math.lcm(math.gcd(shape.size, LANES), processes)
+    own = count // processes
+
+    def lane(number: int) -> grain.IterDataset:
+        packed = windows[number::count].to_iter_dataset(grain.ReadOptions(num_threads=0))
+        return RebatchIterDataset(packed, shape.size // count)
+
+    return Lanes({number: lane(number) for number in range(process * own, (process + 1) * own)})
 
 
 class _Epochs:
@@ -108,17 +141,3 @@ class _Epochs:
 
     def __repr__(self) -> str:  # part of Grain's state of an iterator
         return f"{self._columns!r}, shuffled by {self._seed}"
-
-
-def _as_inputs(packed: dict[str, np.ndarray]) -> Batch:
-    """Grain's packed features as the model's inputs; each segment's decoder input starts with ``PAD_ID``."""
-    targets, segments = packed["decoder"], packed["decoder_segment_ids"]
-    shifted = np.roll(targets, 1, axis=1)
-    starts = packed["decoder_positions"] == 0
-    return {
-        "encoder_token_ids": packed["encoder"],
-        "encoder_padding_mask": packed["encoder_segment_ids"],
-        "decoder_token_ids": np.where(starts, PAD_ID, shifted),
-        "decoder_padding_mask": segments,
-        "targets": targets,
-    }

@@ -2,6 +2,7 @@
 
 from flannb.model.checkpoint import Checkpoint, NotT5, load_checkpoint, open_checkpoint
 from flannb.model.config import SIZES, T5Config
+from flannb.model.flops import mfu, peak_flops, training_flops
 from flannb.model.generate import generate
 from flannb.model.huggingface import save_huggingface
 from flannb.model.kerashub import save_kerashub
@@ -19,10 +20,13 @@ __all__ = [
     "build_model",
     "generate",
     "load_checkpoint",
+    "mfu",
     "open_checkpoint",
     "parameters",
+    "peak_flops",
     "save_huggingface",
     "save_kerashub",
     "save_model",
     "score",
+    "training_flops",
 ]

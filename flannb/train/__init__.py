@@ -1,5 +1,20 @@
-"""Training: the step, the loop, checkpoints."""
+"""Training: optimizer, distribution, the step, the loop, checkpoints, logs."""
 
-from flannb.train.loop import LOSS_CSV, MODEL, TrainOptions, data_parallel, train
+from flannb.train.distribution import distribute, join_processes
+from flannb.train.logs import PROGRESS_CSV, TENSORBOARD
+from flannb.train.loop import LOSS_CSV, MODEL, TrainOptions, train
+from flannb.train.optimizer import Adafactor
+from flannb.train.schedules import SCHEDULES
 
-__all__ = ["LOSS_CSV", "MODEL", "TrainOptions", "data_parallel", "train"]
+__all__ = [
+    "LOSS_CSV",
+    "MODEL",
+    "PROGRESS_CSV",
+    "SCHEDULES",
+    "TENSORBOARD",
+    "Adafactor",
+    "TrainOptions",
+    "distribute",
+    "join_processes",
+    "train",
+]

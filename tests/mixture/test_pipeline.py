@@ -103,26 +103,56 @@ def test_a_restored_iterator_goes_on_with_the_same_batches(build, weights):
     assert all(map(same, following, (next(restored) for _ in range(7))))
 
 
-def test_processes_share_the_stream_without_overlap(build, weights):
-    def seen(n, process=0, processes=1):
-        stream = batches(build, weights, SHAPE, 0, process, processes)
-        return [Counter(segments(batch)) for batch in take(stream, n)]
+def test_processes_make_the_rows_that_one_process_makes(build, weights):
+    whole = take(batches(build, weights, SHAPE, 0), 12)
+    for processes in (2, 4):
+        parts = [take(batches(build, weights, SHAPE, 0, process, processes), 12) for process in range(processes)]
+        for batch, *of_processes in zip(whole, *parts, strict=True):
+            assert same(batch, {name: np.concatenate([part[name] for part in of_processes]) for name in batch})
 
-    zero, one = (sum(seen(12, process, 2), Counter()) for process in (0, 1))
-    together = zero + one
-    # A batch holds consecutive elements of its stream, so n of a process's are among the first 2n of the whole one.
-    furthest, nearest = 2 * max(zero.total(), one.total()), 2 * min(zero.total(), one.total())
-    prefix, short, count = Counter(), Counter(), 0
-    for batch in seen(60):
-        if count + batch.total() <= nearest:
-            short += batch
-        count += batch.total()
-        prefix += batch
-        if count >= furthest:
+
+@pytest.mark.parametrize(("before", "after"), [(1, 2), (2, 1), (4, 2), (2, 4)])
+def test_another_number_of_processes_goes_on_from_the_state_of_all(build, weights, before, after):
+    first = [iter(batches(build, weights, SHAPE, 0, process, before)) for process in range(before)]
+    for stream in first:
+        for _ in range(5):
+            next(stream)
+    lanes = {number: lane for stream in first for number, lane in stream.get_state()["lanes"].items()}
+    state = json.loads(json.dumps({"lanes": lanes}))
+    then = [iter(batches(build, weights, SHAPE, 0, process, after)) for process in range(after)]
+    for stream in then:
+        stream.set_state(state)
+    for _ in range(5):
+        old, new = [next(stream) for stream in first], [next(stream) for stream in then]
+        for name in old[0]:
+            assert np.array_equal(*(np.concatenate([part[name] for part in parts]) for parts in (old, new)))
+
+
+def test_nothing_is_read_twice_and_nothing_left_out(build, weights, monkeypatch):
+    """The first windows of all lanes hold the first elements of the mixed stream, each once."""
+    monkeypatch.setattr("flannb.mixture.pipeline.WINDOW", 64)
+    ((only, weight),) = [max(weights.items(), key=lambda item: item[0].examples)]
+    rows = Counter(
+        (tuple(line["input_ids"]), tuple(line["target_ids"])) for line in read_shard(build.home / only.path).to_pylist()
+    )
+    epochs = 6
+    stream = take(batches(build, {only: weight}, SHAPE, 0), 200)
+    seen, counted = Counter(), 0
+    for batch in stream:
+        seen += Counter(segments(batch))
+        counted = seen.total()
+        if counted > (epochs + 4) * rows.total():
             break
-    assert count >= furthest and short.total() > 100
-    assert together <= prefix
-    assert short <= together
+    # Lanes run ahead of each other by part of a window, so that is how far the counts of rows may lie apart.
+    assert seen.keys() == rows.keys()
+    low, high = counted / rows.total() - 4, counted / rows.total() + 4
+    assert all(low * rows[key] <= times <= high * rows[key] for key, times in seen.items())
+
+
+def test_a_state_that_lacks_a_lane_is_a_user_error(build, weights):
+    stream = iter(batches(build, weights, BatchShape(6, 256, 96), 0, 1, 3))
+    with pytest.raises(UserError, match=r"no lanes \[2, 3\].*resume with as many as before"):
+        stream.set_state(iter(batches(build, weights, BatchShape(6, 256, 96), 0)).get_state())
 
 
 def test_each_process_gets_its_part_of_a_batch(build, weights):

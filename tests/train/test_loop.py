@@ -1,39 +1,25 @@
-"""The loop: it learns, survives a kill to the byte, and splits batches between devices."""
+"""The loop: it learns, stops and goes on to the byte, starts from a model, and says what is wrong."""
 
 import os
+import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from flannb.mixture import BatchShape, Mixture, shard_weights, unigram_entropy
-from flannb.model import T5Config
-from flannb.train import LOSS_CSV, TrainOptions, train
-
-CONFIG = T5Config(0, 1, 2, 16, 32, 8, dropout=0.1, activation="relu", use_gated_activation=False)
-
-SETUP = """
-import os, signal, sys
-from pathlib import Path
-from flannb.build import open_build
 from flannb.errors import UserError
-from flannb.mixture import BatchShape, Mixture, shard_weights
-from flannb.model import T5Config
-from flannb.train import TrainOptions, train
-from flannb.train.checkpoints import Checkpoints
-build = open_build(Path(sys.argv[1]))
-weights = shard_weights(build.shards, Mixture())
-config = T5Config(0, 1, 2, 16, 32, 8, dropout=float(sys.argv[3]), activation="relu", use_gated_activation=False)
-
-def run(size, steps, every):
-    options = TrainOptions(steps, BatchShape(size, 128, 48), 0.02, 0, checkpoint_every=every)
-    return train(build, weights, config, options, Path(sys.argv[2]), quiet=True)
-"""
+from flannb.mixture import BatchShape, unigram_entropy
+from flannb.model import build_model, load_checkpoint, save_model
+from flannb.train import LOSS_CSV, PROGRESS_CSV, TENSORBOARD, TrainOptions, train
+from flannb.train.feed import Feed
+from flannb.train.loop import _initial_model
+from flannb.train.schedules import WarmUp
 
 KILLED = """
+from flannb.train.checkpoints import Checkpoints
+
 save = Checkpoints.save
 
 def save_and_die(self, *values):
@@ -41,64 +27,118 @@ def save_and_die(self, *values):
     os.kill(os.getpid(), signal.SIGKILL)
 
 Checkpoints.save = save_and_die
-run(2, 12, 4)
+train(build, weights, config, options, folder, quiet=True)
 """
 
-TWO_DEVICES = """
-try:
-    run(3, 6, 100)
-except UserError as error:
-    print(error)
-run(4, 6, 100)
-"""
+# All that has a state: dropout, accumulation, the running average, a schedule, the pipeline.
+STATEFUL = {"accumulation": 2, "average": 0.9, "clip_norm": 1.0, "schedule": "cosine", "warmup": 2}
+BYTES = (LOSS_CSV, "model/model.safetensors", "model/config.json")
 
 
-def options(size, steps, every=100):
-    return TrainOptions(steps, BatchShape(size, 128, 48), 0.02, 0, checkpoint_every=every)
-
-
-def run_apart(program, build, folder, dropout, **environment):
-    return subprocess.run(
-        [sys.executable, "-c", SETUP + program, str(build.home / "index.json"), str(folder), str(dropout)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | environment,
-    )
-
-
-@pytest.fixture(scope="module")
-def weights(build):
-    return shard_weights(build.shards, Mixture())
-
-
-def test_training_learns_more_than_how_often_tokens_occur(build, weights, tmp_path):
-    model = train(build, weights, CONFIG, options(4, 150), tmp_path, quiet=True)
+def test_training_learns_more_than_how_often_tokens_occur(build, weights, config, options, tmp_path):
+    model = train(build, weights, config(), options(4, 150), tmp_path, quiet=True)
     log = pd.read_csv(tmp_path / LOSS_CSV)
     assert list(log.columns) == ["step", "loss", "tokens"] and log["step"].tolist() == list(range(1, 151))
     assert log["tokens"].is_monotonic_increasing and (log["tokens"] % 1 == 0).all()
     assert log["loss"][-20:].mean() < log["loss"][:5].mean() - 1
     assert log["loss"][-20:].mean() < unigram_entropy(build, weights)
     assert sorted(path.name for path in Path(model).iterdir()) == ["config.json", "model.safetensors"]
+    progress = pd.read_csv(tmp_path / PROGRESS_CSV)
+    assert progress["step"].tolist() == [1, *range(20, 141, 20), 150]
+    assert (progress["tokens_per_second"] > 0).all() and progress["seconds"].is_monotonic_increasing
+    assert progress["real_inputs"].between(0.9, 1).all()
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(build, weights, tmp_path):
-    ended = run_apart(KILLED, build, tmp_path / "killed", 0.1)
-    assert ended.returncode == -signal.SIGKILL, ended.stderr
-    assert not (tmp_path / "killed" / "model").exists() and (tmp_path / "killed" / "checkpoints" / "4").is_dir()
-    for name in ("killed", "whole"):
-        train(build, weights, CONFIG, options(2, 12, every=4), tmp_path / name, quiet=True)
-    for name in (LOSS_CSV, "model/model.safetensors", "model/config.json"):
-        assert (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+@pytest.fixture(scope="module")
+def whole(build, weights, config, options, tmp_path_factory):
+    """A training that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(build, weights, config(dropout=0.1), options(4, 10, checkpoint_every=4, **STATEFUL), folder, quiet=True)
+    return folder
 
 
-def test_two_devices_share_a_batch_and_give_the_same_losses(build, weights, tmp_path):
-    flags = "--xla_force_host_platform_device_count=2"
-    ended = run_apart(TWO_DEVICES, build, tmp_path / "two", 0.0, XLA_FLAGS=flags, JAX_PLATFORMS="cpu")
-    assert ended.returncode == 0, ended.stderr
-    assert "batch size 3 is not divisible by 2 devices; choose a multiple" in ended.stdout
-    config = T5Config(0, 1, 2, 16, 32, 8, activation="relu", use_gated_activation=False)
-    train(build, weights, config, options(4, 6), tmp_path / "one", quiet=True)
-    one, two = (pd.read_csv(tmp_path / name / LOSS_CSV) for name in ("one", "two"))
-    assert two["loss"].tolist() == pytest.approx(one["loss"].tolist(), abs=1e-4)
-    assert two["tokens"].tolist() == one["tokens"].tolist()
+def test_a_killed_run_goes_on_to_the_same_bytes(build, weights, config, options, whole, start, tmp_path):
+    shape, chosen = config(dropout=0.1), options(4, 10, checkpoint_every=4, **STATEFUL)
+    process = start(KILLED, tmp_path, shape, chosen)
+    _, errors = process.communicate(timeout=600)
+    assert process.returncode == -signal.SIGKILL, errors
+    assert not (tmp_path / "model").exists() and (tmp_path / "checkpoints" / "4").is_dir()
+    train(build, weights, shape, chosen, tmp_path, quiet=True)
+    for name in BYTES:
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_a_run_that_is_asked_to_stop_saves_and_goes_on_to_the_same_bytes(
+    build, weights, config, options, whole, tmp_path, monkeypatch
+):
+    shape, chosen = config(dropout=0.1), options(4, 10, checkpoint_every=4, **STATEFUL)
+    taken, take = [], Feed.__next__
+
+    def take_and_signal(self):
+        taken.append(1)
+        if len(taken) == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return take(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Feed, "__next__", take_and_signal)
+        with pytest.raises(UserError, match=r"asked to stop and saved step 6 in .*checkpoints; run the same again"):
+            train(build, weights, shape, chosen, tmp_path, quiet=True)
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    train(build, weights, shape, chosen, tmp_path, quiet=True)
+    for name in BYTES:
+        assert (tmp_path / name).read_bytes() == (whole / name).read_bytes()
+    assert pd.read_csv(tmp_path / PROGRESS_CSV)["step"].is_monotonic_increasing
+
+
+def test_a_loss_that_is_no_number_stops_before_the_last_good_checkpoint_is_overwritten(
+    build, weights, config, options, whole, tmp_path, monkeypatch
+):
+    shutil.copytree(whole / "checkpoints", tmp_path / "checkpoints")
+    shutil.rmtree(tmp_path / "checkpoints" / "8")
+    monkeypatch.setattr("flannb.train.loop._rate", lambda options: WarmUp(1, 1e30))
+    shape, chosen = config(dropout=0.1), options(4, 10, checkpoint_every=1, **STATEFUL)
+    with pytest.raises(UserError, match=r"checkpoints/4: the checkpoint of another training"):
+        train(build, weights, shape, options(4, 10, **STATEFUL | {"average": 0.0}), tmp_path, quiet=True)
+    with pytest.raises(UserError, match=r"is (nan|inf) at step \d+; the last good checkpoint, of step \d+, is in"):
+        train(build, weights, shape, chosen, tmp_path, quiet=True)
+    good = max(int(path.name) for path in (tmp_path / "checkpoints").iterdir())
+    assert 4 <= good < 10 and not (tmp_path / "model").exists()
+
+
+def test_training_starts_from_the_weights_of_a_model(config, options, tmp_path):
+    given = build_model(config(vocabulary_size=30), seed=5)
+    save_model(given, tmp_path)
+    chosen = options(4, 10, start=tmp_path)
+    model = _initial_model(config(vocabulary_size=30, dropout=0.3), chosen)
+    assert model.config.dropout == 0.3
+    for found, expected in zip(model.trainable_variables, load_checkpoint(tmp_path).trainable_variables, strict=True):
+        assert np.array_equal(found.value, expected.value)
+    with pytest.raises(UserError, match="vocabulary_size is 30, not 31"):
+        _initial_model(config(vocabulary_size=31), chosen)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"accumulation": 3}, "batch size 4 does not come apart into 3 parts"),
+        ({"accumulation": 0}, "into 0 parts"),
+        ({"schedule": "steps"}, "schedule 'steps': unknown; choose one of constant"),
+        ({"warmup": 10}, "a warm-up of 10 steps does not fit 10 steps"),
+        ({"model_parallel": 64}, "devices are not divisible by model_parallel=64"),
+    ],
+)
+def test_options_that_do_not_fit_are_user_errors(build, weights, config, options, tmp_path, changes, message):
+    with pytest.raises(UserError, match=message):
+        train(build, weights, config(), options(4, 10, **changes), tmp_path, quiet=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_data_longer_than_the_sequences_are_a_user_error(build, weights, config, tmp_path):
+    with pytest.raises(UserError, match="128/48 tokens, more than the batch's 64/48"):
+        train(build, weights, config(), TrainOptions(10, BatchShape(4, 64, 48), 0.02, 0), tmp_path, quiet=True)
+
+
+def test_event_files_hold_the_losses(whole):
+    pytest.importorskip("tensorboardX")
+    assert any((whole / TENSORBOARD).iterdir())

@@ -56,3 +56,33 @@ def test_a_step_reports_the_loss_before_it_and_lowers_it():
         losses.append(float(metrics["loss"]))
     assert losses[0] == pytest.approx(float(expected), rel=1e-5) and int(metrics["tokens"]) == 8
     assert losses == sorted(losses, reverse=True)
+
+
+def test_a_batch_in_parts_gives_the_step_of_the_whole():
+    """Rows of unequal numbers of tokens: every token counts the same, whichever part it is in."""
+    rng = np.random.default_rng(1)
+    targets = rng.integers(2, 11, (4, 5)).astype(np.int32)
+    targets[0, 1:] = targets[1, 4:] = targets[2, 2:] = 0
+    ids = rng.integers(2, 11, (4, 6)).astype(np.int32)
+    batch = {
+        "encoder_token_ids": ids,
+        "encoder_padding_mask": np.ones_like(ids),
+        "decoder_token_ids": np.concatenate([np.zeros((4, 1), np.int32), targets[:, :-1]], axis=1),
+        "decoder_padding_mask": (targets > 0).astype(np.int32),
+        "targets": targets,
+    }
+    model = build_model(T5Config(11, 1, 2, 8, 16, 4), seed=0)
+    optimizer = keras.optimizers.SGD(learning_rate=0.1)
+    optimizer.build(model.trainable_variables)
+    groups = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
+    results = []
+    for parts in (1, 2, 4):
+        state = tuple([np.array(v.value) for v in group] for group in groups)
+        results.append(make_step(model, optimizer, 1e-2, parts)(state, batch))
+    (whole, metrics), *others = results
+    for state, found in others:
+        assert {name: float(value) for name, value in found.items()} == pytest.approx(
+            {name: float(value) for name, value in metrics.items()}, rel=1e-5
+        )
+        for expected, variable in zip(whole[0], state[0], strict=True):
+            assert np.asarray(variable) == pytest.approx(np.asarray(expected), abs=1e-6)

@@ -1,0 +1,71 @@
+"""Batches for the loop, made and put on the devices ahead of it, and how long the loop waits for them."""
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grain
+import jax
+from grain.experimental import ThreadPrefetchIterDataset
+
+AHEAD = 16
+"""Batches that lie ready; a lane packs a window in one go, which takes as long as several steps of a fast model."""
+
+STALL_SECONDS = 30.0
+
+
+class Feed:
+    """An iterator over batches, made by a thread of its own while the devices compute.
+
+    Args:
+        batches: of this process (``flannb.mixture.batches``).
+        place: puts a batch on the devices; the copy overlaps the steps before it.
+        say: is told, once, that a batch takes longer than ``patience`` seconds.
+    """
+
+    def __init__(
+        self,
+        batches: grain.IterDataset,
+        place: Callable[[dict[str, Any]], dict[str, jax.Array]],
+        say: Callable[[str], None],
+        patience: float = STALL_SECONDS,
+    ):
+        self._iterator = iter(ThreadPrefetchIterDataset(batches.map(place), prefetch_buffer_size=AHEAD))
+        self._since: float | None = None
+        self._closed = threading.Event()
+        self._waited = 0.0
+        self._say, self._patience = say, patience
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def __next__(self) -> dict[str, jax.Array]:
+        self._since = started = time.perf_counter()
+        batch = next(self._iterator)
+        self._since = None
+        self._waited += time.perf_counter() - started
+        return batch
+
+    def waited(self) -> float:
+        """Seconds that ``next`` has waited since this was last asked."""
+        seconds, self._waited = self._waited, 0.0
+        return seconds
+
+    def get_state(self) -> dict[str, Any]:
+        """The state after the last batch that ``next`` returned, whatever lies ready."""
+        return self._iterator.get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._iterator.set_state(state)
+
+    def close(self) -> None:
+        self._closed.set()
+        self._iterator.close()
+
+    def _watch(self) -> None:
+        while not self._closed.wait(min(1.0, self._patience / 4)):
+            since = self._since
+            if since is not None and time.perf_counter() - since > self._patience:
+                self._say(
+                    f"training has waited for a batch for {self._patience:.0f} s: is the data's disk slow or away?"
+                )
+                return
