@@ -1,6 +1,7 @@
 """T5 in Keras 3 on JAX: sizes, the packed model, generation, likelihoods."""
 
 from flannb.model.config import SIZES, T5Config
+from flannb.model.flops import mfu, peak_flops, training_flops
 from flannb.model.generate import generate
 from flannb.model.score import Likelihood, score
 from flannb.model.t5 import T5, build_model, parameters
@@ -14,7 +15,10 @@ __all__ = [
     "build_model",
     "generate",
     "load_model",
+    "mfu",
     "parameters",
+    "peak_flops",
     "save_model",
     "score",
+    "training_flops",
 ]
