@@ -1,24 +1,29 @@
 """The layers of T5 (Raffel et al. 2020, arXiv 1910.10683), in Keras 3.
 
-Layer, attribute and variable names follow KerasHub's T5, so that weights pass between the two. What differs: attention
-takes a finished additive bias, which may come from segment ids; keys and values are computed apart from attention, so
-that generation keeps them; the relative bias is a one-hot product, whose gradient is a matrix product and no scatter.
+Layer, attribute and variable names follow KerasHub's T5, so that weights pass between the two. What differs: how
+attention is computed is an argument; keys and values are computed apart from it, so that generation keeps them; the
+relative bias is made without a gather, whose gradient would be a contended scatter; dropout keeps no state, so that a
+layer can be computed again in the backward pass.
 """
 
 import math
+from functools import partial
 from typing import Any
 
-import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 from keras import ops
 
+from flannb.model.attention import MASKED, attend
 from flannb.model.config import T5Config
+from flannb.model.dropout import dropout, fold
+from flannb.model.embedding import embed
+
+__all__ = ["MASKED", "T5Attention", "T5LayerNorm", "T5TransformerLayer", "TokenEmbedding", "relative_position_bucket"]
 
 BUCKETS = 32
 MAX_DISTANCE = 128
-MASKED = -1e9
-"""Added to the scores of keys that may not be attended to; finite, so that rows of padding stay defined."""
 
 
 class TokenEmbedding(keras.layers.Layer):
@@ -29,6 +34,7 @@ class TokenEmbedding(keras.layers.Layer):
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.tie_weights = tie_weights
+        self.gradient = "scatter"  # see ``flannb.model.embedding.embed``
 
     def build(self, input_shape=None):
         self.embeddings = self.add_weight(
@@ -45,16 +51,18 @@ class TokenEmbedding(keras.layers.Layer):
 
     def call(self, ids):
         """Embeddings (batch, length, hidden_dim) of token ids (batch, length)."""
-        return ops.take(ops.cast(self.embeddings, self.compute_dtype), ids, axis=0)
+        return embed(self.embeddings.value, ids, self.compute_dtype, self.gradient)
+
+    def head(self, hidden):
+        """What the logits are the product of: hidden states (..., hidden_dim), and float32 (hidden_dim, vocabulary)."""
+        if self.tie_weights:  # T5 1.0 rescales before its tied head
+            return hidden * ops.cast(self.hidden_dim**-0.5, hidden.dtype), ops.transpose(self.embeddings.value)
+        return hidden, self.reverse_embeddings.value
 
     def logits(self, hidden):
         """Float32 logits (..., vocabulary_size) of hidden states (..., hidden_dim)."""
-        if self.tie_weights:  # T5 1.0 rescales before its tied head
-            hidden = hidden * ops.cast(self.hidden_dim**-0.5, hidden.dtype)
-            kernel = ops.transpose(self.embeddings)
-        else:
-            kernel = self.reverse_embeddings
-        return ops.cast(ops.matmul(hidden, ops.cast(kernel, hidden.dtype)), "float32")
+        hidden, kernel = self.head(hidden)
+        return jnp.matmul(hidden, kernel.astype(hidden.dtype), preferred_element_type=jnp.float32)
 
 
 class T5LayerNorm(keras.layers.Layer):
@@ -117,7 +125,7 @@ class T5Attention(keras.layers.Layer):
         self.key_projector = projector("key_projector", inner, config.hidden_dim**-0.5)
         self.value_projector = projector("value_projector", inner, config.hidden_dim**-0.5)
         self.output_projector = projector("output_projector", config.hidden_dim, inner**-0.5)
-        self.dropout_layer = keras.layers.Dropout(config.dropout, dtype=self.dtype_policy)
+        self.rate = config.dropout
         self.hidden_dim = config.hidden_dim
 
     def build(self, input_shape=None):
@@ -133,11 +141,20 @@ class T5Attention(keras.layers.Layer):
         self.output_projector.build((None, None, self.heads * self.head_dim))
 
     def position_bias(self, queries: int, keys: int) -> Any:
-        """Float32 bias (1, heads, query, key) of the first ``queries`` and ``keys`` positions."""
-        distance = np.arange(keys)[None, :] - np.arange(queries)[:, None]
+        """Float32 bias (1, heads, query, key) of the first ``queries`` and ``keys`` positions.
+
+        It is the same along its diagonals. So the values of all distances are made first, by a product with one-hot
+        vectors, and repeated for each query; in rows that are shorter by one, they then stand shifted by one from query
+        to query.
+        """
+        distance = np.arange(keys + queries)
+        # Counted round: 0 ... keys - 1, then what precedes the queries.
+        distance = np.where(distance < keys, distance, distance - keys - queries)
         one_hot = np.eye(BUCKETS, dtype=np.float32)[relative_position_bucket(distance, self.bidirectional)]
-        bias = ops.matmul(ops.transpose(ops.cast(self.embeddings, "float32")), one_hot.reshape(-1, BUCKETS).T)
-        return ops.reshape(bias, (1, self.heads, queries, keys))
+        values = jnp.matmul(self.embeddings.value.astype(jnp.float32).T, one_hot.T)
+        rows = jnp.broadcast_to(values[:, None], (self.heads, queries, keys + queries)).reshape(self.heads, -1)
+        rows = rows[:, : queries * (keys + queries - 1)].reshape(self.heads, queries, keys + queries - 1)
+        return rows[None, :, :, :keys]
 
     def _split(self, x):
         """States (batch, length, heads * head_dim) as (batch, heads, length, head_dim)."""
@@ -147,22 +164,19 @@ class T5Attention(keras.layers.Layer):
         """Keys and values, each (batch, heads, key, head_dim), of states (batch, key, hidden_dim)."""
         return self._split(self.key_projector(x)), self._split(self.value_projector(x))
 
-    def call(self, x, keys, values, bias, training=False):
+    def call(self, x, keys, values, attend, seed=None):
         """Attends from ``x`` (batch, query, hidden_dim).
 
         Args:
             keys, values: as ``keys_values`` returns them.
-            bias: added to the scores; broadcasts to (batch, heads, query, key) and holds the mask.
+            attend: ``flannb.model.attention.attend`` with its way, bias and mask.
+            seed: uint32, of the dropout of the weights; None drops nothing.
 
         Returns:
             States (batch, query, hidden_dim).
         """
-        query = self._split(self.query_projector(x))
-        scores = ops.cast(ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2))), "float32") + bias
-        # Keras's own softmax warns about sequences of one token.
-        weights = ops.cast(jax.nn.softmax(scores, axis=-1), values.dtype)
-        weights = self.dropout_layer(weights, training=training)
-        context = ops.transpose(ops.matmul(weights, values), (0, 2, 1, 3))
+        context = attend(self._split(self.query_projector(x)), keys, values, rate=self.rate, seed=seed)
+        context = ops.transpose(context, (0, 2, 1, 3))
         return self.output_projector(ops.reshape(context, (*ops.shape(x)[:-1], self.heads * self.head_dim)))
 
 
@@ -204,7 +218,7 @@ class T5TransformerLayer(keras.layers.Layer):
         )
         self.output_projector = dense("output_projector", self.hidden_dim, self.intermediate_dim)
         self.layer_norm = T5LayerNorm(config.layer_norm_epsilon, name="layer_norm", **options)
-        self.dropout_layer = keras.layers.Dropout(config.dropout, **options)
+        self.rate = config.dropout
 
     def build(self, input_shape=None):
         shape = (None, None, self.hidden_dim)
@@ -219,36 +233,39 @@ class T5TransformerLayer(keras.layers.Layer):
         self.output_projector.build((None, None, self.intermediate_dim))
         self.layer_norm.build(shape)
 
-    def feed_forward(self, x, training=False):
+    def feed_forward(self, x, seed=None):
         """The feed-forward block with its residual; shapes (batch, length, hidden_dim)."""
         inner = self.layer_norm(x)
         hidden = self.input_projector(inner)
         if self.gate_projector is not None:
             hidden = hidden * self.gate_projector(inner)
-        hidden = self.output_projector(self.dropout_layer(hidden, training=training))
-        return x + self.dropout_layer(hidden, training=training)
+        return x + self._drop(self.output_projector(self._drop(hidden, seed, 0)), seed, 1)
 
-    def call(self, x, bias, memory=None, memory_bias=None, training=False):
+    def call(self, x, attend, memory=None, attend_memory=None, seed=None):
         """One layer over whole sequences.
 
         Args:
             x: states (batch, length, hidden_dim).
-            bias: see ``T5Attention.call``.
+            attend: see ``T5Attention.call``.
             memory: encoder output (batch, source, hidden_dim), in the decoder.
-            memory_bias: bias of cross-attention, broadcasting to (batch, heads, length, source).
+            attend_memory: the same for cross-attention.
+            seed: uint32, of all dropout; None drops nothing.
 
         Returns:
             States (batch, length, hidden_dim).
         """
         inner = self.self_attention_layer_norm(x)
-        inner = self.self_attention(inner, *self.self_attention.keys_values(inner), bias, training=training)
-        x = x + self.dropout_layer(inner, training=training)
+        inner = self.self_attention(inner, *self.self_attention.keys_values(inner), attend=attend, seed=_part(seed, 2))
+        x = x + self._drop(inner, seed, 3)
         if memory is not None:
             inner = self.cross_attention_layer_norm(x)
             keys_values = self.cross_attention.keys_values(memory)
-            inner = self.cross_attention(inner, *keys_values, memory_bias, training=training)
-            x = x + self.dropout_layer(inner, training=training)
-        return self.feed_forward(x, training=training)
+            inner = self.cross_attention(inner, *keys_values, attend=attend_memory, seed=_part(seed, 4))
+            x = x + self._drop(inner, seed, 5)
+        return self.feed_forward(x, seed)
+
+    def _drop(self, x, seed, place):
+        return dropout(x, self.rate, _part(seed, place))
 
     def step(self, x, keys, values, position, bias, memory_keys, memory_values, memory_bias):
         """One decoding step of the decoder.
@@ -267,9 +284,17 @@ class T5TransformerLayer(keras.layers.Layer):
         new_keys, new_values = self.self_attention.keys_values(inner)
         keys = ops.slice_update(keys, (0, 0, position, 0), new_keys)
         values = ops.slice_update(values, (0, 0, position, 0), new_values)
-        x = x + self.self_attention(inner, keys, values, bias)
-        x = x + self.cross_attention(self.cross_attention_layer_norm(x), memory_keys, memory_values, memory_bias)
+        x = x + self.self_attention(inner, keys, values, attend=partial(attend, "plain", bias=bias))
+        inner = self.cross_attention_layer_norm(x)
+        x = x + self.cross_attention(
+            inner, memory_keys, memory_values, attend=partial(attend, "plain", bias=memory_bias)
+        )
         return self.feed_forward(x), keys, values
+
+
+def _part(seed, place):
+    """The seed of one of a layer's dropouts."""
+    return None if seed is None else fold(seed, place)
 
 
 def _gelu(x):

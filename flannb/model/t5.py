@@ -1,14 +1,31 @@
 """T5 as a Keras model over packed sequences."""
 
 import random
+from functools import partial
 from typing import Any
 
+import jax
 import keras
 import numpy as np
 from keras import ops
 
+from flannb.errors import UserError
+from flannb.model.attention import MASKED, Mask, attend, choose
 from flannb.model.config import T5Config
-from flannb.model.layers import MASKED, T5LayerNorm, T5TransformerLayer, TokenEmbedding
+from flannb.model.dropout import dropout, fold
+from flannb.model.flash import SAVED
+from flannb.model.layers import T5LayerNorm, T5TransformerLayer, TokenEmbedding
+from flannb.model.loss import head_loss
+
+REMATERIALISATIONS = {
+    "none": None,
+    "dots": jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+        jax.checkpoint_policies.save_only_these_names(SAVED),
+    ),
+    "full": jax.checkpoint_policies.nothing_saveable,
+}
+"""What the backward pass finds of a layer: all; the results of its projections and fused attention; its input."""
 
 
 class T5(keras.Model):
@@ -18,6 +35,12 @@ class T5(keras.Model):
     in all three attentions. A plain 0/1 padding mask is the case of one segment. Relative positions are differences,
     so packed segments need no positions of their own.
 
+    Attributes:
+        config: its shape.
+        attention: one of ``flannb.model.attention.ATTENTIONS``.
+        remat: a key of ``REMATERIALISATIONS``: how much of each layer is computed again in the backward pass, so as not
+            to be kept.
+
     Call arguments (a dictionary of int32 arrays):
         encoder_token_ids, encoder_padding_mask: (batch, source).
         decoder_token_ids, decoder_padding_mask: (batch, target).
@@ -26,9 +49,13 @@ class T5(keras.Model):
         Float32 logits (batch, target, vocabulary_size).
     """
 
-    def __init__(self, config: T5Config, **kwargs: Any):
+    def __init__(self, config: T5Config, attention: str = "auto", remat: str = "none", **kwargs: Any):
         super().__init__(**kwargs)
-        self.config = config
+        if remat not in REMATERIALISATIONS:
+            raise UserError(f"rematerialisation {remat}: unknown; choose one of {', '.join(REMATERIALISATIONS)}")
+        self.config, self.attention, self.remat = config, attention, remat
+        self.way(training=False)  # what cannot run is said at once
+        self.seeds = keras.random.SeedGenerator(name="dropout")
         policy = {"dtype": self.dtype_policy}
         self.token_embedding = TokenEmbedding(
             config.vocabulary_size,
@@ -49,7 +76,6 @@ class T5(keras.Model):
         self.encoder_layer_norm = T5LayerNorm(config.layer_norm_epsilon, name="encoder_output_layer_norm", **policy)
         self.decoder_transformer_layers = stack("decoder", is_decoder=True)
         self.decoder_layer_norm = T5LayerNorm(config.layer_norm_epsilon, name="decoder_output_layer_norm", **policy)
-        self.dropout_layer = keras.layers.Dropout(config.dropout, **policy)
 
         self.token_embedding.build()
         shape = (None, None, config.hidden_dim)
@@ -62,13 +88,20 @@ class T5(keras.Model):
     def get_config(self):
         return {"config": dict(vars(self.config)), "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
 
+    def way(self, training: bool) -> str:
+        """The attention that runs in the encoder and over whole targets: ``plain``, ``flash`` or ``cudnn``."""
+        config = self.config
+        return choose(self.attention, self.compute_dtype, config.key_value_dim, training and config.dropout > 0)
+
     def encode(self, ids, segments, training=False):
         """Encoder output (batch, source, hidden_dim) for ids and segment ids (batch, source)."""
-        bias = self._self_bias(self.encoder_transformer_layers[0], segments)
-        x = self.dropout_layer(self.token_embedding(ids), training=training)
-        for layer in self.encoder_transformer_layers:
-            x = layer(x, bias, training=training)
-        return self.dropout_layer(self.encoder_layer_norm(x), training=training)
+        layers, way, seed = self.encoder_transformer_layers, self.way(training), self._seed(training)
+        bias = layers[0].self_attention.position_bias(ids.shape[1], ids.shape[1])
+        inside = partial(attend, way, bias=bias, mask=Mask(segments, segments))
+        x = self._drop(self.token_embedding(ids), seed, len(layers))
+        for i, layer in enumerate(layers):
+            x = self._layer(layer, x, seed, i, attend=inside)
+        return self._drop(self.encoder_layer_norm(x), seed, len(layers) + 1)
 
     def decode(self, ids, segments, memory, memory_segments, training=False, readers=None):
         """Decoder output (batch, target, hidden_dim); ``memory`` is the encoder's output.
@@ -76,33 +109,53 @@ class T5(keras.Model):
         ``readers``: segment ids (batch, target) for cross-attention, where they are not ``segments``: all options of
         one prompt read the same memory, and not each other.
         """
-        length = ops.shape(ids)[1]
-        bias = self._self_bias(self.decoder_transformer_layers[0], segments)
-        bias = bias + np.where(np.tri(length, dtype=bool), 0.0, MASKED).astype(np.float32)
-        memory_bias = mask_bias(segments if readers is None else readers, memory_segments)
-        x = self.dropout_layer(self.token_embedding(ids), training=training)
-        for layer in self.decoder_transformer_layers:
-            x = layer(x, bias, memory, memory_bias, training=training)
-        return self.dropout_layer(self.decoder_layer_norm(x), training=training)
+        layers, way, seed = self.decoder_transformer_layers, self.way(training), self._seed(training)
+        bias = layers[0].self_attention.position_bias(ids.shape[1], ids.shape[1])
+        inside = partial(attend, way, bias=bias, mask=Mask(segments, segments, causal=True))
+        across = partial(attend, way, mask=Mask(segments if readers is None else readers, memory_segments))
+        x = self._drop(self.token_embedding(ids), seed, len(layers))
+        for i, layer in enumerate(layers):
+            x = self._layer(layer, x, seed, i, attend=inside, memory=memory, attend_memory=across)
+        return self._drop(self.decoder_layer_norm(x), seed, len(layers) + 1)
 
-    def _self_bias(self, first, segments):
-        """Bias of self-attention (batch, heads, length, length): relative positions and mask.
+    def _layer(self, layer, x, seed, place, **arguments):
+        """One layer, rematerialised if it is to be; ``seed`` is that of all layers."""
+        call = partial(layer, **arguments, seed=None if seed is None else fold(seed, place))
+        return (call if self.remat == "none" else jax.checkpoint(call, policy=REMATERIALISATIONS[self.remat]))(x)
 
-        The positions' part is repeated over the batch by a product with ones, because the gradient is then a product
-        too; a plain broadcast has a sum over the batch, which XLA's CPU backend is slow at.
-        """
-        length = ops.shape(segments)[1]
-        bias = ops.reshape(first.self_attention.position_bias(length, length), (1, -1))
-        bias = ops.matmul(ops.ones((ops.shape(segments)[0], 1)), bias)
-        return ops.reshape(bias, (-1, self.config.num_heads, length, length)) + mask_bias(segments, segments)
+    def _seed(self, training):
+        """A seed (uint32) for the dropout of one call, or None where nothing is dropped."""
+        return fold(*self.seeds.next()) if training and self.config.dropout else None
 
-    def call(self, inputs, training=False):
+    def _drop(self, x, seed, place):
+        return x if seed is None else dropout(x, self.config.dropout, fold(seed, place))
+
+    def hidden(self, inputs, training=False):
+        """The decoder's output (batch, target, hidden_dim) for the call's inputs."""
         segments = inputs["encoder_padding_mask"]
         memory = self.encode(inputs["encoder_token_ids"], segments, training=training)
-        hidden = self.decode(
-            inputs["decoder_token_ids"], inputs["decoder_padding_mask"], memory, segments, training=training
-        )
-        return self.token_embedding.logits(hidden)
+        targets, target_segments = inputs["decoder_token_ids"], inputs["decoder_padding_mask"]
+        return self.decode(targets, target_segments, memory, segments, training=training)
+
+    def call(self, inputs, training=False):
+        return self.token_embedding.logits(self.hidden(inputs, training=training))
+
+    def stateless_loss(self, trainable, fixed, batch, z_loss):
+        """The loss in training, as a function of the variables' values; never holds all logits of a large batch.
+
+        Args:
+            trainable, fixed: values of ``trainable_variables`` and ``non_trainable_variables``.
+            batch: the call's inputs and ``targets``, int32 (batch, target).
+            z_loss: see ``flannb.model.loss.token_loss``.
+
+        Returns:
+            The mean loss over the real target tokens, their number, and the new values of ``fixed``.
+        """
+        variables = [*self.trainable_variables, *self.non_trainable_variables]
+        with keras.StatelessScope(zip(variables, [*trainable, *fixed], strict=True)) as scope:
+            hidden, kernel = self.token_embedding.head(self.hidden(batch, training=True))
+            value, tokens = head_loss(hidden, kernel, batch["targets"], z_loss)
+        return value, tokens, [scope.get_current_value(variable) for variable in self.non_trainable_variables]
 
 
 def mask_bias(query_segments, key_segments):
@@ -112,20 +165,23 @@ def mask_bias(query_segments, key_segments):
     return ops.where(allowed, 0.0, MASKED)[:, None]
 
 
-def build_model(config: T5Config, seed: int, dtype: str = "float32") -> T5:
+def build_model(
+    config: T5Config, seed: int, dtype: str = "float32", attention: str = "auto", remat: str = "none"
+) -> T5:
     """A T5 with random weights.
 
     Args:
         config: its shape.
         seed: fixes the initial weights and the dropout.
         dtype: a Keras dtype policy, such as ``float32`` or ``mixed_bfloat16`` (bf16 compute, fp32 weights).
+        attention, remat: see ``T5``.
     """
     # Keras seeds its initialisers and dropout from Python's generator. keras.utils.set_random_seed would do, but it
     # imports TensorFlow wherever that is installed.
     before = random.getstate()
     random.seed(seed)
     try:
-        return T5(config, dtype=dtype)
+        return T5(config, attention, remat, dtype=dtype)
     finally:
         random.setstate(before)
 

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 import pytest
 
+from flannb.errors import UserError
 from flannb.model import SIZES, T5Config, build_model, parameters
 from flannb.model.layers import relative_position_bucket
 
@@ -188,11 +189,75 @@ def test_dropout_acts_in_training_only():
     assert not np.array_equal(np.asarray(model(batch, training=True)), once)
 
 
+@pytest.mark.parametrize("remat", ["dots", "full"])
+def test_rematerialisation_changes_neither_loss_nor_gradients(remat):
+    config = dataclasses.replace(CONFIG, dropout=0.3)
+    ids = np.array([[5, 9, 3, 1], [8, 1, 0, 0]], np.int32)
+    batch = inputs(ids, ids) | {"targets": ids}
+
+    def outcome(remat):
+        model = build_model(config, 0, remat=remat)
+        values = [[v.value for v in group] for group in (model.trainable_variables, model.non_trainable_variables)]
+        step = jax.value_and_grad(lambda *given: model.stateless_loss(*given, batch, 1e-4)[0])
+        return jax.jit(step)(*values), str(jax.make_jaxpr(step)(*values))
+
+    (loss, gradients), plain = outcome("none")
+    (again, recomputed), text = outcome(remat)
+    assert float(again) == pytest.approx(float(loss), rel=1e-6)
+    for one, other in zip(gradients, recomputed, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
+    assert text.count("dot_general") > plain.count("dot_general") and "remat" in text
+
+
+def test_dropout_is_new_in_every_step_and_fixed_by_the_seed():
+    ids = np.array([[5, 9, 3, 1]], np.int32)
+    batch = inputs(ids, ids) | {"targets": ids}
+
+    def losses(seed):
+        model = build_model(dataclasses.replace(CONFIG, dropout=0.3), seed)
+        fixed, found = [v.value for v in model.non_trainable_variables], []
+        step = jax.jit(
+            lambda fixed: model.stateless_loss([v.value for v in model.trainable_variables], fixed, batch, 0.0)
+        )
+        for _ in range(3):
+            loss, _, fixed = step(fixed)
+            found.append(float(loss))
+        return found
+
+    first = losses(0)
+    assert len(set(first)) == 3 and losses(0) == first
+
+
+def test_what_does_not_fit_is_a_user_error():
+    for change, message in (
+        ({"num_heads": 0}, "num_heads is 0"),
+        ({"hidden_dim": 1.5}, r"hidden_dim is 1\.5"),
+        ({"dropout": 1.0}, r"dropout is 1\.0"),
+        ({"activation": "tanh"}, "choose one of gelu, relu"),
+    ):
+        with pytest.raises(UserError, match=message):
+            dataclasses.replace(CONFIG, **change)
+    with pytest.raises(UserError, match="choose one of none, dots, full"):
+        build_model(CONFIG, 0, remat="half")
+
+
 def test_parameters_are_counted():
     model = build_model(CONFIG, 0)
     attention, hidden = 4 * 16 * 16, 3 * 16 * 24
     encoder, decoder = attention + hidden + 2 * 16, 2 * attention + hidden + 3 * 16
     assert parameters(model) == 2 * 40 * 16 + 2 * (encoder + decoder) + 2 * 32 * 2 + 2 * 16
+
+
+def test_published_sizes_are_those_of_t5_1_0():
+    # Parameters as the paper and the checkpoints have them, in millions.
+    millions = {"t5-small": 60.5, "t5-base": 222.9, "t5-large": 737.7, "t5-3b": 2851.6, "t5-11b": 11307.3}
+    for name, expected in millions.items():
+        size = SIZES[name]
+        assert (size.activation, size.use_gated_activation, size.tie_embedding_weights) == ("relu", False, True)
+        attention = 4 * size.hidden_dim * size.num_heads * size.key_value_dim
+        layers = size.num_layers * (3 * attention + 4 * size.hidden_dim * size.intermediate_dim)
+        found = size.vocabulary_size * size.hidden_dim + layers
+        assert found / 1e6 == pytest.approx(expected, rel=1e-3)
 
 
 def test_published_sizes_are_those_of_t5_1_1():

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from flannb.model import T5Config, build_model
-from flannb.train.step import make_step, token_loss
+from flannb.model.loss import token_loss
+from flannb.train.step import make_step
 
 RNG = np.random.default_rng(0)
 LOGITS = RNG.standard_normal((2, 5, 11)).astype(np.float32)
