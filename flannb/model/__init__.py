@@ -2,6 +2,7 @@
 
 from flannb.model.config import SIZES, T5Config
 from flannb.model.generate import generate
+from flannb.model.sample import Sampling
 from flannb.model.score import Likelihood, score
 from flannb.model.t5 import T5, build_model, parameters
 from flannb.model.weights import load_model, save_model
@@ -10,6 +11,7 @@ __all__ = [
     "SIZES",
     "T5",
     "Likelihood",
+    "Sampling",
     "T5Config",
     "build_model",
     "generate",
