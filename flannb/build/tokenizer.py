@@ -14,6 +14,7 @@ import numpy as np
 import sentencepiece as spm
 
 from flannb.build.ragged import Ragged
+from flannb.build.tokenizer_json import sentencepiece_model
 from flannb.errors import UserError
 from flannb.files import atomic, sha256
 
@@ -24,7 +25,10 @@ class Tokenizer:
     """A SentencePiece model of T5's kind.
 
     Args:
-        path: a ``spiece.model`` file.
+        path: a ``spiece.model`` file, or the ``tokenizer.json`` of a T5 of Hugging Face.
+
+    Attributes:
+        content: the bytes of the SentencePiece model.
 
     Raises:
         UserError: the file is missing or is no SentencePiece model.
@@ -35,14 +39,20 @@ class Tokenizer:
         if not self.path.is_file():
             raise UserError(f"{path}: no such tokenizer; build the data first, or name a SentencePiece model")
         try:
-            self._model = spm.SentencePieceProcessor(model_file=str(path))
+            self.content = sentencepiece_model(self.path) if self.path.suffix == ".json" else self.path.read_bytes()
+            self._model = spm.SentencePieceProcessor(model_proto=self.content)
         except (RuntimeError, OSError) as error:
             raise UserError(f"{path}: not a SentencePiece model ({error})") from error
+
+    @property
+    def piece_count(self) -> int:
+        """Number of pieces; ids from here on are sentinels."""
+        return self._model.get_piece_size()
 
     @cached_property
     def vocabulary_size(self) -> int:
         """Size of the model's vocabulary: pieces and sentinels, rounded up to a multiple of 128."""
-        return -(-(self._model.get_piece_size() + SENTINELS) // 128) * 128
+        return -(-(self.piece_count + SENTINELS) // 128) * 128
 
     @cached_property
     def fingerprint(self) -> str:
@@ -60,8 +70,7 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of each list of ids; ids beyond the pieces (sentinels, padding of the vocabulary) are skipped."""
-        pieces = self._model.get_piece_size()
-        return self._model.decode([[i for i in row if i < pieces] for row in ids])
+        return self._model.decode([[i for i in row if i < self.piece_count] for row in ids])
 
     def pieces(self, text: str) -> list[str]:
         """The pieces of a text, for people to look at."""

@@ -18,9 +18,7 @@ def parser() -> argparse.ArgumentParser:
     """The options, with their help."""
     known = ", ".join([*SUITES, *MORE_SUITES])
     made = argparse.ArgumentParser(prog="python -m flannb.evaluate", description="Scores a checkpoint on the suites.")
-    made.add_argument(
-        "checkpoint", help="a model folder of flannb, or a sequence-to-sequence checkpoint of transformers"
-    )
+    made.add_argument("checkpoint", help="a folder of flannb, Hugging Face or KerasHub, or hf://owner/name[@revision]")
     made.add_argument("--source", default="mini", metavar="WHERE", help="mini (default), hub, or a mirror folder")
     made.add_argument("--suites", default=",".join(SUITES), metavar="A,B", help=f"of {known} (default: %(default)s)")
     made.add_argument("--settings", default=",".join(KINDS), metavar="A,B", help="zs, fs, or both (default)")
@@ -28,9 +26,11 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--rows", type=int, metavar="N", help="about so many rows of each suite (default: all)")
     made.add_argument("--seed", type=int, default=0, help="draws rows and exemplars (default: 0)")
     made.add_argument("--folder", default="runs/evaluate", metavar="DIR", help="gets the predictions (%(default)s)")
-    made.add_argument("--tokenizer", default="", metavar="FILE", help="where a flannb folder has no spiece.model")
+    made.add_argument("--tokenizer", default="", metavar="FILE", help="a SentencePiece model, where it has none")
     made.add_argument("--batch-size", type=int, default=64, metavar="N", help="prompts a batch (default: 64)")
     made.add_argument("--dtype", default="float32", help="or mixed_bfloat16 (default: float32)")
+    libraries = ("flannb", "transformers")
+    made.add_argument("--library", choices=libraries, default="", help="computes (flannb for T5, else transformers)")
     made.add_argument("--prompt-limit", type=int, default=1024, metavar="N", help="most tokens of a prompt (1024)")
     made.add_argument("--answer-limit", type=int, default=32, metavar="N", help="most tokens of a direct answer (32)")
     made.add_argument("--explanation-limit", type=int, default=256, metavar="N", help="and of an explanation (256)")
@@ -62,7 +62,7 @@ def _run(given: argparse.Namespace) -> None:
     settings = _chosen("--settings", given.settings, KINDS)
     folder = Path(given.folder)
     evaluate(
-        open_model(given.checkpoint, given.tokenizer, given.batch_size, given.dtype),
+        open_model(given.checkpoint, given.tokenizer, given.batch_size, given.dtype, given.library),
         source,
         tasks,
         folder,

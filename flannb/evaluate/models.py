@@ -5,9 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from flannb.build import Tokenizer
-from flannb.build.data import TOKENIZER
 from flannb.errors import UserError
-from flannb.files import read_json
 from flannb.vocabulary import EOS_ID
 
 if TYPE_CHECKING:
@@ -95,24 +93,35 @@ class FlannbModel:
         return score(self.model, prompts, continuations, self.batch_size, progress=progress)
 
 
-def open_model(checkpoint: str, tokenizer: str = "", batch_size: int = 64, dtype: str = "float32") -> Seq2Seq:
-    """A model by its folder: one of flannb, or one of ``transformers``; any other name is one on the Hugging Face Hub.
+def open_model(
+    checkpoint: str, tokenizer: str = "", batch_size: int = 64, dtype: str = "float32", library: str = ""
+) -> Seq2Seq:
+    """A model by its folder or address (see ``flannb.model.load_checkpoint``), with its tokenizer.
 
     Args:
-        tokenizer: for flannb's models, a SentencePiece model, where the folder has no ``spiece.model``.
-        dtype: for flannb's models a Keras dtype policy.
+        tokenizer: for what flannb computes, a SentencePiece model, where the checkpoint has none.
+        dtype: for what flannb computes, a Keras dtype policy.
+        library: which computes, ``flannb`` or ``transformers``; by default flannb for every T5, and transformers for
+            other sequence-to-sequence checkpoints.
 
     Raises:
-        UserError: the folder holds no model, or there is no tokenizer.
+        UserError: there is no such model, or no tokenizer.
     """
-    folder = Path(checkpoint)
-    if not folder.is_dir() or "model_type" in read_json(folder / "config.json"):  # which transformers writes
-        from flannb.evaluate.transformers_model import TransformersModel
+    if library != "transformers":
+        from flannb.model import NotT5, open_checkpoint
 
-        return TransformersModel(checkpoint, batch_size, dtype=dtype.replace("mixed_", ""))
-    from flannb.model import load_model
+        try:
+            found = open_checkpoint(checkpoint)
+            vocabulary = Path(tokenizer) if tokenizer else found.tokenizer
+            if vocabulary is None:
+                raise UserError(f"{checkpoint}: has no tokenizer; name the model's SentencePiece file as the tokenizer")
+            made = Tokenizer(vocabulary)  # before the weights, which take longer
+            return FlannbModel(found.load(dtype), made, batch_size, name=checkpoint)
+        except NotT5:
+            if library:
+                raise
+    from flannb.evaluate.transformers_model import TransformersModel
+    from flannb.model.hub import repository
 
-    vocabulary = Path(tokenizer) if tokenizer else folder / TOKENIZER
-    if not vocabulary.is_file():
-        raise UserError(f"{vocabulary}: no such tokenizer; name the model's SentencePiece file as the tokenizer")
-    return FlannbModel(load_model(folder, dtype), Tokenizer(vocabulary), batch_size, name=checkpoint)
+    name, revision = repository(checkpoint)
+    return TransformersModel(name, batch_size, dtype=dtype.replace("mixed_", ""), revision=revision)

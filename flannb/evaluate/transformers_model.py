@@ -26,12 +26,20 @@ class TransformersModel:
         batch_size: prompts a batch.
         device: such as ``cuda`` or ``cpu``; the first GPU by default, where there is one.
         dtype: such as ``float32`` or ``bfloat16``.
+        revision: on the Hub, a branch, tag or commit.
 
     Raises:
         UserError: the packages are missing, or the checkpoint is not one of this kind in safetensors.
     """
 
-    def __init__(self, checkpoint: str, batch_size: int = 32, device: str = "", dtype: str = "float32"):
+    def __init__(
+        self,
+        checkpoint: str,
+        batch_size: int = 32,
+        device: str = "",
+        dtype: str = "float32",
+        revision: str | None = None,
+    ):
         try:
             import torch
             from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
@@ -40,11 +48,12 @@ class TransformersModel:
                 f"{checkpoint}: needs transformers and torch ({error}); run pip install 'flannb[transformers]'"
             ) from error
         self.name, self.batch_size = str(checkpoint), batch_size
+        options = {"revision": revision, "trust_remote_code": False}
         self._torch, self._device = torch, device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
+            self.tokenizer = AutoTokenizer.from_pretrained(checkpoint, **options)
             model = AutoModelForSeq2SeqLM.from_pretrained(
-                checkpoint, trust_remote_code=False, use_safetensors=True, dtype=getattr(torch, dtype)
+                checkpoint, use_safetensors=True, dtype=getattr(torch, dtype), **options
             )
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise UserError(

@@ -123,13 +123,15 @@ def evaluate_step(
     """Scores the model of ``train_step`` on all suites; returns the predictions by greedy generation, which the paper
     scores; where the scale says so, rankings of the options are on record beside them.
     """
-    from flannb.model import load_model
+    from flannb.model import load_checkpoint
 
     opened = open_source(source)
     chosen = scale_of(scale, opened.collection)
     _, scored = available(opened, allow_missing)
     return evaluate(
-        FlannbModel(load_model(Path(model), chosen.dtype), Tokenizer(built(data).tokenizer_path), chosen.eval_batch),
+        FlannbModel(
+            load_checkpoint(Path(model), chosen.dtype), Tokenizer(built(data).tokenizer_path), chosen.eval_batch
+        ),
         opened,
         scored,
         Path(folder) / PREDICTIONS,

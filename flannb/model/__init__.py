@@ -1,22 +1,30 @@
-"""T5 in Keras 3 on JAX: sizes, the packed model, generation, likelihoods."""
+"""T5 in Keras 3 on JAX: sizes, the packed model, generation, likelihoods, checkpoints in and out."""
 
+from flannb.model.checkpoint import Checkpoint, NotT5, load_checkpoint, open_checkpoint
 from flannb.model.config import SIZES, T5Config
 from flannb.model.generate import generate
+from flannb.model.huggingface import save_huggingface
+from flannb.model.kerashub import save_kerashub
 from flannb.model.sample import Sampling
 from flannb.model.score import Likelihood, score
 from flannb.model.t5 import T5, build_model, parameters
-from flannb.model.weights import load_model, save_model
+from flannb.model.weights import save_model
 
 __all__ = [
     "SIZES",
     "T5",
+    "Checkpoint",
     "Likelihood",
+    "NotT5",
     "Sampling",
     "T5Config",
     "build_model",
     "generate",
-    "load_model",
+    "load_checkpoint",
+    "open_checkpoint",
     "parameters",
+    "save_huggingface",
+    "save_kerashub",
     "save_model",
     "score",
 ]

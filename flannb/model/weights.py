@@ -1,46 +1,61 @@
-"""A model's weights on disk: ``config.json`` and ``model.safetensors``, keyed by Keras's variable paths."""
+"""flannb's own model folder: ``config.json`` and ``model.safetensors``, keyed by Keras's variable paths."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 
+from flannb.build.tokenizer import Tokenizer
 from flannb.errors import UserError
-from flannb.files import atomic, read_json, write_json
+from flannb.files import atomic, write_json
 from flannb.model.config import T5Config
+from flannb.model.filling import Stored
 from flannb.model.t5 import T5
+from flannb.model.tensors import Tensors, open_safetensors
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
+VOCABULARIES = ("spiece.model",)
 
 
-def save_model(model: T5, folder: Path) -> None:
-    """Writes the model's shape and its float32 weights; the same weights give the same bytes."""
+def save_model(model: T5, folder: Path, tokenizer: Tokenizer | None = None) -> None:
+    """Writes the model's shape, its weights, and its vocabulary where one is given.
+
+    The same weights give the same bytes.
+    """
     tensors = {variable.path: np.asarray(variable.value) for variable in model.trainable_variables}
     with atomic(Path(folder) / WEIGHTS) as temporary:
         save_file(tensors, temporary, metadata={"format": "flannb"})
+    if tokenizer is not None:
+        with atomic(Path(folder) / VOCABULARIES[0]) as temporary:
+            temporary.write_bytes(tokenizer.content)
     write_json(Path(folder) / CONFIG, asdict(model.config))
 
 
-def load_model(folder: Path, dtype: str = "float32") -> T5:
-    """Reads what ``save_model`` wrote.
+def read_config(content: Mapping[str, Any], where: str) -> T5Config:
+    """The shape that ``save_model`` wrote.
 
     Raises:
-        UserError: a file is missing or damaged, or tensors are missing, unknown or of another shape; all are named.
+        UserError: it has other keys.
     """
-    path = Path(folder) / WEIGHTS
     try:
-        model = T5(T5Config(**read_json(Path(folder) / CONFIG)), dtype=dtype)
-        tensors = load_file(path)
-    except (OSError, TypeError, SafetensorError) as error:
-        raise UserError(f"{path}: not a model of flannb ({error}). Train it again.") from error
-    variables = {variable.path: variable for variable in model.trainable_variables}
-    wrong = sorted(variables.keys() ^ tensors.keys())
-    wrong += sorted(p for p in variables.keys() & tensors.keys() if variables[p].shape != tensors[p].shape)
-    if wrong:
-        raise UserError(f"{path}: tensors do not fit {CONFIG}: {', '.join(wrong)}")
-    for name, variable in variables.items():
-        variable.assign(tensors[name])
-    return model
+        return T5Config(**content)
+    except TypeError as error:
+        raise UserError(f"{where}: not the shape of a model of flannb ({error}). Train it again.") from error
+
+
+def open_weights(folder: Path, content: Mapping[str, Any]) -> Tensors:
+    """The tensors of a folder.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    return open_safetensors(folder)
+
+
+def stored(model: T5) -> dict[str, Stored]:
+    """Path of every variable -> its tensor, which has the same name."""
+    return {variable.path: Stored(variable.path) for variable in model.trainable_variables}

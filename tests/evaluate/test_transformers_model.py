@@ -15,7 +15,7 @@ NAMES = ("boolq", "nutrition", "miscellaneous")
 
 @pytest.fixture(scope="module")
 def theirs(transformers_folder):
-    return open_model(str(transformers_folder), batch_size=8)
+    return open_model(str(transformers_folder), batch_size=8, library="transformers")
 
 
 @pytest.fixture(scope="module")
@@ -53,4 +53,4 @@ def test_pickled_weights_are_not_read(transformers_folder, tmp_path):
             (tmp_path / path.name).write_bytes(path.read_bytes())
     torch.save({}, tmp_path / "pytorch_model.bin")
     with pytest.raises(UserError, match="not a sequence-to-sequence checkpoint in safetensors"):
-        open_model(str(tmp_path))
+        open_model(str(tmp_path), library="transformers")
