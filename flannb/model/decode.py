@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from flannb.model.layers import MASKED
+from flannb.model.layers import MASKED, T5Attention
 from flannb.model.t5 import T5
 
 Cache = list[tuple[jax.Array, jax.Array]]
@@ -75,7 +75,9 @@ class Decoder:
                 x = layer.feed_forward(x)
             return self._model.token_embedding.logits(self._model.decoder_layer_norm(x))[:, 0], updated
 
-    def _attention(self, attention, x: jax.Array, keys: jax.Array, values: jax.Array, bias: jax.Array) -> jax.Array:
+    def _attention(
+        self, attention: T5Attention, x: jax.Array, keys: jax.Array, values: jax.Array, bias: jax.Array
+    ) -> jax.Array:
         """Attention from states (batch, 1, hidden_dim)."""
         query = self._heads(attention.query_projector(x))[:, :, 0]
         way = attend_by_sums if jax.default_backend() == "gpu" else attend_by_products

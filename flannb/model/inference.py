@@ -34,7 +34,8 @@ class Placement:
 
     def __init__(self, model: T5):
         self.weights = [_narrowed(variable, model.compute_dtype) for variable in model.trainable_variables]
-        sharding = next((w.sharding for w in self.weights if not w.sharding.is_fully_replicated), None)
+        sharded = (w.sharding for w in self.weights if not w.sharding.is_fully_replicated)
+        sharding = next((found for found in sharded if isinstance(found, NamedSharding)), None)
         mesh = Mesh(np.asarray(jax.local_devices()), ("batch",)) if sharding is None else sharding.mesh
         self.devices = mesh.size if sharding is None else 1
         self._batch = NamedSharding(mesh, PartitionSpec("batch") if sharding is None else PartitionSpec())
