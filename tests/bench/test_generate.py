@@ -5,8 +5,6 @@ import json
 import warnings
 from importlib.util import find_spec
 
-import pytest
-
 from flannb.bench import generate
 from flannb.bench.__main__ import main
 
