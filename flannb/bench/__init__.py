@@ -1,1 +1,1 @@
-"""Benchmarks: ``nox -s bench -- data --json FILE`` measures the build beside what people use otherwise."""
+"""Benchmarks beside what people use otherwise: ``nox -s bench -- data --json FILE``, ``generate``, ``evaluate``."""

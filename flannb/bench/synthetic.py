@@ -1,13 +1,16 @@
-"""A synthetic source in the shape of the Chain-of-Thought files, of any number of rows, written in a stream."""
+"""Synthetic sources of any size, one in the shape of the Chain-of-Thought files, written in a stream, one of MMLU."""
 
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from flannb.collection import Task
+from flannb.collection import Split, Task
 from flannb.collection.cot import TASKS
+from flannb.collection.suites import SUBJECTS
 from flannb.files import atomic
 
 SHARES = {
@@ -52,14 +55,42 @@ def _words(seed: int) -> np.ndarray:
     return np.array(["".join(rng.choice(letters, size=n)) for n in rng.integers(2, 12, size=VOCABULARY)])
 
 
+def _texts(words: np.ndarray, sizes: np.ndarray, rng: np.random.Generator) -> list[str]:
+    """Texts of so many words each; frequencies fall off as they do in text."""
+    drawn = words[np.minimum(rng.zipf(1.2, size=sizes.sum()), VOCABULARY) - 1].tolist()
+    ends = np.cumsum(sizes).tolist()
+    return [" ".join(drawn[a:b]) for a, b in zip([0, *ends], ends, strict=False)]
+
+
 def _lines(words: np.ndarray, rows: int, rng: np.random.Generator) -> Iterator[str]:
     for start in range(0, rows, 1000):
         n = min(1000, rows - start)
         columns = []
         for mean in WORDS.values():
-            sizes = rng.integers(max(1, mean // 2), mean * 3 // 2 + 1, size=n)
-            # Frequencies fall off as they do in text.
-            drawn = words[np.minimum(rng.zipf(1.2, size=sizes.sum()), VOCABULARY) - 1].tolist()
-            ends = np.cumsum(sizes).tolist()
-            columns.append([" ".join(drawn[a:b]) for a, b in zip([0, *ends], ends, strict=False)])
+            columns.append(_texts(words, rng.integers(max(1, mean // 2), mean * 3 // 2 + 1, size=n), rng))
         yield from ("\t".join(row) + "\n" for row in zip(*columns, strict=True))
+
+
+SUBJECT_WORDS = (12, 20, 30, 45, 70, 120)
+"""Median words of a question, subject by subject: MMLU's 5-shot prompts have a few hundred to some 2,000 tokens."""
+
+OPTION_WORDS = (1, 2, 5, 9)
+"""Mean words of an option, subject by subject."""
+
+
+def write_exam(root: Path, questions: int, seed: int = 0) -> None:
+    """Writes MMLU's 57 subjects below ``root``, five ``dev`` rows each, about ``questions`` ``test`` rows in all."""
+    words = _words(seed)
+    for i, subject in enumerate(SUBJECTS):
+        rng = np.random.default_rng([seed, i])
+        for split, rows in (("dev", 5), ("test", max(1, questions // len(SUBJECTS)))):
+            path = root / str(Split("cais/mmlu", subject, split)) / "0000.parquet"
+            sizes = rng.lognormal(np.log(SUBJECT_WORDS[i % len(SUBJECT_WORDS)]), 0.4, size=rows).astype(int) + 3
+            lengths = rng.poisson(OPTION_WORDS[i % len(OPTION_WORDS)] - 1, size=(rows, 4)) + 1
+            table = {
+                "question": _texts(words, sizes, rng),
+                "choices": [_texts(words, row, rng) for row in lengths],
+                "answer": rng.integers(4, size=rows).tolist(),
+            }
+            with atomic(path) as temporary:
+                pq.write_table(pa.table(table), temporary)

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+import pandas as pd
+
 from flannb.build import open_source
 from flannb.collection import MORE_SUITES, SUITES, eval_tasks
 from flannb.errors import UserError
@@ -76,12 +78,21 @@ def _run(given: argparse.Namespace) -> None:
     )
     problems = read_problems(folder)
     if len(problems):
-        counts = problems.groupby(["suite", "setting", "mode", "problem"], sort=False)["rows"].sum().reset_index()
-        print(counts.to_string(index=False, max_colwidth=90), end="\n\n")
+        print(_counted(problems).to_string(index=False, max_colwidth=90), end="\n\n")
     predictions = read_predictions(folder, modes)
     if predictions.empty:
         raise UserError(f"{given.source} has none of the sets of {given.suites}")
     print(suite_scores(predictions, tasks, given.seed).round(1).to_string(index=False))
+
+
+def _counted(problems: pd.DataFrame) -> pd.DataFrame:
+    """The problems of each suite with the sets and rows that have them; absent sets share a line, with one reason."""
+    absent = problems["problem"].str.startswith("absent: ")
+    keys = ["suite", "setting", "mode"]
+    counts = problems[~absent].groupby([*keys, "problem"], sort=False)["rows"].agg(["size", "sum"]).reset_index()
+    lacking = problems[absent].groupby(keys, sort=False)["problem"].agg(["first", "size"]).reset_index()
+    lacking = lacking.rename(columns={"first": "problem"}).assign(sum=0)
+    return pd.concat([lacking, counts]).rename(columns={"size": "sets", "sum": "rows"})
 
 
 if __name__ == "__main__":

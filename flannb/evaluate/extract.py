@@ -34,12 +34,13 @@ EMPTY, FOREIGN_LETTER, UNREADABLE = "empty prediction", "letter of no option", "
 
 _MARKER = re.compile(
     r"(?:\b(?:so|thus|hence|therefore)\b,?\s+)?(?:\bthe\s+)?(?:\b(?:final|correct|right)\s+)?"
-    r"\banswer(?:\s+is\b\s*:?|\s*[:=])|####",
+    r"\banswer(?:\s+(?:is|(?:must|should|would|will)\s+be)\b\s*:?|\s*[:=])|####",
     re.IGNORECASE,
 )
-_NEGATED = re.compile(r"(?:\b(?:can)?not|n't)\s+(?:be\s+)?(?:(?:a|an|the)\s+)?$", re.IGNORECASE)
+_NEGATED = re.compile(r"(?:\b(?:(?:can)?not|neither|nor)|n't)\s+(?:be\s+)?(?:(?:a|an|the)\s+)?$", re.IGNORECASE)
 _SAME = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "−": "-", "\u00a0": " ", "\u202f": " "} | {"⁄": "/"})
 _SAME |= {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full-width forms of ASCII
+_MATH = re.compile(r"\\[()\[\]]")  # what LaTeX puts around a formula
 _FRACTION = re.compile(r"\\d?frac\{([^{}]*)\}\{([^{}]*)\}")
 _MARKUP = re.compile(
     r"\\(?:boxed|text|textbf|mathbf|mathrm)\{([^{}]*)\}|\*\*(?=\S)(.+?)(?<=\S)\*\*|`([^`\n]+)`"
@@ -121,9 +122,9 @@ def _reader(kind: str) -> Reader:
 
 def _plain(text: str) -> str:
     """The text without typographic variants and without the markup of LaTeX, Markdown and HTML around its parts."""
-    text = text.translate(_SAME)
+    text = text.translate(_SAME).replace("{,}", ",")  # as LaTeX separates thousands
     while True:  # markup may stand inside markup
-        plain = _FRACTION.sub(r"\1/\2", text)
+        plain = _FRACTION.sub(r"\1/\2", _MATH.sub(" ", text))
         plain = _MARKUP.sub(lambda match: next(part for part in match.group(1, 2, 3, 5) if part is not None), plain)
         if plain == text or not plain.strip():  # marks around nothing are the text
             return text
@@ -283,7 +284,12 @@ def _render(value: Fraction) -> str:
 
 _LETTER = re.compile(r"\W*[(\[]?([A-Za-z])[)\].:,\s]*")
 _LEADING = re.compile(r"\s*[(\[]?([A-Z])(?:[)\].:,]+(?=\s|\w|$)|\s*$)")
-_MENTIONED = re.compile(r"[(\[]\s?([A-Za-z])\s?[)\]]|\b(?:option|choice|letter)\s+\(?([A-Z])\b", re.IGNORECASE)
+# In brackets, after "option", or a capital that ends the text after "is": "It's B."
+_MENTIONED = re.compile(
+    r"[(\[]\s?([A-Za-z])\s?[)\]]"
+    r"|(?:\b(?:option|choice|letter)\s+\(?|(?:\bis|\bbe|'s)\s+(?=(?-i:[A-Z])[\s.!]*$))([A-Z])\b",
+    re.IGNORECASE,
+)
 _BARE = re.compile(r"\s*([A-Z])\b(?!')")
 
 

@@ -9,7 +9,8 @@ these, ``python -m flannb.evaluate.harness`` takes the place of ``lm_eval``, wit
 """
 
 from collections.abc import Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import TemplateLM
@@ -19,7 +20,8 @@ from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm.auto import tqdm
 
 from flannb.errors import UserError
-from flannb.evaluate.models import open_model
+from flannb.evaluate.models import FlannbModel, open_model
+from flannb.model import Sampling
 
 
 @register_model("flannb")
@@ -30,16 +32,17 @@ class FlannbLM(TemplateLM):
     and a prompt that is too long loses its beginning.
 
     Args:
-        checkpoint: a folder that ``flannb.model.save_model`` wrote.
-        tokenizer: a SentencePiece model, where the folder has no ``spiece.model``.
+        checkpoint: a model's folder or address, as ``flannb.model.load_checkpoint`` takes it.
+        tokenizer: a SentencePiece model, where the checkpoint has none.
         batch_size: prompts a batch, as the harness's ``--batch_size`` says, which is 1 by default; ``auto`` is 64.
         max_length: most tokens of a prompt.
         max_gen_toks: most tokens generated, where a task does not say.
         dtype: ``float32``, or ``mixed_bfloat16`` on accelerators.
+        seed: of the draws, where a task asks for sampling.
         device, max_batch_size: passed by the harness; JAX uses all devices that it sees.
 
     Raises:
-        UserError: no such checkpoint or tokenizer, or a task that asks for sampling.
+        UserError: no such checkpoint or tokenizer, or a task that asks for beams.
     """
 
     backend = "seq2seq"
@@ -52,13 +55,15 @@ class FlannbLM(TemplateLM):
         max_length: int = 2048,
         max_gen_toks: int = 256,
         dtype: str = "float32",
+        seed: int = 0,
         device: str | None = None,
         max_batch_size: int | None = None,
     ):
         super().__init__()
         size = 64 if str(batch_size).startswith("auto") else int(batch_size)
-        self.model = open_model(str(checkpoint), str(tokenizer), size, dtype)
-        self.max_length, self.max_gen_toks = int(max_length), int(max_gen_toks)
+        # The prompts' end mark and the way of scoring are those of flannb's models, whatever else could compute them.
+        self.model = cast(FlannbModel, open_model(str(checkpoint), str(tokenizer), size, dtype, library="flannb"))
+        self.max_length, self.max_gen_toks, self.seed = int(max_length), int(max_gen_toks), int(seed)
 
     @property
     def eot_token_id(self) -> int:
@@ -109,24 +114,35 @@ class FlannbLM(TemplateLM):
         return sums
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
-        limits: dict[int, list[int]] = {}
+        groups: dict[tuple[int, Sampling | None], list[int]] = {}
         stops: list[Sequence[str]] = []
         for i, request in enumerate(requests):
             options = normalize_gen_kwargs(request.args[1], self.max_gen_toks)
-            if options["do_sample"] or options.get("num_beams", 1) != 1:
-                raise UserError("flannb decodes greedily; give the task do_sample: false and no num_beams")
             stops.append(handle_stop_sequences(options["until"], eos=None))
-            limits.setdefault(options["max_gen_toks"], []).append(i)
+            groups.setdefault((options["max_gen_toks"], self._sampling(options)), []).append(i)
         texts = [""] * len(requests)
         with tqdm(total=len(requests), desc="generating", unit="prompt", disable=disable_tqdm) as bar:
-            for limit, members in limits.items():
+            for (limit, sampling), members in groups.items():
                 prompts = [self.tok_encode(requests[i].args[0])[-self.max_length :] for i in members]
-                before = bar.n
-                output = self.model.generate(prompts, limit, lambda done: bar.update(before + done - bar.n))  # noqa: B023
+                progress = partial(_advance, bar, int(bar.n))
+                output = self.model.generate(prompts, limit, progress, sampling)
                 for i, text in zip(members, self.model.decode(output), strict=True):
                     texts[i] = postprocess_generated_text(text, list(stops[i]), None)
                     self.cache_hook.add_partial("generate_until", requests[i].args, texts[i])
         return texts
+
+    def _sampling(self, options: dict[str, Any]) -> Sampling | None:
+        """How a task has tokens drawn, in the terms of ``transformers``; ``None`` for greedy decoding."""
+        if options.get("num_beams", 1) != 1:
+            raise UserError("flannb decodes greedily or samples; give the task no num_beams")
+        if not options["do_sample"]:
+            return None
+        temperature, top_p = float(options.get("temperature", 1.0)), float(options.get("top_p", 1.0))
+        return Sampling(temperature, int(options.get("top_k", 50)), top_p, self.seed)  # 50: the default there
+
+
+def _advance(bar: tqdm, before: int, done: int) -> None:
+    bar.update(before + done - bar.n)
 
 
 if __name__ == "__main__":

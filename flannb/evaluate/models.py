@@ -9,7 +9,7 @@ from flannb.errors import UserError
 from flannb.vocabulary import EOS_ID
 
 if TYPE_CHECKING:
-    from flannb.model import T5, Likelihood
+    from flannb.model import T5, Likelihood, Sampling
 
 Progress = Callable[[int], object]
 """Called with the number of prompts done, after each batch."""
@@ -76,11 +76,15 @@ class FlannbModel:
         return self.tokenizer.decode(ids)
 
     def generate(
-        self, prompts: Sequence[Sequence[int]], max_length: int, progress: Progress = lambda done: None
+        self,
+        prompts: Sequence[Sequence[int]],
+        max_length: int,
+        progress: Progress = lambda done: None,
+        sampling: "Sampling | None" = None,
     ) -> list[list[int]]:
         from flannb.model import generate  # JAX and Keras, which reading predictions does without
 
-        return generate(self.model, prompts, max_length, self.batch_size, progress=progress)
+        return generate(self.model, prompts, max_length, self.batch_size, progress=progress, sampling=sampling)
 
     def score(
         self,

@@ -6,6 +6,7 @@ from flannb.model.flops import mfu, peak_flops, training_flops
 from flannb.model.generate import generate
 from flannb.model.huggingface import save_huggingface
 from flannb.model.kerashub import save_kerashub
+from flannb.model.sample import Sampling
 from flannb.model.score import Likelihood, score
 from flannb.model.t5 import T5, build_model, parameters
 from flannb.model.weights import save_model
@@ -16,6 +17,7 @@ __all__ = [
     "Checkpoint",
     "Likelihood",
     "NotT5",
+    "Sampling",
     "T5Config",
     "build_model",
     "generate",

@@ -1,10 +1,15 @@
-"""What generation and scoring share: batches of prompts of like length, spread over all devices."""
+"""What generation and scoring share: batches of prompts of like length, spread over all devices, and their programs."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import chain
-from typing import TypeVar
+from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import jax
+import keras
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -19,7 +24,8 @@ Value = TypeVar("Value")
 class Placement:
     """Where a model's weights and batches live: the weights on every device of this process, a part of the batch each.
 
-    Weights that a Keras distribution has sharded stay as they are, and each device gets the whole batch.
+    Weights that a Keras distribution has sharded stay as they are, and each device gets the whole batch. Matrices are
+    narrowed once to the type that the model computes in, and not at each use.
 
     Attributes:
         weights: the model's weights, in the order of ``trainable_variables``.
@@ -27,11 +33,13 @@ class Placement:
     """
 
     def __init__(self, model: T5):
-        self.weights = [variable.value for variable in model.trainable_variables]
-        sharding = next((w.sharding for w in self.weights if not w.sharding.is_fully_replicated), None)
+        self.weights = [_narrowed(variable, model.compute_dtype) for variable in model.trainable_variables]
+        sharded = (w.sharding for w in self.weights if not w.sharding.is_fully_replicated)
+        sharding = next((found for found in sharded if isinstance(found, NamedSharding)), None)
         mesh = Mesh(np.asarray(jax.local_devices()), ("batch",)) if sharding is None else sharding.mesh
         self.devices = mesh.size if sharding is None else 1
         self._batch = NamedSharding(mesh, PartitionSpec("batch") if sharding is None else PartitionSpec())
+        self._spread = mesh.size > 1
         if sharding is None and self.devices > 1:
             self.weights = jax.device_put(self.weights, NamedSharding(mesh, PartitionSpec()))
 
@@ -41,7 +49,47 @@ class Placement:
 
     def put(self, array: np.ndarray) -> jax.Array | np.ndarray:
         """A batch, its rows split over the devices."""
-        return jax.device_put(array, self._batch) if len(self._batch.mesh.devices.flat) > 1 else array
+        return jax.device_put(array, self._batch) if self._spread else array
+
+    def like(self, shape: tuple[int, ...], dtype: str = "int32") -> jax.ShapeDtypeStruct:
+        """What ``put`` returns for an array of this shape, without its values."""
+        return jax.ShapeDtypeStruct(shape, dtype, sharding=self._batch if self._spread else None)
+
+
+def _narrowed(variable: keras.Variable, dtype: str) -> jax.Array:
+    """A weight as layers use it; scales and the tables of relative positions are used in float32."""
+    kept = len(variable.shape) < 2 or variable.path.endswith("attention/embeddings")
+    return variable.value if kept else variable.value.astype(dtype)
+
+
+class Programs:
+    """A function of a model, compiled for each shape of its arguments, for several of them at once.
+
+    A deep model compiles for longer than many batches take, on one processor core; a host with an accelerator has more.
+
+    Args:
+        function: takes the model, arrays (or trees of them), and what is fixed in a program by name.
+    """
+
+    def __init__(self, function: Callable[..., Any]):
+        self._function = function
+        self._programs: WeakKeyDictionary[T5, dict[Hashable, Future]] = WeakKeyDictionary()
+        self._pool = ThreadPoolExecutor(os.cpu_count())
+
+    def prepare(self, model: T5, *arguments: Any, **fixed: Hashable) -> Callable[..., Any]:
+        """Begins to compile, if that is not done yet, for arguments like these, which may be ``ShapeDtypeStruct``.
+
+        Returns:
+            The function of the arguments, which waits until it is compiled.
+        """
+        leaves, tree = jax.tree.flatten(arguments)
+        shapes = tuple((leaf.shape, str(leaf.dtype), getattr(leaf, "sharding", None)) for leaf in leaves)
+        known = self._programs.setdefault(model, {})
+        key = (tree, shapes, *sorted(fixed.items()))
+        if key not in known:
+            lowered = jax.jit(partial(self._function, model, **fixed)).lower(*arguments)
+            known[key] = self._pool.submit(lowered.compile)
+        return lambda *values: known[key].result()(*values)
 
 
 def check_tokens(model: T5, prompts: Sequence[Sequence[int]], what: str = "prompt") -> None:

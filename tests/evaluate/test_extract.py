@@ -18,6 +18,15 @@ MONEY = ("$12.00", "$15.00", "$1,200.00", "$0.50")
 GRADES = ("B", "A", "C", "D")
 NEGATIVE = ("5", "-5", "15", "1.5")
 ENTAILMENT = ("entailment", "not entailment")
+WITH_LETTERS = ("carbon dioxide", "vitamin C", "vitamin D", "group A")
+STATEMENTS = ("I only", "II only", "I and II", "I, II, and III")
+PAIRS = ("True, True", "False, False", "True, False", "False, True")
+DIGITS = ("4", "2", "0", "6")
+ABOVE = ("red", "blue", "none of the above", "all of the above")
+FLIGHT = ("can fly", "cannot fly", "may fly", "flies at night")
+LETTERS = ("a", "b", "c", "d")
+EQUATIONS = ("x = 2", "x = -2", "x = 1/2", "2x")
+DEGREES = ("90°", "45°", "30°", "60°")
 
 OPTION_CASES = [
     # letters
@@ -180,6 +189,89 @@ OPTION_CASES = [
     ("12/14/2026", None, None),
     ("", None, None),
     ("no letter at all", None, None),
+    # longer, odder
+    (
+        "First, the shark is a fish.\nSecond, the whale is not the largest.\nTherefore the answer is (B).\n",
+        ANIMALS,
+        "blue whale",
+    ),
+    ("Let's see.\n1. shark: no\n2. blue whale: yes\n\n**Final Answer:** (B) blue whale", ANIMALS, "blue whale"),
+    ("The answer is (A).\n\nWait, that's wrong.\n\nThe correct answer is (C).", ANIMALS, "whale"),
+    ("the answer is not shark. The answer is whale.", ANIMALS, "whale"),
+    ("The answer is neither the shark nor the whale, it is the sea lion", ANIMALS, "sea lion"),
+    ("The final answer is $\\boxed{\\text{(B)}}$.", ANIMALS, "blue whale"),
+    ("\\boxed{\\text{B}}", ANIMALS, "blue whale"),
+    ("\\(\\boxed{C}\\)", ANIMALS, "whale"),
+    ("The answer is $\\text{sea lion}$", ANIMALS, "sea lion"),
+    ("Answer: B) blue whale\nExplanation: whales are big, (A) is a fish", ANIMALS, "blue whale"),
+    ("A: whale", ANIMALS, "whale"),
+    ("It's B.", ANIMALS, "blue whale"),
+    ("I think it's (D), sea lion", ANIMALS, "sea lion"),
+    ("My answer: d", ANIMALS, "sea lion"),
+    ("vitamin C", WITH_LETTERS, "vitamin C"),
+    ("The answer is vitamin D.", WITH_LETTERS, "vitamin D"),
+    ("vitamin c", WITH_LETTERS, "vitamin C"),
+    ("group A", WITH_LETTERS, "group A"),
+    ("(C)", WITH_LETTERS, "vitamin D"),
+    ("C", WITH_LETTERS, "vitamin D"),
+    ("The answer is C. vitamin D", WITH_LETTERS, "vitamin D"),
+    ("It helps with vitamin C, so the answer is vitamin D", WITH_LETTERS, "vitamin D"),
+    ("I only", STATEMENTS, "I only"),
+    ("The answer is I and II.", STATEMENTS, "I and II"),
+    ("I, II, and III", STATEMENTS, "I, II, and III"),
+    ("II only", STATEMENTS, "II only"),
+    ("(C) I and II", STATEMENTS, "I and II"),
+    ("True, False", PAIRS, "True, False"),
+    ("The answer is False, True.", PAIRS, "False, True"),
+    ("true, true", PAIRS, "True, True"),
+    ("(B) False, False", PAIRS, "False, False"),
+    ("0", DIGITS, "0"),
+    ("The answer is 6.", DIGITS, "6"),
+    ("2.0", DIGITS, "2"),
+    ("(A)", DIGITS, "4"),
+    ("A) 4", DIGITS, "4"),
+    ("So x = 2 + 2 = 4", DIGITS, "4"),
+    ("none of the above", ABOVE, "none of the above"),
+    ("The answer is none of the above", ABOVE, "none of the above"),
+    ("It is not red, so none of the above", ABOVE, "none of the above"),
+    ("all of the above.", ABOVE, "all of the above"),
+    ("None of these", ABOVE, None),
+    ("cannot fly", FLIGHT, "cannot fly"),
+    ("They cannot fly", FLIGHT, "cannot fly"),
+    ("The answer is can fly", FLIGHT, "can fly"),
+    ("flies at night", FLIGHT, "flies at night"),
+    ("b", LETTERS, "b"),
+    ("(b)", LETTERS, "b"),
+    ("The answer is b.", LETTERS, "b"),
+    ("x = -2", EQUATIONS, "x = -2"),
+    ("The answer is x = 2", EQUATIONS, "x = 2"),
+    ("$x = \\frac{1}{2}$", EQUATIONS, "x = 1/2"),
+    ("45°", DEGREES, "45°"),
+    ("The answer is 60 degrees", DEGREES, "60°"),
+    ("30", DEGREES, "30°"),
+    ("$90^\\circ$", DEGREES, "90°"),
+    ("Both (A) and (B) are fish. So (C).", ANIMALS, "whale"),
+    (
+        "Options: (A) shark (B) blue whale. The answer is (B) blue whale.\n\nQ: Which is small?\nA: (A)",
+        ANIMALS,
+        "blue whale",
+    ),
+    ("The answer is (B)(B)(B)", ANIMALS, "blue whale"),
+    ("answer is: **(D)**", ANIMALS, "sea lion"),
+    ("<answer>(B)</answer>", ANIMALS, "blue whale"),
+    ("The answer is <b>whale</b>", ANIMALS, "whale"),
+    ("The answer is option (b).", ANIMALS, "blue whale"),
+    ("Choice C is right", ANIMALS, "whale"),
+    ("The answer should be (C)", ANIMALS, "whale"),
+    ("the answer would be whale", ANIMALS, "whale"),
+    ("The best answer is D.", ANIMALS, "sea lion"),
+    ("So the answer must be B", ANIMALS, "blue whale"),
+    ("The answer is B, C is wrong", ANIMALS, "blue whale"),
+    ("The answer is the first option.", ANIMALS, None),
+    ("(A) shark\n(B) blue whale\n(C) whale\n(D) sea lion", ANIMALS, "sea lion"),
+    ("The answer is (Z).", ANIMALS, None),
+    ("The answer is (C)", None, "(C)"),
+    ("So the answer is (C).\n\nQ: next\nA: So the answer is (D).", None, "(D)"),
 ]
 
 NUMBER_CASES = [
@@ -303,6 +395,50 @@ NUMBER_CASES = [
     ("The answer is 5\n\nQ: What is 6?\nA: 7", "5"),
     ("2 * 3 * 4 = 24", "24"),
     ("2**3 = 8", "8"),
+    # longer, odder
+    ("He has 5 + 3 = 8 apples.\nThen he eats 2, so 8 - 2 = 6.\nThe answer is 6.", "6"),
+    ("The answer is $\\boxed{1{,}234}$", "1234"),
+    ("\\boxed{\\frac{3}{4}}", "0.75"),
+    ("$\\frac{-1}{2}$", "-0.5"),
+    ("-\\frac{1}{2}", "-0.5"),
+    ("12 dozen", "12"),
+    ("3.5 hours", "3.5"),
+    ("2 hours 30 minutes", "30"),
+    ("The answer is 2 hours and 30 minutes", "2"),
+    ("$3.50 each", "3.5"),
+    ("The answer is 10^2", "10"),
+    ("The answer is approximately 3.14", "3.14"),
+    ("~7", "7"),
+    ("≈ 7", "7"),
+    ("about 1.5 million", "1.5"),
+    ("The total is 5. The answer is therefore 7.", "7"),
+    ("Therefore, the answer is **12** eggs.", "12"),
+    ("The answer is 5.\n\nThe answer is 5.", "5"),
+    ("#### -3", "-3"),
+    ("#### $1,000.00", "1000"),
+    ("x=5 or x=7", "7"),
+    ("The answer is x=5", "5"),
+    ("5 - 3", "3"),
+    ("3-5=-2", "-2"),
+    ("1st", "1"),
+    ("Room 101B", "101"),
+    ("between 5 and 7", "7"),
+    ("The answer is 50 % of 20 = 10", "10"),
+    ("twelve", "12"),
+    ("The answer is twelve eggs", "12"),
+    ("thirty two", "32"),
+    ("one hundred", "1"),
+    ("1.", "1"),
+    ("1..", "1"),
+    ("1,000,000", "1000000"),
+    ("10,00", "0"),
+    ("The answer is\n\\[ 42 \\]", "42"),
+    ("\\(42\\)", "42"),
+    ("The answer is 42\\%", "42"),
+    ("+5", "5"),
+    ("(2, 3)", "3"),
+    ("5:30", "30"),
+    ("2024-05-06", "6"),
 ]
 
 YES_NO_CASES = [
@@ -344,6 +480,29 @@ YES_NO_CASES = [
     ("maybe", None),
     ("", None),
     ("?", None),
+    # longer, odder
+    ("The answer is yes, because no one objects", "yes"),
+    ("Yes and no, but the answer is no.", "no"),
+    ("The answer is: No, it is not true", "no"),
+    ("It is false that it is raining. So no.", "no"),
+    ("\\boxed{\\text{Yes}}", "yes"),
+    ("**No**", "no"),
+    ("Answer: FALSE", "no"),
+    ("not yes", "no"),
+    ("No, that's not true. The answer is no.", "no"),
+    ("This cannot be true", "no"),
+    ("It's true.", "yes"),
+    ("It is never true", "yes"),
+    ("Yes.\nNo.", "no"),
+    ("No.\n\nQ: another\nA: yes", "yes"),
+    ("The statement is true, so the answer is yes", "yes"),
+    ("The answer is definitely not yes", "no"),
+    ("The answer isn't no", "yes"),
+    ("There's no way. So the answer is no.", "no"),
+    ("False because it is not so", "no"),
+    ("Correct", None),
+    ("the answer is plausible, so yes", "yes"),
+    ("So the answer is no. yes yes yes", "no"),
 ]
 
 TEXT_CASES = [
@@ -367,6 +526,18 @@ TEXT_CASES = [
     ("", None),
     (" ", None),
     ("\n", None),
+    # longer, odder
+    ("So the answer is ) ] }.\n\nQ: next", ") ] }"),
+    ("The answer is: apple banana cherry", "apple banana cherry"),
+    ("the answer is\nvalid", "valid"),
+    ("So the answer is valid. It is so.", "valid. It is so"),
+    ("\\boxed{\\text{valid}}", "valid"),
+    ("**valid**", "valid"),
+    ("The answer is True.", "True"),
+    ("not ( True ) = False", "not ( True ) = False"),
+    ("The answer is “Paris”", "Paris"),
+    ("Answer: Paris (France)", "Paris (France)"),
+    ("> ] )", "> ] )"),
 ]
 
 
@@ -390,9 +561,9 @@ def test_text(prediction, expected):
     assert extract(prediction, "text") == expected
 
 
-def test_more_than_200_cases_are_written():
+def test_more_than_400_cases_are_written():
     cases = [OPTION_CASES, NUMBER_CASES, YES_NO_CASES, TEXT_CASES]
-    assert sum(len({str(case) for case in group}) for group in cases) > 200
+    assert sum(len({str(case) for case in group}) for group in cases) > 400
 
 
 @pytest.mark.parametrize(

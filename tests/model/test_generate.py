@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from flannb.errors import UserError
-from flannb.model import generate
+from flannb.model import build_model, generate
+from flannb.model.decode import attend_by_products, attend_by_sums
 from flannb.vocabulary import EOS_ID, PAD_ID
 
 RNG = np.random.default_rng(0)
@@ -83,3 +84,20 @@ def test_no_prompts_give_no_results(model):
 def test_bad_prompts_are_named(model, prompt, message):
     with pytest.raises(UserError, match=message):
         generate(model, [[5, 1], prompt], max_length=4)
+
+
+def test_attention_as_sums_is_attention_as_products():
+    query, keys, values = (np.float32(RNG.standard_normal(shape)) for shape in ((3, 2, 8), (3, 2, 5, 8), (3, 2, 5, 8)))
+    bias = np.where(RNG.random((3, 1, 5)) < 0.3, -1e9, 0.0).astype(np.float32)
+    one, other = (way(query, keys, values, bias) for way in (attend_by_sums, attend_by_products))
+    assert np.asarray(one) == pytest.approx(np.asarray(other), abs=1e-5)
+
+
+def test_half_precision_reads_the_same_weights(model):
+    half = build_model(model.config, seed=0, dtype="mixed_bfloat16")
+    for own, other in zip(half.trainable_variables, model.trainable_variables, strict=True):
+        own.assign(other.value)
+    expected = generate(model, PROMPTS, max_length=4, batch_size=8)
+    found = generate(half, PROMPTS, max_length=4, batch_size=8)
+    # The first token of most prompts is the same in 8 bits of precision; a wrong weight would change them all.
+    assert sum(a[:1] == b[:1] for a, b in zip(expected, found, strict=True)) > len(PROMPTS) / 2

@@ -1,0 +1,149 @@
+"""What the benchmark of evaluation compares, each a process of its own."""
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flannb.bench.measure import processor_seconds
+from flannb.build import Mirror, Tokenizer
+from flannb.collection import eval_tasks
+from flannb.evaluate import Prompt, make_prompts, tokenize
+
+PROMPT_LIMIT = 2048
+SAMPLE = 96
+"""Questions on which batch sizes are tried."""
+
+Logs = list[list[float]]
+"""Of each question, the log-likelihood of each option."""
+
+Answer = Callable[[Sequence[Prompt], int], Logs]
+"""Answers questions with a batch size."""
+
+
+def questions(source: Mirror, number: int) -> list[Prompt]:
+    """About so many questions with five exemplars, equally many of each subject."""
+    tasks = [task for task in eval_tasks(source.collection, ["mmlu"]) if source.has(task.data)]
+    each = max(1, number // len(tasks))
+    return [prompt for task in tasks for prompt in make_prompts(task, "fs", source, each, seed=0).prompts]
+
+
+def checkpoint(given: argparse.Namespace) -> dict[str, Any]:
+    """Writes the model that both load."""
+    from dataclasses import replace
+
+    import jax
+
+    from flannb.model import SIZES, T5Config, build_model, parameters, save_huggingface
+
+    size, vocabulary = given.more
+    tokenizer = Tokenizer(Path(vocabulary))
+    tiny = T5Config(num_layers=2, num_heads=2, hidden_dim=64, intermediate_dim=128, key_value_dim=32)
+    shape = replace(tiny if size == "tiny" else SIZES[size], tie_embedding_weights=True)
+    made = build_model(shape.with_vocabulary(tokenizer.vocabulary_size), seed=0)
+    save_huggingface(made, given.checkpoint, tokenizer)
+    return {"parameters": parameters(made), "backend": jax.default_backend()}
+
+
+def flannb(given: argparse.Namespace) -> tuple[Answer, dict[str, str]]:
+    """The suites' own way: parts of prompts tokenised once, one row for all options of a question."""
+    import jax
+
+    from flannb.evaluate.models import open_model
+
+    dtype = "float32" if jax.default_backend() == "cpu" else "mixed_bfloat16"
+    model: Any = open_model(str(given.checkpoint), dtype=dtype)
+
+    def answer(prompts: Sequence[Prompt], batch_size: int) -> Logs:
+        model.batch_size = batch_size
+        ids = [tokens.ids for tokens in tokenize(prompts, model, PROMPT_LIMIT)]
+        texts = sorted({target for prompt in prompts for target in prompt.targets})
+        known = dict(zip(texts, model.encode(texts), strict=True))
+        found = model.score(ids, [[known[target] for target in prompt.targets] for prompt in prompts])
+        return [[each.log for each in row] for row in found]
+
+    return answer, {"dtype": dtype, "device": jax.devices()[0].device_kind}
+
+
+def harness(given: argparse.Namespace) -> tuple[Answer, dict[str, str]]:
+    """The harness's ``hf`` model with its sequence-to-sequence backend."""
+    import torch
+    from lm_eval.api.instance import Instance
+    from lm_eval.models.huggingface import HFLM
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = "bfloat16" if device == "cuda" else "float32"
+    options = {"backend": "seq2seq", "dtype": dtype, "device": device, "max_length": PROMPT_LIMIT}
+    lm = HFLM(pretrained=str(given.checkpoint), batch_size=1, **options)
+
+    def answer(prompts: Sequence[Prompt], batch_size: int) -> Logs:
+        lm.batch_size_per_gpu = batch_size
+        pairs = [(prompt.text(), target) for prompt in prompts for target in prompt.targets]
+        requests = [Instance("loglikelihood", {}, pair, 0) for pair in pairs]
+        found = iter(lm.loglikelihood(requests, disable_tqdm=True))
+        return [[float(next(found)[0]) for _ in prompt.targets] for prompt in prompts]
+
+    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    return answer, {"dtype": dtype, "device": name}
+
+
+def tune(answer: Answer, prompts: Sequence[Prompt], sizes: Sequence[int]) -> dict[str, Any]:
+    """The batch size that answers a sample of the questions fastest, once everything is compiled."""
+    chosen = np.random.default_rng(0).permutation(len(prompts))[: max(SAMPLE, 2 * max(sizes))]
+    sample = [prompts[i] for i in chosen]
+    tried = {}
+    for size in sizes:
+        for _ in range(2):  # the first call compiles
+            started = time.perf_counter()
+            answer(sample, size)
+            seconds = time.perf_counter() - started
+        tried[size] = round(len(sample) / seconds, 2)
+    return {"batch_size": max(tried, key=lambda size: tried[size]), "tried": tried}
+
+
+def timed(answer: Answer, prompts: Sequence[Prompt], batch_size: int) -> dict[str, Any]:
+    """All questions, once."""
+    before, started = processor_seconds(), time.perf_counter()
+    logs = answer(prompts, batch_size)
+    return {
+        "seconds": time.perf_counter() - started,
+        "processor_seconds": processor_seconds() - before,
+        "logs": logs,
+    }
+
+
+CONTENDERS = {"flannb": flannb, "harness": harness}
+NEEDS = {"harness": ("torch", "transformers", "accelerate", "lm_eval")}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs one contender and writes what it measured as JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("name", choices=["checkpoint", *CONTENDERS])
+    parser.add_argument("source", type=Path)
+    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("questions", type=int)
+    parser.add_argument("more", nargs=2)
+    parser.add_argument("result", type=Path)
+    given = parser.parse_args(arguments)
+    missing = [package for package in NEEDS.get(given.name, ()) if find_spec(package) is None]
+    if missing:
+        result: dict[str, Any] = {"absent": f"{' and '.join(missing)} not installed"}
+    elif given.name == "checkpoint":
+        result = checkpoint(given)
+    else:
+        prompts = questions(Mirror(given.source), given.questions)
+        answer, facts = CONTENDERS[given.name](given)
+        what, value = given.more
+        sizes = [int(size) for size in value.split(",")]
+        result = (tune(answer, prompts, sizes) if what == "tune" else timed(answer, prompts, sizes[0])) | facts
+    given.result.write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
