@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 from flannb.errors import UserError
 
-ACTIVATIONS = ("gelu", "relu")
+ACTIVATIONS = ("gelu", "relu", "silu")
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class T5Config:
     architecture. ``dropout`` is that of states and of attention's weights.
 
     Raises:
-        UserError: a size below 1, a dropout outside [0, 1), or an activation that T5 has not.
+        UserError: a size below 1, a dropout outside [0, 1), or an activation that no T5 has.
     """
 
     vocabulary_size: int = 32_128

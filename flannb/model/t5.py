@@ -7,10 +7,9 @@ from typing import Any
 import jax
 import keras
 import numpy as np
-from keras import ops
 
 from flannb.errors import UserError
-from flannb.model.attention import MASKED, Mask, attend, choose
+from flannb.model.attention import Mask, attend, choose
 from flannb.model.config import T5Config
 from flannb.model.dropout import dropout, fold
 from flannb.model.flash import SAVED
@@ -156,13 +155,6 @@ class T5(keras.Model):
             hidden, kernel = self.token_embedding.head(self.hidden(batch, training=True))
             value, tokens = head_loss(hidden, kernel, batch["targets"], z_loss)
         return value, tokens, [scope.get_current_value(variable) for variable in self.non_trainable_variables]
-
-
-def mask_bias(query_segments, key_segments):
-    """Float32 bias (batch, 1, query, key): 0 within a segment, ``MASKED`` across segments and on padding keys."""
-    same = query_segments[:, :, None] == key_segments[:, None, :]
-    allowed = ops.logical_and(same, key_segments[:, None, :] > 0)
-    return ops.where(allowed, 0.0, MASKED)[:, None]
 
 
 def build_model(

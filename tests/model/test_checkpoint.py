@@ -122,10 +122,10 @@ DEVICES = """
 import sys
 import jax, keras, numpy as np
 from flannb.model import generate, load_checkpoint
-from flannb.train import data_parallel
 
 if sys.argv[2] == "parallel":
-    data_parallel()
+    devices = keras.distribution.list_devices()
+    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
 model = load_checkpoint(sys.argv[1])
 value = model.trainable_variables[0].value
 print(jax.local_device_count(), len(value.sharding.device_set), generate(model, [[5, 6, 1], [7, 1]], 3))
