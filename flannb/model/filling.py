@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -26,11 +27,14 @@ class Stored:
     transposed: bool = False
 
 
-def empty_model(config: T5Config, dtype: str, seed: int = 0) -> T5:
+def empty_model(config: T5Config, dtype: str, seed: int = 0, **options: Any) -> T5:
     """A T5 whose weights are yet to be assigned: none is drawn and none takes memory.
 
     The layers are built while JAX traces, so their initial weights are formulas that nobody evaluates, except those
     of what is not trained: the states of dropout.
+
+    Args:
+        seed, options: see ``build_model``.
 
     Raises:
         UserError: no such dtype policy.
@@ -42,7 +46,7 @@ def empty_model(config: T5Config, dtype: str, seed: int = 0) -> T5:
     made: list[T5] = []
 
     def build() -> list[jax.Array]:
-        made.append(build_model(config, seed, dtype))
+        made.append(build_model(config, seed, dtype, **options))
         return [variable.value for variable in made[0].non_trainable_variables]
 
     fixed = jax.jit(build)()

@@ -60,14 +60,6 @@ def test_progress_counts_all_bytes(model, tmp_path):
     assert sum(sizes) == 4 * sum(int(np.prod(v.shape)) for v in model.trainable_variables)
 
 
-def test_dropout_of_a_loaded_model_is_that_of_a_new_one(tmp_path):
-    new = build_model(T5Config(40, 1, 1, 8, 8, 4, dropout=0.5), seed=0)
-    save_model(new, tmp_path)
-    states = [[np.asarray(v.value) for v in m.non_trainable_variables] for m in (new, load_checkpoint(tmp_path))]
-    assert len(states[0]) > 0
-    np.testing.assert_array_equal(states[0], states[1])
-
-
 @pytest.mark.parametrize(
     ("name", "message"),
     [
@@ -120,26 +112,43 @@ def test_an_empty_model_of_any_size_takes_no_memory():
 
 DEVICES = """
 import sys
-import jax, keras, numpy as np
+import jax, keras
 from flannb.model import generate, load_checkpoint
 
-if sys.argv[2] == "parallel":
-    devices = keras.distribution.list_devices()
-    keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
+devices = keras.distribution.list_devices()
+keras.distribution.set_distribution(keras.distribution.DataParallel(devices=devices))
 model = load_checkpoint(sys.argv[1])
-value = model.trainable_variables[0].value
-print(jax.local_device_count(), len(value.sharding.device_set), generate(model, [[5, 6, 1], [7, 1]], 3))
+print(len(model.trainable_variables[0].value.sharding.device_set), generate(model, [[5, 6, 1], [7, 1]], 3))
+
+mesh = keras.distribution.DeviceMesh((1, 2), ("batch", "model"), devices=devices)
+layouts = keras.distribution.LayoutMap(mesh)
+layouts[".*query_projector/kernel"] = (None, "model")
+keras.distribution.set_distribution(keras.distribution.ModelParallel(layout_map=layouts, batch_dim_name="batch"))
+model = load_checkpoint(sys.argv[1])
+kernel = next(v for v in model.trainable_variables if v.path.endswith("query_projector/kernel"))
+print(kernel.value.sharding.shard_shape(kernel.shape), generate(model, [[5, 6, 1], [7, 1]], 3))
 """
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="XLA simulates several devices on a CPU only")
-def test_weights_go_to_all_devices_of_the_distribution(model, tmp_path):
+def test_weights_go_where_the_distribution_puts_them(model, tmp_path):
     save_huggingface(model, tmp_path)
     flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
-    command = [sys.executable, "-c", DEVICES, str(tmp_path), "parallel"]
+    command = [sys.executable, "-c", DEVICES, str(tmp_path)]
     there = subprocess.run(command, env=os.environ | flags, capture_output=True, text=True)
     assert there.returncode == 0, there.stderr
-    assert there.stdout.strip() == f"2 2 {generate(model, [[5, 6, 1], [7, 1]], 3)}"
+    written = generate(model, [[5, 6, 1], [7, 1]], 3)
+    assert there.stdout.splitlines() == [f"2 {written}", f"(16, 8) {written}"]
+
+
+def test_seed_and_other_options_are_those_of_a_new_model(tmp_path):
+    new = build_model(T5Config(40, 1, 1, 8, 8, 4, dropout=0.5), seed=7)
+    save_model(new, tmp_path)
+    states = [
+        [np.asarray(v.value).tolist() for v in each.non_trainable_variables]
+        for each in (new, load_checkpoint(tmp_path, seed=7), load_checkpoint(tmp_path, seed=8))
+    ]
+    assert len(states[0]) > 0 and states[0] == states[1] != states[2]
 
 
 def test_the_command_converts_between_all_layouts(model, tokenizer, tmp_path, capsys):
