@@ -56,6 +56,7 @@ def workers(count: int, cluster: str = "") -> Iterator[Run]:
         yield _run_here
         return
     import dask
+    import dask.distributed  # now, since settings that come while others are changed go with those
 
     quiet = {
         "distributed.scheduler.allowed-failures": TRIES,

@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+import flannb
 import flannb.build.parts as parts_module
 from flannb.build import Mini, build_data, default_workers, workers
 from flannb.errors import UserError
@@ -45,6 +48,21 @@ def test_one_worker_is_this_process():
     with workers(1) as run:
         assert list(run(abs, [-1, 2])) == [(-1, 1), (2, 2)]
     assert default_workers() >= 1
+
+
+def test_a_process_can_have_workers_more_than_once(tmp_path):
+    """In a fresh process: what Dask's first import within the first block sets up has to outlive it."""
+    program = tmp_path / "twice.py"
+    program.write_text(
+        "from flannb.build import workers\n"
+        "if __name__ == '__main__':\n"
+        "    for _ in range(2):\n"
+        "        with workers(2) as run:\n"
+        "            print(sorted(run(abs, [-1, 2])))\n"
+    )
+    path = {"PYTHONPATH": str(Path(flannb.__file__).parents[1])}
+    made = subprocess.run([sys.executable, str(program)], capture_output=True, text=True, env=os.environ | path)
+    assert made.stdout.split("\n")[:2] == ["[(-1, 1), (2, 2)]"] * 2, made.stderr
 
 
 def test_results_come_with_their_items(two):
