@@ -115,10 +115,18 @@ def train(
         config = replace(config, dropout=options.dropout)
     distribution = distribute(config, options.model_parallel)
     _check_batch(options, distribution)
-    with distribution.scope():
-        model = _initial_model(config, options)
-        optimizer = make_optimizer(options)
-        optimizer.build(model.trainable_variables)
+    try:
+        with distribution.scope():
+            model = _initial_model(config, options)
+            optimizer = make_optimizer(options)
+            optimizer.build(model.trainable_variables)
+    except jax.errors.JaxRuntimeError as error:
+        if is_out_of_memory(error):
+            raise UserError(
+                "the weights alone do not fit the memory of a device; train a smaller model, or let more devices share"
+                f" one copy than model_parallel={options.model_parallel}"
+            ) from error
+        raise
     demand = Demand(
         fixed=2 * bytes_per_device(model.trainable_variables) + bytes_per_device(optimizer.variables),
         config=config,
