@@ -176,7 +176,11 @@ def _fit(
 ) -> list[dict[str, float]]:
     """Brings model and optimizer to the last step; returns the log: step, loss and tokens seen of each."""
     variables = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
-    state: State = tuple([variable.value for variable in group] for group in variables)  # type: ignore[assignment]
+    # Keras leaves an array as it is where one device holds all of it; the step would compile again for what it returns.
+    state: State = tuple(  # type: ignore[assignment]
+        [jax.device_put(v.value, distribution.get_variable_layout(v).backend_layout) for v in group]
+        for group in variables
+    )
     checkpoints = Checkpoints(folder / CHECKPOINTS)
     start, pipeline = checkpoints.latest() or 0, None
     log: list[dict[str, float]] = []
