@@ -115,10 +115,18 @@ def train(
         config = replace(config, dropout=options.dropout)
     distribution = distribute(config, options.model_parallel)
     _check_batch(options, distribution)
-    with distribution.scope():
-        model = _initial_model(config, options)
-        optimizer = make_optimizer(options)
-        optimizer.build(model.trainable_variables)
+    try:
+        with distribution.scope():
+            model = _initial_model(config, options)
+            optimizer = make_optimizer(options)
+            optimizer.build(model.trainable_variables)
+    except jax.errors.JaxRuntimeError as error:
+        if is_out_of_memory(error):
+            raise UserError(
+                "the weights alone do not fit the memory of a device; train a smaller model, or let more devices share"
+                f" one copy than model_parallel={options.model_parallel}"
+            ) from error
+        raise
     demand = Demand(
         fixed=2 * bytes_per_device(model.trainable_variables) + bytes_per_device(optimizer.variables),
         config=config,
@@ -168,7 +176,11 @@ def _fit(
 ) -> list[dict[str, float]]:
     """Brings model and optimizer to the last step; returns the log: step, loss and tokens seen of each."""
     variables = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
-    state: State = tuple([variable.value for variable in group] for group in variables)  # type: ignore[assignment]
+    # Keras leaves an array as it is where one device holds all of it; the step would compile again for what it returns.
+    state: State = tuple(  # type: ignore[assignment]
+        [jax.device_put(v.value, distribution.get_variable_layout(v).backend_layout) for v in group]
+        for group in variables
+    )
     checkpoints = Checkpoints(folder / CHECKPOINTS)
     start, pipeline = checkpoints.latest() or 0, None
     log: list[dict[str, float]] = []

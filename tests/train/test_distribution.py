@@ -34,7 +34,7 @@ with distribute(config.with_vocabulary(400), 4).scope():
     optimizer = Adafactor(0.1, min_dim_size_to_factor=8)
     optimizer.build(model.trainable_variables)
     print(json.dumps({
-        variable.path: list(variable.value.sharding.shard_shape(variable.shape))
+        variable.path.removeprefix(optimizer.name + "/"): list(variable.value.sharding.shard_shape(variable.shape))
         for variable in [*model.trainable_variables, *optimizer.variables]
     }))
 """
@@ -70,7 +70,7 @@ def test_two_processes_give_the_losses_of_one_which_goes_on_from_their_checkpoin
     for process in processes:
         output, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
-        assert output.split() == ["2", "2"]
+        assert output.splitlines()[-1] == "2 2"
     train(build, weights, shape, chosen, tmp_path / "one", quiet=True)
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
 
@@ -92,7 +92,7 @@ def test_four_devices_give_the_same_losses_in_every_layout(build, weights, confi
         assert losses(tmp_path / parallel) == pytest.approx(losses(tmp_path / "1"), abs=1e-5)
     shards = json.loads(placed)
     layer = "transformer_decoder_layer_0/"
-    slot = "adafactor/transformer_decoder_layer_0_input_projector_kernel_"
+    slot = "transformer_decoder_layer_0_input_projector_kernel_"
     expected = {
         "token_embedding/embeddings": [100, 16],
         "token_embedding/reverse_embeddings": [16, 100],

@@ -12,7 +12,7 @@ import pytest
 from flannb.errors import UserError
 from flannb.mixture import BatchShape, unigram_entropy
 from flannb.model import build_model, load_checkpoint, save_model
-from flannb.train import LOSS_CSV, PROGRESS_CSV, TENSORBOARD, TrainOptions, train
+from flannb.train import LOSS_CSV, PROGRESS_CSV, TENSORBOARD, TrainOptions, loop, train
 from flannb.train.feed import Feed
 from flannb.train.loop import _initial_model
 from flannb.train.schedules import WarmUp
@@ -35,7 +35,9 @@ STATEFUL = {"accumulation": 2, "average": 0.9, "clip_norm": 1.0, "schedule": "co
 BYTES = (LOSS_CSV, "model/model.safetensors", "model/config.json")
 
 
-def test_training_learns_more_than_how_often_tokens_occur(build, weights, config, options, tmp_path):
+def test_training_learns_more_than_how_often_tokens_occur(build, weights, config, options, tmp_path, monkeypatch):
+    steps, make = [], loop.make_step
+    monkeypatch.setattr(loop, "make_step", lambda *arguments: steps.append(make(*arguments)) or steps[-1])
     model = train(build, weights, config(), options(4, 150), tmp_path, quiet=True)
     log = pd.read_csv(tmp_path / LOSS_CSV)
     assert list(log.columns) == ["step", "loss", "tokens"] and log["step"].tolist() == list(range(1, 151))
@@ -43,6 +45,7 @@ def test_training_learns_more_than_how_often_tokens_occur(build, weights, config
     assert log["loss"][-20:].mean() < log["loss"][:5].mean() - 1
     assert log["loss"][-20:].mean() < unigram_entropy(build, weights)
     assert sorted(path.name for path in Path(model).iterdir()) == ["config.json", "model.safetensors"]
+    assert [step._cache_size() for step in steps] == [1]  # compiled once
     progress = pd.read_csv(tmp_path / PROGRESS_CSV)
     assert progress["step"].tolist() == [1, *range(20, 141, 20), 150]
     assert (progress["tokens_per_second"] > 0).all() and progress["seconds"].is_monotonic_increasing
