@@ -1,1 +1,1 @@
-"""Benchmarks beside what people use otherwise: ``nox -s bench -- data --json FILE``, ``generate``, ``evaluate``."""
+"""Benchmarks: ``nox -s bench -- NAME --json FILE`` measures flannb beside what people use otherwise."""

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from flannb.bench.generate import OPTION_TOKENS, OPTIONS
@@ -95,8 +96,8 @@ def transformers(given: argparse.Namespace) -> dict[str, Any]:
     import torch
     from transformers import T5ForConditionalGeneration
 
-    ours = model(given, float32=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
+    ours = model(given, float32=True)
     folder = save_huggingface(ours, given.folder / "checkpoint")
     dtype = getattr(torch, given.dtype)
     lm = T5ForConditionalGeneration.from_pretrained(folder, dtype=dtype).to(device).eval()
@@ -150,6 +151,16 @@ CONTENDERS = {
 NEEDS = {"keras_hub": ("keras_hub",), "transformers": ("torch", "transformers")}
 
 
+def _device(name: str) -> str:
+    """The kind of device that computes; JAX takes most of a GPU's memory, so it keeps off one that torch needs."""
+    if name == "transformers":
+        import torch
+
+        jax.config.update("jax_platforms", "cpu")
+        return torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return jax.devices()[0].device_kind
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs one contender and writes what it measured as JSON."""
     parser = argparse.ArgumentParser()
@@ -165,12 +176,10 @@ def main(arguments: list[str] | None = None) -> None:
     if missing:
         result: dict[str, Any] = {"absent": f"{' and '.join(missing)} not installed"}
     else:
-        import jax
-
+        device = _device(given.name)
         if given.dtype == "auto":
-            given.dtype = "float32" if jax.default_backend() == "cpu" else "bfloat16"
-        result = CONTENDERS[given.name](given)
-        result |= {"dtype": given.dtype, "device": jax.devices()[0].device_kind}
+            given.dtype = "float32" if device == "cpu" else "bfloat16"
+        result = CONTENDERS[given.name](given) | {"dtype": given.dtype, "device": device}
     given.result.write_text(json.dumps(result))
 
 

@@ -4,8 +4,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 from flannb.build import Tokenizer
 from flannb.errors import UserError
+from flannb.files import digest
 from flannb.vocabulary import EOS_ID
 
 if TYPE_CHECKING:
@@ -97,6 +100,12 @@ class FlannbModel:
         return score(self.model, prompts, continuations, self.batch_size, progress=progress)
 
 
+def fingerprint(model: "T5") -> str:
+    """Tells a model from one trained further and from one computed in another type: the first row of each weight."""
+    rows = {v.path: np.asarray(v.value[0] if len(v.shape) > 1 else v.value).tobytes().hex() for v in model.variables}
+    return digest([model.dtype_policy.name, rows])[:8]
+
+
 def open_model(
     checkpoint: str, tokenizer: str = "", batch_size: int = 64, dtype: str = "float32", library: str = ""
 ) -> Seq2Seq:
@@ -120,7 +129,8 @@ def open_model(
             if vocabulary is None:
                 raise UserError(f"{checkpoint}: has no tokenizer; name the model's SentencePiece file as the tokenizer")
             made = Tokenizer(vocabulary)  # before the weights, which take longer
-            return FlannbModel(found.load(dtype), made, batch_size, name=checkpoint)
+            model = found.load(dtype)
+            return FlannbModel(model, made, batch_size, name=f"{checkpoint}@{fingerprint(model)}")
         except NotT5:
             if library:
                 raise

@@ -47,7 +47,8 @@ class Decoder:
 
     def start(self) -> Cache:
         """The cache before the first token."""
-        return [(jnp.zeros_like(keys[:, :, :1]).repeat(self._length, axis=2),) * 2 for keys, _ in self._memories]
+        empty = [jnp.zeros((*k.shape[:2], self._length, k.shape[3]), k.dtype) for k, _ in self._memories]
+        return [(one, one) for one in empty]
 
     def step(self, token: jax.Array, position: jax.Array, cache: Cache) -> tuple[jax.Array, Cache]:
         """Reads the tokens (batch,) at a position.

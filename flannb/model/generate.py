@@ -9,7 +9,7 @@ import numpy as np
 
 from flannb.errors import UserError
 from flannb.model.decode import Decoder, bound
-from flannb.model.inference import Placement, Programs, check_tokens, pad, padded_length, read_behind
+from flannb.model.inference import Placement, Programs, check_tokens, default_bucket, pad, padded_length, read_behind
 from flannb.model.sample import DTYPES, Sampling, draw, prompt_seeds
 from flannb.model.t5 import T5
 from flannb.vocabulary import EOS_ID, PAD_ID
@@ -57,13 +57,16 @@ def _generate(
 
 _GENERATE = Programs(_generate)
 
+CACHE = 32
+"""Caches are multiples of so many tokens, so that limits that differ by a few share a program."""
+
 
 def generate(
     model: T5,
     prompts: Sequence[Sequence[int]],
     max_length: int,
     batch_size: int = 64,
-    bucket: int = 32,
+    bucket: int = 0,
     progress: Callable[[int], object] = lambda done: None,
     sampling: Sampling | None = None,
 ) -> list[list[int]]:
@@ -77,7 +80,7 @@ def generate(
         prompts: token ids of each prompt, without padding, at least one each.
         max_length: most tokens generated for a prompt, the end mark included.
         batch_size: prompts a batch, over all devices; rounded up to a multiple of their number.
-        bucket: padded lengths are multiples of this.
+        bucket: padded lengths are multiples of this; 32 by default on a CPU, 128 elsewhere.
         progress: called with the number of prompts done, after each batch.
         sampling: how tokens are drawn; greedy without.
 
@@ -91,11 +94,11 @@ def generate(
         raise UserError(f"max_length {max_length}: must be at least 1")
     check_tokens(model, prompts)
     placement = Placement(model)
-    rows = placement.rows(batch_size)
+    rows, bucket = placement.rows(batch_size), bucket or default_bucket()
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     seeds = prompt_seeds(prompts) if sampling else np.zeros(len(prompts), np.uint32)
     drawn = sampling and {name: np.asarray(getattr(sampling, name), dtype) for name, dtype in DTYPES.items()}
-    fixed = {"length": padded_length(max_length, bucket), "truncates": bool(sampling and sampling.truncates)}
+    fixed = {"length": padded_length(max_length, CACHE), "truncates": bool(sampling and sampling.truncates)}
 
     batches = []
     for start in range(0, len(order), rows):

@@ -102,6 +102,11 @@ def check_tokens(model: T5, prompts: Sequence[Sequence[int]], what: str = "promp
             raise UserError(f"{what} {index} has a token id outside the vocabulary of {size}")
 
 
+def default_bucket() -> int:
+    """The multiple to which prompts are padded: an accelerator computes for little and compiles for long."""
+    return 32 if jax.default_backend() == "cpu" else 128
+
+
 def padded_length(length: int, bucket: int) -> int:
     """The length to which a batch is padded: one of few, because each costs a compilation.
 

@@ -11,6 +11,7 @@ import pytest
 
 from flannb.build import Mini
 from flannb.collection import eval_tasks
+from flannb.errors import UserError
 from flannb.evaluate import KINDS, make_prompts
 from flannb.experiments.reproduce import project_root
 
@@ -79,7 +80,8 @@ def run(folder, out, model, arguments, tasks="flannb_ranking,flannb_writing"):
         "--log_samples",
     ]
     offline = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_DATASETS_CACHE": str(out / "cache")}
-    environment = os.environ | offline | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(project_root())}
+    path = os.pathsep.join([str(project_root()), os.environ.get("PYTHONPATH", "")])
+    environment = os.environ | offline | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": path}
     done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     samples = {}
@@ -96,6 +98,7 @@ def test_the_entry_point_names_the_adapter():
 
 
 def test_the_adapter_scores_and_writes_what_the_harnesss_own_model_does(folder, tied_folders, tmp_path):
+    pytest.importorskip("accelerate", reason="the harness's own model needs it: pip install 'lm_eval[hf]'")
     # Tied, because release 0.4.13 ties all weights after loading: with transformers 5 its own T5 1.1 has a wrong head.
     flannb_folder, transformers_folder = tied_folders
     ours = run(folder, tmp_path / "ours", "flannb", f"checkpoint={flannb_folder}")
@@ -114,3 +117,24 @@ def test_the_adapter_scores_and_writes_what_the_harnesss_own_model_does(folder, 
     # The release counts the prompt's tokens into a sequence-to-sequence model's limit, so its texts go on for longer.
     assert all(b.startswith(a) and (a == b or len(a) > 0) for a, b in pairs)
     assert len({a for a, _ in pairs}) > 5
+
+
+def test_the_adapter_samples_where_a_task_asks_for_it(flannb_folder):
+    pytest.importorskip("lm_eval", reason=REASON)
+    from lm_eval.api.instance import Instance
+
+    from flannb.evaluate.harness import FlannbLM
+
+    def texts(seed, **options):
+        lm = FlannbLM(str(flannb_folder), batch_size=4, seed=seed)
+        options = {"until": [], "max_gen_toks": 6, **options}
+        words = ("Where is it?", "Who was there?", "Is it so?")
+        requests = [Instance("generate_until", {}, (text, options), 0) for text in words]
+        return lm.generate_until(requests, disable_tqdm=True)
+
+    greedy, sampled = texts(0, do_sample=False), texts(0, do_sample=True, temperature=2.0)
+    assert sampled == texts(0, do_sample=True, temperature=2.0) and sampled != greedy
+    assert texts(1, do_sample=True, temperature=2.0) != sampled
+    assert texts(0, do_sample=True, temperature=1.0, top_k=1) == greedy
+    with pytest.raises(UserError, match="no num_beams"):
+        texts(0, do_sample=False, num_beams=4)

@@ -9,6 +9,8 @@ from flannb.collection import eval_tasks
 from flannb.errors import UserError
 from flannb.evaluate import KINDS, MODES, correct, evaluate, extract, make_prompts, read_predictions, tokenize
 from flannb.evaluate.__main__ import main
+from flannb.evaluate.models import open_model
+from flannb.model import save_model
 
 NAMES = {("held_in", "boolq"), ("cot", "gsm8k"), ("bbh", "navigate"), ("bbh_cot", "navigate")}
 TASKS = [task for task in eval_tasks("mini") if (task.suite, task.name) in NAMES]
@@ -112,6 +114,21 @@ def test_the_command_line_prints_scores_and_problems(flannb_folder, tmp_path, ca
     printed = capsys.readouterr().out
     assert "question cut" in printed and "bbh" in printed.splitlines()[-1]
     assert len(read_predictions(tmp_path)) == 7
+
+
+def test_a_model_trained_on_at_the_same_place_has_another_name(flannb_model, tmp_path):
+    model, names = flannb_model.model, []
+    kernel = next(v for v in model.trainable_variables if "input_projector" in v.path)
+    before = np.array(kernel.value)
+    try:
+        for change in (0.0, 0.0, 1e-3):
+            kernel.assign(before + np.float32(change))
+            save_model(model, tmp_path, flannb_model.tokenizer)
+            names.append(open_model(str(tmp_path)).name)
+    finally:
+        kernel.assign(before)
+    names.append(open_model(str(tmp_path), dtype="mixed_bfloat16").name)
+    assert names[0] == names[1] and len(set(names)) == 3 and all(name.startswith(str(tmp_path)) for name in names)
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,6 @@ def config():
 
     def make(**changes):
         shape = {
-            "vocabulary_size": 0,
             "num_layers": 1,
             "num_heads": 4,
             "hidden_dim": 16,
