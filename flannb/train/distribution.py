@@ -10,6 +10,7 @@ import jax
 import keras
 import numpy as np
 from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec
 
 from flannb.errors import UserError
 from flannb.model import T5Config
@@ -108,6 +109,19 @@ def layouts(mesh: keras.distribution.DeviceMesh, config: T5Config) -> keras.dist
 def data_share(distribution: Distribution) -> tuple[int, int]:
     """Which part of every batch this process makes, and of how many; processes that share a copy make the same."""
     return distribution.data_shard_id, min(jax.process_count(), distribution.num_model_replicas)
+
+
+def placed(variable: Any, distribution: Distribution) -> jax.Array:
+    """A Keras variable's value where the distribution wants it.
+
+    Keras leaves an array as it is where one device holds all of it, and names the axes that are not split, which JAX
+    does not. A step compiles a second time for its own results if what it got first was placed in other words.
+    """
+    layout = distribution.get_variable_layout(variable).backend_layout
+    split = list(layout.spec)
+    while split and split[-1] is None:
+        split.pop()
+    return jax.device_put(variable.value, NamedSharding(layout.mesh, PartitionSpec(*split)))
 
 
 def placer(distribution: Distribution) -> Callable[[dict[str, np.ndarray]], dict[str, jax.Array]]:

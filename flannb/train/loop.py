@@ -25,6 +25,7 @@ from flannb.train.distribution import (
     idle_gpu,
     join_processes,
     of_all_processes,
+    placed,
     placer,
 )
 from flannb.train.feed import Feed
@@ -176,11 +177,7 @@ def _fit(
 ) -> list[dict[str, float]]:
     """Brings model and optimizer to the last step; returns the log: step, loss and tokens seen of each."""
     variables = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
-    # Keras leaves an array as it is where one device holds all of it; the step would compile again for what it returns.
-    state: State = tuple(  # type: ignore[assignment]
-        [jax.device_put(v.value, distribution.get_variable_layout(v).backend_layout) for v in group]
-        for group in variables
-    )
+    state: State = tuple([placed(variable, distribution) for variable in group] for group in variables)  # type: ignore[assignment]
     checkpoints = Checkpoints(folder / CHECKPOINTS)
     start, pipeline = checkpoints.latest() or 0, None
     log: list[dict[str, float]] = []
