@@ -117,21 +117,22 @@ def choose_exemplars(draws: Draws, asked: Phraser, records: Records, shots: Phra
     """
     taken = np.zeros(draws.candidates.shape, bool)
     if len(records) and len(pool):
-        rows, pool_rows = np.array(records.rows), np.array(pool.rows)
+        code, query = np.empty(taken.shape, np.int64), np.empty(len(records), np.int64)
         kinds = 2 * draws.word + draws.unlike
         for kind in np.unique(kinds):
             at = np.flatnonzero(kinds == kind)
             word, turned = draws.words[kind // 2], draws.turned[kind // 2]
             pattern = turned.input if kind % 2 and word.with_options else word.input
             candidates = draws.candidates[at]
-            needed = np.unique(candidates)
+            needed = np.flatnonzero(np.bincount(candidates.ravel(), minlength=len(pool)))
             texts = [
                 phraser.text(pattern, some, np.zeros_like(some)) for phraser, some in ((asked, at), (shots, needed))
             ]
             codes = pa.concat_arrays(texts).dictionary_encode().indices.to_numpy()
-            code = codes[len(at) :][np.searchsorted(needed, candidates)]
-            other = pool_rows[candidates] != rows[at][:, None]
-            taken[at] = _first(code, codes[: len(at)], other, draws.counts[at])
+            code[at] = codes[len(at) :][np.searchsorted(needed, candidates)]
+            query[at] = codes[: len(at)]
+        other = np.array(pool.rows)[draws.candidates] != np.array(records.rows)[:, None]
+        taken = _first(code, query, other, draws.counts)
     example, slot = np.nonzero(taken)
     return Exemplars(example, draws.candidates[example, slot], draws.shown[example, slot])
 

@@ -25,6 +25,9 @@ from flannb.files import atomic, sha256
 
 SENTINELS = 100
 
+MOST_WORDS = 200_000
+"""Words whose tokens are kept, in about 40 MB; tasks of one dataset have most words in common."""
+
 _MARK = "\N{LOWER ONE EIGHTH BLOCK}"
 """What SentencePiece writes for a space."""
 
@@ -47,6 +50,7 @@ class Tokenizer:
 
     def __init__(self, path: Path):
         self.path = Path(path)
+        self._known: dict[str, list[int]] = {}
         if not self.path.is_file():
             raise UserError(f"{path}: no such tokenizer; build the data first, or name a SentencePiece model")
         try:
@@ -86,10 +90,18 @@ class Tokenizer:
         """As ``encode``, as one int32 array: three times less memory and no Python integers."""
         words, counts = _split(texts)
         different = words.dictionary_encode()
-        ids = self._model.encode(different.dictionary.cast(pa.large_string()).to_pylist(), num_threads=1)
+        ids = self._ids(different.dictionary.cast(pa.large_string()).to_pylist())
         lengths = np.fromiter(map(len, ids), np.int64, len(ids))
         tokens = Ragged.from_lengths(np.fromiter(chain.from_iterable(ids), np.int32, lengths.sum()), lengths)
         return tokens.gather(Ragged.from_lengths(different.indices.to_numpy(), counts))
+
+    def _ids(self, words: list[str]) -> list[list[int]]:
+        """Token ids of words; those of words that were there before are at hand."""
+        new = [word for word in words if word not in self._known]
+        if len(self._known) + len(new) > MOST_WORDS:
+            self._known, new = {}, words
+        self._known.update(zip(new, self._model.encode(new, num_threads=1), strict=True))
+        return [self._known[word] for word in words]
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of each list of ids; ids beyond the pieces (sentinels, padding of the vocabulary) are skipped."""
