@@ -56,10 +56,12 @@ class TrainOptions:
         average: momentum of the running average of the weights, which is what is saved; 0 saves the last weights. At a
             constant learning rate the weights circle around a minimum; over short runs the average is far closer to it.
         dropout: instead of the one in the model's shape; 0.05 in the paper.
-        z_loss: see ``token_loss``.
+        z_loss: see ``flannb.model.loss.token_loss``.
         dtype: Keras dtype policy.
+        remat: how much is computed again in the backward pass to save memory: ``none``, ``dots`` or ``full`` (see
+            ``flannb.model.T5``).
         model_parallel: devices that share one copy of the model, for sizes that one cannot hold.
-        start: folder of a model whose weights training starts from; None draws them.
+        start: model whose weights training starts from (see ``flannb.model.load_checkpoint``); None draws them.
         checkpoint_every: steps between checkpoints.
         log_every: steps between fetches of the loss from the device.
     """
@@ -76,8 +78,9 @@ class TrainOptions:
     dropout: float | None = None
     z_loss: float = 1e-4
     dtype: str = "float32"
+    remat: str = "none"
     model_parallel: int = 1
-    start: Path | None = None
+    start: str | Path | None = None
     checkpoint_every: int = 500
     log_every: int = 20
 
@@ -135,6 +138,8 @@ def train(
         replicas=distribution.num_model_replicas,
         accumulation=options.accumulation,
         dtype=options.dtype,
+        remat=options.remat,
+        scores=model.way(training=True) == "plain",
         have=device_memory(),
     )
     demand.check()
@@ -248,7 +253,7 @@ def _initial_model(config: T5Config, options: TrainOptions) -> T5:
     Raises:
         UserError: the model of ``options.start`` has another shape.
     """
-    model = build_model(config, options.seed, options.dtype)
+    model = build_model(config, options.seed, options.dtype, remat=options.remat)
     if options.start is None:
         return model
     given = load_checkpoint(options.start, options.dtype)

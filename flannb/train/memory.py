@@ -21,27 +21,37 @@ def bytes_per_device(variables: list[keras.Variable]) -> int:
     )
 
 
-def activation_bytes(config: T5Config, rows: int, shape: BatchShape, dtype: str) -> int:
+def activation_bytes(
+    config: T5Config, rows: int, shape: BatchShape, dtype: str, remat: str = "none", scores: bool = True
+) -> int:
     """About how many bytes a device keeps between the forward and the backward pass of ``rows`` packed rows.
 
-    Counted are the inputs of every matrix product, the residuals, two masks of dropout in a block, the scores of
-    attention as if they were kept, and the logits with their gradient. XLA keeps less where it fuses and more where it
-    lacks room to reorder, so this is good to a factor of two.
+    Counted are the inputs of every matrix product and the residuals. XLA keeps less where it fuses and more where it
+    lacks room to reorder, so this is good to a factor of two. The loss takes little beside it
+    (``flannb.model.loss.head_loss``).
+
+    Args:
+        remat: of the model: what ``none``, ``dots`` or ``full`` keeps of each layer. With the latter two one layer at a
+            time is there as a whole.
+        scores: whether attention keeps its weights, as where it is not fused.
     """
-    width = 4 if dtype == "float32" else 2
-    inner = config.num_heads * config.key_value_dim
-    feed_forward = (4 if config.use_gated_activation else 2) * config.intermediate_dim
+    inner, hidden = config.num_heads * config.key_value_dim, config.hidden_dim
+    units = (2 if config.use_gated_activation else 1) * config.intermediate_dim
 
-    def layer(queries: int, keys: tuple[int, ...]) -> int:
-        attention = sum(
-            queries * (3 * config.hidden_dim + 2 * inner) + 2 * length * inner + 2 * config.num_heads * queries * length
-            for length in keys
-        )
-        return attention + queries * (3 * config.hidden_dim + feed_forward)
+    def layer(remat: str, queries: int, keys: tuple[int, ...]) -> int:
+        if remat == "full":
+            return queries * hidden
+        projections = queries * units + sum(2 * (queries + length) * inner for length in keys)
+        if remat == "dots":
+            return projections + queries * hidden
+        weights = sum(2 * config.num_heads * queries * length for length in keys) if scores else 0
+        return projections + weights + queries * (units + 3 * hidden * (1 + len(keys)))
 
-    layers = layer(shape.input, (shape.input,)) + layer(shape.target, (shape.target, shape.input))
-    logits = 2 * 4 * shape.target * config.vocabulary_size
-    return rows * (config.num_layers * layers * width + logits)
+    def both(remat: str) -> int:
+        return layer(remat, shape.input, (shape.input,)) + layer(remat, shape.target, (shape.target, shape.input))
+
+    kept = config.num_layers * both(remat) + (0 if remat == "none" else both("none"))
+    return rows * kept * (4 if dtype == "float32" else 2)
 
 
 def device_memory() -> int | None:
@@ -65,7 +75,8 @@ class Demand:
         shape: of a batch over all devices.
         replicas: copies of the model, which share a batch.
         accumulation: parts of a batch that are computed one after the other.
-        dtype: Keras dtype policy.
+        dtype, remat: of the model.
+        scores: see ``activation_bytes``.
         have: bytes of a device, where the backend tells.
     """
 
@@ -75,6 +86,8 @@ class Demand:
     replicas: int
     accumulation: int
     dtype: str
+    remat: str
+    scores: bool
     have: int | None
 
     def check(self) -> None:
@@ -101,10 +114,13 @@ class Demand:
         if parts:
             lines.append(f"accumulation={parts[0]}: the same batch, {rows // parts[0]} rows of a device at a time")
             lines.append(f"batches of {rows // parts[0] * self.replicas} rows instead of {self.shape.size}")
+        if self.remat != "full":
+            less = self._activations(now, "full") / GIB
+            lines.append(f"remat='full': layers are computed twice, and their activations take about {less:.2f} GiB")
         if self.dtype == "float32":
             lines.append("dtype='mixed_bfloat16': half the activations")
         lines.append("model_parallel=N: N devices share one copy of the weights, gradients and optimizer")
         return UserError("\n  ".join(lines))
 
-    def _activations(self, rows: int) -> int:
-        return activation_bytes(self.config, rows, self.shape, self.dtype)
+    def _activations(self, rows: int, remat: str | None = None) -> int:
+        return activation_bytes(self.config, rows, self.shape, self.dtype, remat or self.remat, self.scores)

@@ -22,6 +22,8 @@ def demand(**changes):
         "replicas": 1,
         "accumulation": 1,
         "dtype": "mixed_bfloat16",
+        "remat": "none",
+        "scores": False,
         "have": 24 * GIB,
     }
     return Demand(**(given | changes))
@@ -42,6 +44,12 @@ def test_activations_grow_with_rows_and_halve_with_bf16():
     assert one < full <= 2 * one
 
 
+def test_rematerialisation_and_fused_attention_keep_less():
+    sizes = [activation_bytes(BASE, 8, SHAPE, "float32", remat, scores=False) for remat in ("none", "dots", "full")]
+    assert sizes == sorted(sizes, reverse=True) and sizes[2] < sizes[0] / 4
+    assert sizes[0] < activation_bytes(BASE, 8, SHAPE, "float32")
+
+
 def test_a_step_that_fits_is_not_refused():
     demand().check()
     demand(have=None).check()
@@ -58,7 +66,9 @@ def test_what_is_proposed_fits_by_the_same_estimate():
     message = str(demand().error())
     parts = int(message.partition("accumulation=")[2].partition(":")[0])
     rows = SHAPE.size // parts
-    assert SHAPE.size % parts == 0 and 3 * GIB + activation_bytes(BASE, rows, SHAPE, "mixed_bfloat16") < 24 * GIB
+    assert SHAPE.size % parts == 0
+    assert 3 * GIB + activation_bytes(BASE, rows, SHAPE, "mixed_bfloat16", scores=False) < 24 * GIB
+    assert "remat='full'" in message and "remat" not in str(demand(remat="full").error())
     assert f"batches of {rows} rows instead of 128" in message and "model_parallel" in message
     assert "bfloat16" not in message and "dtype='mixed_bfloat16'" in str(demand(dtype="float32").error())
 
