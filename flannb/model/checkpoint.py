@@ -64,9 +64,9 @@ class Checkpoint:
         """The file of its tokenizer, if it has one; ``Tokenizer`` reads it."""
         return next((path for name in self.layout.VOCABULARIES if (path := self.folder / name).is_file()), None)
 
-    def load(self, dtype: str = "float32", progress: Callable[[int], object] = lambda size: None) -> T5:
+    def load(self, dtype: str = "float32", progress: Callable[[int], object] = lambda size: None, **options: Any) -> T5:
         """The model; see ``load_checkpoint``."""
-        model = empty_model(self.config, dtype)
+        model = empty_model(self.config, dtype, **options)
         check_memory(model, self.name)
         folder = self.folder
         if hub.is_address(self.name):
@@ -116,6 +116,7 @@ def load_checkpoint(
     path_or_id: str | Path,
     dtype: str = "float32",
     progress: Callable[[int], object] = lambda size: None,
+    **options: Any,
 ) -> T5:
     """A T5 with the weights of a checkpoint.
 
@@ -129,6 +130,7 @@ def load_checkpoint(
         dtype: a Keras dtype policy: ``float32``, ``mixed_bfloat16`` (float32 weights, bfloat16 arithmetic) or
             ``bfloat16``. Weights stored in any floating-point type are converted.
         progress: called with the bytes of each tensor that was read.
+        options: the others of ``build_model``; ``seed``, 0 by default, is that of dropout.
 
     Returns:
         A Keras model that takes KerasHub's four inputs and returns logits (batch, target, vocabulary); see ``T5``.
@@ -138,4 +140,4 @@ def load_checkpoint(
             pickled weights; missing, unknown or misshapen tensors, which are all listed; a damaged file; too little
             memory; no access or no answer. The message says what to do.
     """
-    return open_checkpoint(path_or_id).load(dtype, progress)
+    return open_checkpoint(path_or_id).load(dtype, progress, **options)

@@ -1,10 +1,13 @@
 """From tensors in files to a model: all that does not fit is named, and memory is looked at before it is taken."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 import keras
 import numpy as np
 
@@ -24,11 +27,14 @@ class Stored:
     transposed: bool = False
 
 
-def empty_model(config: T5Config, dtype: str, seed: int = 0) -> T5:
+def empty_model(config: T5Config, dtype: str, seed: int = 0, **options: Any) -> T5:
     """A T5 whose weights are yet to be assigned: none is drawn and none takes memory.
 
     The layers are built while JAX traces, so their initial weights are formulas that nobody evaluates, except those
     of what is not trained: the states of dropout.
+
+    Args:
+        seed, options: see ``build_model``.
 
     Raises:
         UserError: no such dtype policy.
@@ -40,7 +46,7 @@ def empty_model(config: T5Config, dtype: str, seed: int = 0) -> T5:
     made: list[T5] = []
 
     def build() -> list[jax.Array]:
-        made.append(build_model(config, seed, dtype))
+        made.append(build_model(config, seed, dtype, **options))
         return [variable.value for variable in made[0].non_trainable_variables]
 
     fixed = jax.jit(build)()
@@ -53,22 +59,21 @@ def empty_model(config: T5Config, dtype: str, seed: int = 0) -> T5:
 def check_memory(model: T5, where: str) -> None:
     """Raises ``UserError`` where the model's weights take more than the memory that is free on a device."""
     variables, distribution = model.trainable_variables, keras.distribution.distribution()
-    shapes = [
-        tuple(variable.shape)
-        if distribution is None
-        else distribution.get_variable_layout(variable).backend_layout.shard_shape(tuple(variable.shape))
-        for variable in variables
-    ]
-    weights = sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes)
-    dtype = variables[0].dtype
-    size = weights * np.dtype(keras.backend.standardize_dtype(dtype)).itemsize if dtype != "bfloat16" else 2 * weights
-    free, what = free_memory()
+    weights = 0
+    for variable in variables:
+        shape = tuple(variable.shape)
+        if distribution is not None:  # what one device holds
+            shape = distribution.get_variable_layout(variable).backend_layout.shard_shape(shape)
+        weights += math.prod(shape)
+    dtype = str(variables[0].dtype)
+    size = weights * jnp.dtype(dtype).itemsize
+    free, device = free_memory()
     if size <= free:
         return
-    half = ", with dtype bfloat16" if dtype == "float32" and size / 2 <= free else ""
+    way = "with dtype bfloat16" if dtype == "float32" and size / 2 <= free else "where there is more memory"
     raise UserError(
-        f"{where}: its {weights:,} weights take {size / GIB:.1f} GiB as {dtype}, and {what} has {free / GIB:.1f} GiB "
-        f"free. Load it{half or ' where there is more memory'}, or choose a smaller checkpoint."
+        f"{where}: its {weights:,} weights take {size / GIB:.1f} GiB as {dtype}, and {device} has {free / GIB:.1f} GiB "
+        f"free. Load it {way}, or choose a smaller checkpoint."
     )
 
 

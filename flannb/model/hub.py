@@ -59,7 +59,7 @@ def _from_hub(address: str, patterns: list[str]) -> Path:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     name, revision = repository(address)
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name):
+    if not re.fullmatch(r"(\w[\w.-]*/)?\w[\w.-]*", name):
         raise UserError(f"{address}: not the address of a model; write hf://owner/name or hf://owner/name@revision")
     try:
         return Path(snapshot_download(name, revision=revision, allow_patterns=patterns, etag_timeout=TIMEOUT))

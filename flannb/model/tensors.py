@@ -3,7 +3,7 @@
 safetensors (whole or in shards with an index) and the HDF5 files that Keras writes. Nothing is unpickled.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,14 +74,14 @@ def shard_names(index: Path, suffix: str) -> list[str]:
     """
     content = read_json(index)
     weight_map = content.get("weight_map") if isinstance(content, dict) else None
-    if not isinstance(weight_map, dict) or not weight_map:
-        raise UserError(f"{index}: has no weight_map of tensors and their files. Download it again.")
-    names = set()
-    for tensor, value in weight_map.items():
+    names: set[str] = set()
+    for tensor, value in weight_map.items() if isinstance(weight_map, dict) else ():
         for name in value if isinstance(value, list) else [value]:
             if not isinstance(name, str) or not name.endswith(suffix) or name != Path(name).name or "\\" in name:
                 raise UserError(f"{index}: {tensor} is in {name!r}, which is not the name of a {suffix} file beside it")
             names.add(name)
+    if not names:
+        raise UserError(f"{index}: has no weight_map of tensors and their files. Download it again.")
     if missing := sorted(name for name in names if not (index.parent / name).is_file()):
         raise UserError(f"{index}: names files that are missing: {', '.join(missing)}. Download them again.")
     return sorted(names)
@@ -112,38 +112,44 @@ def open_hdf5(paths: Iterable[Path]) -> Tensors:
 
     found: Tensors = {}
     for path in paths:
+        file = None
         try:
             file = h5py.File(path, "r")
-            stored: dict[str, Any] = {}
-            _collect(file, file, "", stored)
-        except (OSError, RuntimeError, KeyError) as error:
+            for name, data in _datasets(file, ""):
+                kind = _kind(data)
+                found[name] = Tensor(path, tuple(data.shape), _HDF5_FLOATS.get(kind, kind), _hdf5_reader(data, kind))
+        except Exception as error:
+            if file is not None:
+                file.close()
+            if isinstance(error, UserError):
+                raise
+            # h5py raises whatever fits what it stumbled over
             raise UserError(f"{path}: not a whole HDF5 file ({error}). Download or write it again.") from error
-        for name, data in stored.items():
-            # NumPy has no bfloat16: Keras stores its bytes and says so.
-            kind = data.attrs.get("dtype", data.dtype.name)
-            kind = kind.decode() if isinstance(kind, bytes) else str(kind)
-            found[name] = Tensor(path, tuple(data.shape), _HDF5_FLOATS.get(kind, kind), _hdf5_reader(data, kind))
     return found
 
 
-def _collect(file: Any, group: Any, prefix: str, found: dict[str, Any]) -> None:
-    """Every dataset below a group by its path. Only what lies in the file itself is followed."""
+def _datasets(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
+    """Every dataset below a group and its path. Only what lies in the file itself is followed."""
     import h5py
 
     for name in group:
-        link = group.get(name, getlink=True)
-        if not isinstance(link, h5py.HardLink):
-            raise UserError(f"{file.filename}: {prefix}{name} is a link to elsewhere, which is not followed")
+        path = f"{prefix}{name}"
+        if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+            raise UserError(f"{group.file.filename}: {path} is a link to elsewhere, which is not followed")
         item = group[name]
         if isinstance(item, h5py.Group):
-            _collect(file, item, f"{prefix}{name}/", found)
+            yield from _datasets(item, f"{path}/")
         elif item.external or item.is_virtual:
-            raise UserError(f"{file.filename}: {prefix}{name} lies in another file, which is not read")
+            raise UserError(f"{group.file.filename}: {path} lies in another file, which is not read")
         else:
-            found[f"{prefix}{name}"] = item
+            yield path, item
+
+
+def _kind(data: Any) -> str:
+    """The type of a dataset's numbers. NumPy has no bfloat16: Keras stores its bytes and says so beside them."""
+    kind = data.attrs.get("dtype", data.dtype.name)
+    return kind.decode() if isinstance(kind, bytes) else str(kind)
 
 
 def _hdf5_reader(data: Any, kind: str) -> Callable[[], np.ndarray]:
-    if kind == "bfloat16":
-        return lambda: data[()].view(ml_dtypes.bfloat16)
-    return lambda: data[()]
+    return lambda: data[()].view(ml_dtypes.bfloat16) if kind == "bfloat16" else data[()]

@@ -26,8 +26,18 @@ def draw_weights(variables, seed=0):
         variable.assign(mean + 0.4 * rng.standard_normal(variable.shape).astype(np.float32))
 
 
-@pytest.fixture(scope="session")
-def model():
-    model = build_model(config(), seed=0)
+def drawn(**changes):
+    model = build_model(config(**changes), seed=0)
     draw_weights(model.trainable_variables)
     return model
+
+
+@pytest.fixture(scope="session")
+def model():
+    return drawn()
+
+
+@pytest.fixture(scope="session")
+def tied_model():
+    """As T5 1.0: a ReLU, and a head that is the embedding."""
+    return drawn(activation="relu", use_gated_activation=False, tie_embedding_weights=True)

@@ -1,4 +1,4 @@
-"""Weights on disk: the same weights give the same bytes, and what does not fit is named."""
+"""flannb's own folder: the same weights give the same bytes, and what does not fit is named."""
 
 import json
 
@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from flannb.build import Tokenizer
 from flannb.errors import UserError
-from flannb.model import load_model, save_model
+from flannb.model import load_checkpoint, open_checkpoint, save_model
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def folder(model, tmp_path):
 
 
 def test_a_model_comes_back_as_it_was_to_the_byte(model, folder, tmp_path):
-    loaded = load_model(folder)
+    loaded = load_checkpoint(folder)
     assert loaded.config == model.config
     assert [v.path for v in loaded.trainable_variables] == [v.path for v in model.trainable_variables]
     for mine, other in zip(model.trainable_variables, loaded.trainable_variables, strict=True):
@@ -33,18 +34,25 @@ def test_weights_are_plain_float32_safetensors(model, folder):
     assert {str(tensor.dtype) for tensor in tensors.values()} == {"float32"}
 
 
+def test_the_vocabulary_goes_along_where_it_is_given(model, folder, tokenizer, tmp_path):
+    assert open_checkpoint(folder).tokenizer is None
+    save_model(model, tmp_path / "with", tokenizer)
+    found = open_checkpoint(tmp_path / "with").tokenizer
+    assert Tokenizer(found).fingerprint == tokenizer.fingerprint
+
+
 def test_a_truncated_file_is_a_user_error(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-8])
-    with pytest.raises(UserError, match=r"model\.safetensors: not a model"):
-        load_model(folder)
+    with pytest.raises(UserError, match=r"model\.safetensors: not a whole safetensors file"):
+        load_checkpoint(folder)
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors"])
 def test_a_missing_file_is_a_user_error(folder, name):
     (folder / name).unlink()
     with pytest.raises(UserError, match=name):
-        load_model(folder)
+        load_checkpoint(folder)
 
 
 def test_tensors_that_are_missing_unknown_or_misshapen_are_all_named(folder):
@@ -56,7 +64,7 @@ def test_tensors_that_are_missing_unknown_or_misshapen_are_all_named(folder):
     tensors["foreign/kernel"] = np.zeros(3, np.float32)
     save_file(tensors, path)
     with pytest.raises(UserError) as raised:
-        load_model(folder)
+        load_checkpoint(folder)
     assert all(name in str(raised.value) for name in (first, second, "foreign/kernel"))
 
 
@@ -64,4 +72,4 @@ def test_an_unknown_key_of_the_shape_is_a_user_error(folder):
     shape = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(shape | {"colour": "blue"}))
     with pytest.raises(UserError, match="colour"):
-        load_model(folder)
+        load_checkpoint(folder)
