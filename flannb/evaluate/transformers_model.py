@@ -97,7 +97,9 @@ class TransformersModel:
         self, prompts: Sequence[Sequence[int]], max_length: int, progress: Progress = lambda done: None
     ) -> list[list[int]]:
         results: list[list[int]] = [[] for _ in prompts]
-        done, special = 0, set(self.tokenizer.all_special_ids) | {self.model.config.decoder_start_token_id}
+        # Others, such as T5's sentinels, are tokens that a model writes; decoding leaves them out.
+        marks = {self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, self.model.config.decoder_start_token_id}
+        done = 0
         for chosen in self._batches(prompts):
             ids, mask = self._padded([prompts[i] for i in chosen])
             with self._torch.inference_mode():
@@ -105,7 +107,7 @@ class TransformersModel:
                     input_ids=ids, attention_mask=mask, max_new_tokens=max_length, do_sample=False, num_beams=1
                 )
             for i, row in zip(chosen, output.tolist(), strict=True):
-                results[i] = [token for token in row if token not in special]
+                results[i] = [token for token in row if token not in marks]
             done += len(chosen)
             progress(done)
         return results
