@@ -1,1 +1,1 @@
-"""Benchmarks: ``nox -s bench -- data --json FILE`` measures the build beside what people use otherwise."""
+"""Benchmarks: ``nox -s bench -- NAME --json FILE`` measures flannb beside what people use otherwise."""

@@ -1,4 +1,4 @@
-"""The command line: ``python -m flannb.bench data --json FILE``; the nox session ``bench`` calls it."""
+"""The command line: ``python -m flannb.bench train --json FILE``; the nox session ``bench`` calls it."""
 
 import argparse
 import sys
@@ -8,16 +8,20 @@ from flannb.errors import UserError
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a benchmark; returns the exit code: 0, or 2 for what the user can mend."""
-    from flannb.bench.data import add_options, bench, show
+    from flannb.bench import data, train
 
+    benchmarks = {
+        "data": (data, "rows to shards on disk, beside datasets.map and sentencepiece"),
+        "train": (train, "a training step, beside KerasHub and transformers"),
+    }
     parser = argparse.ArgumentParser(prog="python -m flannb.bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    add_options(commands.add_parser("data", help="rows to shards on disk, beside datasets.map and sentencepiece"))
+    for name, (module, meaning) in benchmarks.items():
+        module.add_options(commands.add_parser(name, help=meaning))
     given = parser.parse_args(arguments)
+    chosen, _ = benchmarks[given.command]
     try:
-        if min(given.rows, given.rounds, given.processes) < 1:
-            raise UserError("--rows, --rounds and --processes must be at least 1")
-        print(show(bench(given)))
+        print(chosen.show(chosen.bench(given)))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -69,8 +69,10 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
     """Runs the benchmark and returns its figures.
 
     Raises:
-        UserError: a source without Chain-of-Thought files, or a contender that fails.
+        UserError: a number below 1, a source without Chain-of-Thought files, or a contender that fails.
     """
+    if min(given.rows, given.rounds, given.processes) < 1:
+        raise UserError("--rows, --rounds and --processes must be at least 1")
     settings = given.settings.split(",")
     if unknown := set(settings) - set(SETTINGS):
         raise UserError(f"--settings {sorted(unknown)[0]}: unknown; choose from {', '.join(SETTINGS)}")
