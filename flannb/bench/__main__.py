@@ -1,4 +1,4 @@
-"""The command line: ``python -m flannb.bench data --json FILE``; the nox session ``bench`` calls it."""
+"""The command line: ``python -m flannb.bench train --json FILE``; the nox session ``bench`` calls it."""
 
 import argparse
 import sys
@@ -8,10 +8,11 @@ from flannb.errors import UserError
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a benchmark; returns the exit code: 0, or 2 for what the user can mend."""
-    from flannb.bench import data, evaluate, generate
+    from flannb.bench import data, evaluate, generate, train
 
     benchmarks = {
         "data": (data, "rows to shards on disk, beside datasets.map and sentencepiece"),
+        "train": (train, "a training step, beside KerasHub and transformers"),
         "generate": (generate, "greedy generation and scoring, beside KerasHub and transformers"),
         "evaluate": (evaluate, "MMLU 5-shot by likelihood, beside lm-evaluation-harness"),
     }

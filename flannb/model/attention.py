@@ -62,7 +62,7 @@ def choose(wanted: str, dtype: str, head_dim: int, drops: bool) -> str:
         raise UserError(f"attention {wanted}: unknown; choose one of {', '.join(ATTENTIONS)}")
     device = jax.devices()[0]
     half = dtype in ("bfloat16", "float16")
-    capable = device.platform == "gpu" and float(getattr(device, "compute_capability", "0") or 0) >= 8
+    capable = device.platform == "gpu" and _compute_capability(device) >= 8
     if wanted == "auto":
         return "flash" if capable and half and head_dim <= 128 else "plain"
     if wanted == "cudnn" and not (capable and half and head_dim <= 128 and head_dim % 8 == 0):
@@ -71,6 +71,14 @@ def choose(wanted: str, dtype: str, head_dim: int, drops: bool) -> str:
             f" {device.device_kind}, {dtype} and heads of {head_dim}. Choose auto"
         )
     return "flash" if wanted == "cudnn" and drops else wanted
+
+
+def _compute_capability(device: Any) -> float:
+    """NVIDIA's number of a GPU's generation, 0 for those of others."""
+    try:
+        return float(device.compute_capability)
+    except (AttributeError, TypeError, ValueError):
+        return 0.0
 
 
 def attend(
@@ -130,7 +138,7 @@ def _add_shared_forward(scores: Any, bias: Any) -> tuple[Any, None]:
 
 def _add_shared_backward(_: None, gradient: Any) -> tuple[Any, Any]:
     batch = gradient.shape[0]
-    shared = jnp.matmul(jnp.ones((1, batch)), gradient.reshape(batch, -1))
+    shared = jnp.matmul(jnp.ones((1, batch)), gradient.reshape(batch, -1), precision="highest")
     return gradient, shared.reshape(1, *gradient.shape[1:])
 
 

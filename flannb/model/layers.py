@@ -151,7 +151,7 @@ class T5Attention(keras.layers.Layer):
         # Counted round: 0 ... keys - 1, then what precedes the queries.
         distance = np.where(distance < keys, distance, distance - keys - queries)
         one_hot = np.eye(BUCKETS, dtype=np.float32)[relative_position_bucket(distance, self.bidirectional)]
-        values = jnp.matmul(self.embeddings.value.astype(jnp.float32).T, one_hot.T)
+        values = jnp.matmul(self.embeddings.value.astype(jnp.float32).T, one_hot.T, precision="highest")
         rows = jnp.broadcast_to(values[:, None], (self.heads, queries, keys + queries)).reshape(self.heads, -1)
         rows = rows[:, : queries * (keys + queries - 1)].reshape(self.heads, queries, keys + queries - 1)
         return rows[None, :, :, :keys]

@@ -130,7 +130,12 @@ class T5(keras.Model):
         return x if seed is None else dropout(x, self.config.dropout, fold(seed, place))
 
     def hidden(self, inputs, training=False):
-        """The decoder's output (batch, target, hidden_dim) for the call's inputs."""
+        """The decoder's output (batch, target, hidden_dim) for the call's inputs.
+
+        Raises:
+            UserError: a mask of another shape than its ids, or inputs and targets of different numbers of rows.
+        """
+        _check_shapes(inputs)
         segments = inputs["encoder_padding_mask"]
         memory = self.encode(inputs["encoder_token_ids"], segments, training=training)
         targets, target_segments = inputs["decoder_token_ids"], inputs["decoder_padding_mask"]
@@ -155,6 +160,19 @@ class T5(keras.Model):
             hidden, kernel = self.token_embedding.head(self.hidden(batch, training=True))
             value, tokens = head_loss(hidden, kernel, batch["targets"], z_loss)
         return value, tokens, [scope.get_current_value(variable) for variable in self.non_trainable_variables]
+
+
+def _check_shapes(inputs):
+    shapes = {name: tuple(value.shape) for name, value in inputs.items()}
+    for side in ("encoder", "decoder"):
+        ids, mask = shapes[f"{side}_token_ids"], shapes[f"{side}_padding_mask"]
+        if ids != mask or len(ids) != 2:
+            raise UserError(f"{side}_token_ids is {ids} and {side}_padding_mask {mask}; make both (batch, length)")
+    if shapes["encoder_token_ids"][0] != shapes["decoder_token_ids"][0]:
+        raise UserError(
+            f"encoder_token_ids has {shapes['encoder_token_ids'][0]} rows and decoder_token_ids"
+            f" {shapes['decoder_token_ids'][0]}; give each input its target"
+        )
 
 
 def build_model(

@@ -237,6 +237,11 @@ def test_what_does_not_fit_is_a_user_error():
     ):
         with pytest.raises(UserError, match=message):
             dataclasses.replace(CONFIG, **change)
+    model, batch = build_model(CONFIG, 0), inputs([[5, 9, 1]], [[0, 7]])
+    with pytest.raises(UserError, match=r"decoder_padding_mask \(1, 3\); make both"):
+        model(batch | {"decoder_padding_mask": batch["encoder_padding_mask"]})
+    with pytest.raises(UserError, match="has 1 rows and decoder_token_ids 2"):
+        model(inputs([[5, 9, 1]], [[0, 7], [0, 8]]))
     with pytest.raises(UserError, match="choose one of none, dots, full"):
         build_model(CONFIG, 0, remat="half")
 

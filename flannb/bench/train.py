@@ -1,0 +1,103 @@
+"""The benchmark of a training step, side by side with KerasHub's stock T5 and with ``transformers``.
+
+All train a model of the same shape, from random weights, on batches of the same shape; each is a process of its own.
+FLOPs are those of the model's formula (``flannb.model.flops``) for all of them: padding and what is computed twice do
+not count as work done. What is not installed, or fails, is reported so.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tqdm.auto import tqdm
+
+from flannb.bench.measure import Measured, measure
+from flannb.errors import UserError
+from flannb.experiments.runner import machine, versions
+from flannb.files import write_json
+
+CONTENDERS = "flannb.bench.train_contenders"
+NAMES = ("flannb", "keras_hub", "transformers", "transformers_compiled")
+NUMBERS = {
+    "batch": (128, "sequences of a step"),
+    "input": (512, "input tokens of a sequence"),
+    "target": (128, "target tokens of a sequence"),
+    "steps": (10, "steps of a round"),
+    "rounds": (5, "rounds that are timed, after a warm-up"),
+}
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """The options of ``nox -s bench -- train``."""
+    parser.add_argument("--json", type=Path, metavar="FILE", help="writes every figure there")
+    parser.add_argument("--size", default="base", metavar="SIZE", help="a key of flannb.model.SIZES (default: base)")
+    for name, (default, meaning) in NUMBERS.items():
+        parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{meaning} (default: {default})")
+    parser.add_argument("--dropout", type=float, default=0.0, metavar="P", help="(default: 0)")
+    parser.add_argument("--packed", action="store_true", help="several examples a row; the others' rows stay whole")
+    parser.add_argument("--data", metavar="INDEX", help="batches of this build, by the input pipeline; packed")
+    parser.add_argument("--dtype", choices=("float32", "mixed_bfloat16"), help="(default: mixed_bfloat16 on a GPU)")
+    parser.add_argument("--attention", default="auto", help="flannb's: auto, plain, flash, cudnn (default: auto)")
+    parser.add_argument("--remat", default="none", help="flannb's: none, dots, full (default: none)")
+    parser.add_argument("--embedding", default="scatter", help="flannb's: scatter, sorted, product (default: scatter)")
+    parser.add_argument(
+        "--contenders", default=",".join(NAMES), metavar="A,B", help="what is measured (default: %(default)s)"
+    )
+
+
+def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> dict[str, Any]:
+    """Runs the benchmark and returns its figures.
+
+    Args:
+        run: runs a module with arguments, as ``measure`` does in a process of its own.
+
+    Raises:
+        UserError: a number below 1, or an unknown contender.
+    """
+    if wrong := next((name for name in NUMBERS if getattr(given, name) < 1), None):
+        raise UserError(f"--{wrong} must be at least 1")
+    names = given.contenders.split(",")
+    if unknown := set(names) - set(NAMES):
+        raise UserError(f"--contenders {sorted(unknown)[0]}: unknown; choose from {', '.join(NAMES)}")
+    options = {name: value for name, value in vars(given).items() if name not in ("json", "contenders", "command")}
+    figures: dict[str, Any] = {"options": options}
+    for name in tqdm(names, desc="bench", unit="contender"):
+        try:
+            figures[name] = run(CONTENDERS, name, json.dumps(options)).result
+        except UserError as error:
+            figures[name] = {"failed": str(error).strip().splitlines()[-1]}
+    figures |= {"machine": machine(), "versions": versions()}
+    if given.json:
+        write_json(given.json, figures)
+    return figures
+
+
+def show(figures: dict[str, Any]) -> str:
+    """The figures as a table for people."""
+    options = figures["options"]
+    kind = "packed" if options["packed"] or options["data"] else "one example a row"
+    lines = [
+        f"{options['size']}, {options['batch']} x {options['input']}/{options['target']}, {kind},"
+        f" dropout {options['dropout']}",
+        "",
+        f"{'':24}{'TFLOP/s':>9}{'MFU':>7}{'step, ms':>10}{'sequences/s':>13}{'GiB':>7}  attention, device",
+    ]
+    ours = figures.get("flannb", {}).get("step_seconds")
+    for name in NAMES:
+        found = figures.get(name)
+        if found is None:
+            continue
+        if "step_seconds" not in found:
+            reason, text = next(iter(found.items()))
+            lines.append(f"{name:24}{reason}: {text}")
+            continue
+        part = "" if found["mfu"] is None else f"{found['mfu']:.1%}"
+        memory = "" if found["peak_gib"] is None else f"{found['peak_gib']:.1f}"
+        times = f"; flannb is {found['step_seconds'] / ours:.2f}x" if ours and name != "flannb" else ""
+        lines.append(
+            f"{name:24}{found['tflops_per_second']:>9,.4g}{part:>7}{1000 * found['step_seconds']:>10,.1f}"
+            f"{found['sequences_per_second']:>13,.1f}{memory:>7}  {found['attention']}, {found['device']}{times}"
+        )
+    return "\n".join(lines)
