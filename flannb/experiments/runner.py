@@ -24,6 +24,7 @@ from filelock import FileLock
 from flannb.build.workers import CLUSTER, dask_client
 from flannb.errors import UserError
 from flannb.files import code_digest, digest, read_json, sha256, write_json
+from flannb.processes import are_several
 
 MANIFEST = "manifest.json"
 INPUTS = "inputs.json"
@@ -85,7 +86,8 @@ def is_done(step: Step) -> bool:
 def run_step(step: Step, papermill: bool = True) -> float:
     """Runs a step unless it is done; returns the seconds that it took, 0 if it was done.
 
-    Two processes never work in one folder: the second waits, then finds the step done.
+    Two processes never work in one folder: the second waits, then finds the step done. Those of one training
+    (``flannb.processes``) do it together.
 
     Args:
         papermill: execute the notebook; otherwise call the plain function in this process.
@@ -100,6 +102,17 @@ def run_step(step: Step, papermill: bool = True) -> float:
 
 
 def _run_step(step: Step, papermill: bool) -> float:
+    if step.function == "train_step" and are_several(os.environ):
+        import jax
+
+        from flannb.train.distribution import join_processes, of_all_processes
+
+        join_processes()
+        done = of_all_processes(is_done(step))[0]
+        if jax.process_index():  # the first process keeps the folder; the others train with it
+            if not done:
+                _call(step)
+            return 0.0
     folder = Path(step.folder)
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.parent / f".{folder.name}.lock"):
@@ -307,6 +320,11 @@ def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) 
     from tqdm.auto import tqdm
 
     steps = list(steps)
+    if are_several(os.environ) and (papermill or workers > 1 or cluster):
+        raise UserError(
+            "the environment tells of several processes: pass --plain --workers 1, so that they train together, or"
+            " start one process"
+        )
     waiting = [step for step in steps if not is_done(step)]
     seconds = dict.fromkeys((step.name for step in steps), 0.0)
     with tqdm(total=len(steps), initial=len(steps) - len(waiting), unit="step", file=sys.stderr) as bar:

@@ -14,6 +14,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from flannb.errors import UserError
 from flannb.model import T5Config
+from flannb.processes import COORDINATOR, are_several
 
 Distribution: TypeAlias = Any  # DataParallel or ModelParallel of keras.distribution, which has no types
 
@@ -29,16 +30,13 @@ def join_processes(environment: Mapping[str, str] = os.environ) -> None:
     Raises:
         UserError: one of the three variables is missing or no number, or JAX has computed something already.
     """
-    by_hand = "JAX_COORDINATOR_ADDRESS" in environment
-    tasks = {environment.get(name, "1") for name in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE")}
-    pod = "," in environment.get("TPU_WORKER_HOSTNAMES", "")
-    if jax.distributed.is_initialized() or not (by_hand or pod or tasks != {"1"}):
+    if jax.distributed.is_initialized() or not are_several(environment):
         return
     values: dict[str, Any] = {}
-    if by_hand:
+    if COORDINATOR in environment:
         try:
             values = {
-                "coordinator_address": environment["JAX_COORDINATOR_ADDRESS"],
+                "coordinator_address": environment[COORDINATOR],
                 "num_processes": int(environment["JAX_NUM_PROCESSES"]),
                 "process_id": int(environment["JAX_PROCESS_ID"]),
                 "cluster_detection_method": "deactivate",

@@ -1,11 +1,14 @@
 """Table 1 from the command line to the report, at a tiny scale: the same bytes each time, also after a kill."""
 
+import io
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 
+import pandas as pd
 import pytest
 
 from flannb.experiments.reproduce import project_root
@@ -26,13 +29,13 @@ sys.exit(code)
 """
 
 
-def start(home, *arguments):
+def start(home, *arguments, environment=None):
     options = ["table1", "--plain", "--workers", "1", "--rows", "flan2022"]
     where = ["--runs", str(home / "runs"), "--reports", str(home / "reports")]
     return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, *options, *where, *arguments],
         cwd=project_root(),
-        env=os.environ | {"PYTHONPATH": str(project_root()), "JAX_PLATFORMS": "cpu"},
+        env=os.environ | {"PYTHONPATH": str(project_root()), "JAX_PLATFORMS": "cpu"} | (environment or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -95,6 +98,27 @@ def test_a_killed_run_goes_on_to_the_same_bytes(undisturbed, tmp_path):
     process.communicate()
     finish(tmp_path)
     assert outcome(tmp_path) == undisturbed[2]
+
+
+def test_two_processes_train_together_and_come_near_one(undisturbed, tmp_path):
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    together = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
+    processes = [start(tmp_path, environment=together | {"JAX_PROCESS_ID": str(i)}) for i in range(2)]
+    for process in processes:
+        _, err = process.communicate(timeout=240)
+        assert process.returncode == 0, err
+    losses = [pd.read_csv(io.BytesIO(made[1]))["loss"] for made in (outcome(tmp_path), undisturbed[2])]
+    assert losses[0].tolist() == pytest.approx(losses[1].tolist(), abs=1e-4)
+    assert len(manifests(tmp_path)) == 4
+
+
+def test_several_processes_are_told_how_to_start(tmp_path):
+    process = start(tmp_path, "--workers", "2", environment={"SLURM_STEP_NUM_TASKS": "2"})
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "error: the environment tells of several processes: pass --plain --workers 1" in err
 
 
 def test_another_seed_gives_another_model(undisturbed, tmp_path):
