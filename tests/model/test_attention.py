@@ -150,18 +150,18 @@ def test_packed_rows_give_what_each_example_gives_alone(attention, sizes, data):
 
 
 SPREAD = """
-import keras, jax, jax.numpy as jnp, numpy as np
+import flannb, keras, jax, jax.numpy as jnp, numpy as np
 from flannb.model.attention import Mask, attend
-from flannb.train import data_parallel
 
 rng = np.random.default_rng(0)
 operands = [rng.standard_normal((4, 2, 20, 8)).astype("float32") for _ in range(3)]
 bias = rng.standard_normal((1, 2, 20, 20)).astype("float32")
 segments = (1 + np.arange(20) // rng.integers(4, 9, (4, 1))).astype("int32")
 if SPREAD:
-    data_parallel()
-    place = keras.distribution.distribution().get_data_layout((None, None)).backend_layout.spec[0]
-    mesh = keras.distribution.distribution().device_mesh.backend_mesh
+    distribution = keras.distribution.DataParallel(devices=keras.distribution.list_devices())
+    keras.distribution.set_distribution(distribution)
+    place = distribution.get_data_layout((None, None)).backend_layout.spec[0]
+    mesh = distribution.device_mesh.backend_mesh
     rows = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec(place))
     *operands, segments = jax.device_put([*operands, segments], rows)
 
