@@ -16,8 +16,7 @@ class Scale:
         lengths: token limits of examples.
         rows_per_task: records of each task that are rendered.
         vocabulary_size: pieces of the tokenizer that the build trains.
-        batch, steps, learning_rate, schedule, warmup, average, dtype, checkpoint_every: of training
-            (``flannb.train.TrainOptions``).
+        batch, steps, learning_rate, average, dtype, checkpoint_every: of training (``flannb.train.TrainOptions``).
         eval_rows: rows of each suite and setting that are scored.
         prompt_limit: most tokens of an evaluation prompt.
         answer_limit, explanation_limit: most tokens generated.
@@ -38,8 +37,6 @@ class Scale:
     prompt_limit: int
     answer_limit: int
     explanation_limit: int
-    schedule: str = "constant"
-    warmup: int = 0
     average: float = 0.0
     ranking: bool = True
     eval_batch: int = 64
@@ -60,11 +57,9 @@ SCALES: dict[str, Scale] = {
         rows_per_task=400,
         vocabulary_size=1000,
         batch=BatchShape(8, 128, 32),
-        steps=3200,
-        learning_rate=0.03,
-        schedule="inverse_square_root",
-        warmup=1111,  # from where 0.03 is more than 1 / sqrt(step)
-        average=0.995,
+        steps=2400,
+        learning_rate=0.02,
+        average=0.998,
         checkpoint_every=800,
         eval_rows=336,
         prompt_limit=144,
@@ -103,7 +98,6 @@ REAL_SMOKE = replace(
     batch=BatchShape(4, 256, 64),
     steps=900,
     learning_rate=0.02,
-    schedule="constant",
     average=0.98,
     checkpoint_every=300,
     eval_rows=171,

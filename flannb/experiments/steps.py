@@ -102,8 +102,6 @@ def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quie
         steps=chosen.steps,
         shape=chosen.batch,
         learning_rate=chosen.learning_rate,
-        schedule=chosen.schedule,
-        warmup=chosen.warmup,
         average=chosen.average,
         seed=seed,
         checkpoint_every=chosen.checkpoint_every,
@@ -125,8 +123,11 @@ def evaluate_step(
     """Scores the model of ``train_step`` on all suites; returns the predictions by greedy generation, which the paper
     scores; where the scale says so, rankings of the options are on record beside them.
     """
+    import keras
+
     from flannb.model import load_checkpoint
 
+    keras.distribution.set_distribution(None)  # a training before it may have left one over several processes
     opened = open_source(source)
     chosen = scale_of(scale, opened.collection)
     _, scored = available(opened, allow_missing)

@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from flannb.model.layers import MASKED, T5Attention
+from flannb.model.attention import MASKED
+from flannb.model.layers import T5Attention
 from flannb.model.t5 import T5
 
 Cache = list[tuple[jax.Array, jax.Array]]

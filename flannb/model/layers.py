@@ -7,7 +7,6 @@ layer can be computed again in the backward pass.
 """
 
 import math
-from functools import partial
 from typing import Any
 
 import jax.numpy as jnp
@@ -15,12 +14,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from flannb.model.attention import MASKED, attend
 from flannb.model.config import T5Config
 from flannb.model.dropout import dropout, fold
 from flannb.model.embedding import embed
 
-__all__ = ["MASKED", "T5Attention", "T5LayerNorm", "T5TransformerLayer", "TokenEmbedding", "relative_position_bucket"]
 
 BUCKETS = 32
 MAX_DISTANCE = 128
@@ -266,30 +263,6 @@ class T5TransformerLayer(keras.layers.Layer):
 
     def _drop(self, x, seed, place):
         return dropout(x, self.rate, _part(seed, place))
-
-    def step(self, x, keys, values, position, bias, memory_keys, memory_values, memory_bias):
-        """One decoding step of the decoder.
-
-        Args:
-            x: states of the newest token (batch, 1, hidden_dim).
-            keys, values: the cache (batch, heads, length, head_dim).
-            position: index of the newest token in the cache.
-            bias: self-attention bias (1, heads, 1, length), which hides the positions not yet written.
-            memory_keys, memory_values, memory_bias: of the encoder output.
-
-        Returns:
-            The states (batch, 1, hidden_dim) and the updated keys and values.
-        """
-        inner = self.self_attention_layer_norm(x)
-        new_keys, new_values = self.self_attention.keys_values(inner)
-        keys = ops.slice_update(keys, (0, 0, position, 0), new_keys)
-        values = ops.slice_update(values, (0, 0, position, 0), new_values)
-        x = x + self.self_attention(inner, keys, values, attend=partial(attend, "plain", bias=bias))
-        inner = self.cross_attention_layer_norm(x)
-        x = x + self.cross_attention(
-            inner, memory_keys, memory_values, attend=partial(attend, "plain", bias=memory_bias)
-        )
-        return self.feed_forward(x), keys, values
 
 
 def _part(seed, place):
