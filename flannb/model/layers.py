@@ -18,7 +18,6 @@ from flannb.model.config import T5Config
 from flannb.model.dropout import dropout, fold
 from flannb.model.embedding import embed
 
-
 BUCKETS = 32
 MAX_DISTANCE = 128
 

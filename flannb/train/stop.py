@@ -9,7 +9,8 @@ from typing import Any
 class StopRequest:
     """While in force, notes the first SIGINT or SIGTERM as ``asked``; the second acts as ever.
 
-    Only the main thread can have signals; in another nothing is noted.
+    Only the main thread can have signals; in another nothing is noted. A signal that the process ignores (as one in the
+    background of a shell does Ctrl-C) stays ignored.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -20,7 +21,8 @@ class StopRequest:
 
     def __enter__(self) -> "StopRequest":
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in self.SIGNALS}
+            heard = [number for number in self.SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+            self._before = {number: signal.signal(number, self._note) for number in heard}
         return self
 
     def __exit__(self, *error: object) -> None:

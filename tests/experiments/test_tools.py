@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from flannb.experiments.__main__ import main
-from flannb.experiments.reproduce import Options, enter_project, table1_steps
+from flannb.experiments.artefacts import TABLE1
+from flannb.experiments.reproduce import Options, artefact_steps, enter_project
 from flannb.experiments.tools import TOOLS
 
 ASKED = "is the white house the place where the president of the country lives and works"
@@ -96,6 +97,6 @@ def test_commands_have_help(command, capsys):
 def test_runs_with_and_without_contaminated_rows_do_not_mix(mirror):
     enter_project()
     options = Options(source=str(mirror), allow_missing=True)
-    whole, clean = table1_steps(options), table1_steps(replace(options, drop_contaminated=True))
+    whole, clean = (artefact_steps(TABLE1, chosen) for chosen in (options, replace(options, drop_contaminated=True)))
     assert not {s.folder for s in whole[:-1]} & {s.folder for s in clean[:-1]}
     assert all(a.key != b.key for a, b in zip(whole, clean, strict=True))
