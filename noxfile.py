@@ -96,7 +96,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session(python=False, requires=["environment"])
 def bench(session: nox.Session) -> None:
-    """Measure flannb beside other programs: `-- data`, `train`, `generate` or `evaluate`; `--json FILE` keeps figures."""
+    """Measure flannb beside others: `-- data`, `train`, `generate` or `evaluate`; `--json FILE` keeps figures."""
     shared(session, "flannb.bench", *(session.posargs or ["data"]))
 
 
