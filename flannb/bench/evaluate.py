@@ -88,7 +88,7 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
     if len(runs) == 2:
         ours, theirs = figures["flannb"], figures["harness"]
         figures["times_harness"] = round(ours["questions_per_second"] / theirs["questions_per_second"], 2)
-        figures |= compare(runs["flannb"][0]["logs"], runs["harness"][0]["logs"])
+        figures |= compare(runs["flannb"][0]["logs"], runs["harness"][0]["logs"], runs["flannb"][0]["uncut"])
     figures |= {
         "source": root.name if given.source else "synthetic",
         "machine": machine(),
@@ -121,11 +121,21 @@ def _figures(tuned: dict[str, Any], runs: Sequence[dict[str, Any]]) -> dict[str,
     }
 
 
-def compare(ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]]) -> dict[str, Any]:
-    """How far two programs' log-likelihoods are apart, and the share of questions in which they choose the same."""
-    apart = [abs(a - b) for one, other in zip(ours, theirs, strict=True) for a, b in zip(one, other, strict=True)]
-    same = [np.argmax(one) == np.argmax(other) for one, other in zip(ours, theirs, strict=True)]
-    return {"largest_difference": max(apart), "same_choice": float(np.mean(same))}
+def compare(
+    ours: Sequence[Sequence[float]], theirs: Sequence[Sequence[float]], uncut: Sequence[bool]
+) -> dict[str, Any]:
+    """How far two programs' log-likelihoods are apart, and the share of questions in which they choose the same.
+
+    Only questions count whose prompt is ``uncut``: a longer one loses exemplars here and its end there.
+    """
+    pairs = [(one, other) for one, other, whole in zip(ours, theirs, uncut, strict=True) if whole]
+    if not pairs:
+        return {"compared": 0}
+    return {
+        "compared": len(pairs),
+        "largest_difference": max(abs(a - b) for one, other in pairs for a, b in zip(one, other, strict=True)),
+        "same_choice": float(np.mean([np.argmax(one) == np.argmax(other) for one, other in pairs])),
+    }
 
 
 def _version(package: str) -> str:
@@ -155,10 +165,11 @@ def show(figures: dict[str, Any]) -> str:
     if "times_harness" in figures:
         target = TARGETS["cpu" if figures["backend"] == "cpu" else "gpu"]
         verdict = "reaches" if figures["times_harness"] >= target else "MISSES "
-        lines += [
-            "",
-            f"times the harness: {figures['times_harness']} {verdict} at least {target}",
-            f"largest difference of a log-likelihood: {figures['largest_difference']:.2g}"
-            f" (in float32 at most {CLOSE}); same choice in {figures['same_choice']:.1%} of the questions",
-        ]
+        lines += ["", f"times the harness: {figures['times_harness']} {verdict} at least {target}"]
+        if figures["compared"]:
+            lines.append(
+                f"largest difference of a log-likelihood: {figures['largest_difference']:.2g} (in float32 at most"
+                f" {CLOSE}); same choice in {figures['same_choice']:.1%} of the {figures['compared']:,} questions whose"
+                " prompts fit whole"
+            )
     return "\n".join(lines)

@@ -70,6 +70,14 @@ def flannb(given: argparse.Namespace) -> tuple[Answer, dict[str, str]]:
     return answer, {"dtype": dtype, "device": jax.devices()[0].device_kind}
 
 
+def uncut(given: argparse.Namespace, prompts: Sequence[Prompt]) -> list[bool]:
+    """Which prompts fit with all their exemplars; of the others, the harness leaves out another part."""
+    from flannb.evaluate.models import open_model
+
+    found = tokenize(prompts, open_model(str(given.checkpoint)), PROMPT_LIMIT)
+    return [not (tokens.dropped or tokens.cut) for tokens in found]
+
+
 def harness(given: argparse.Namespace) -> tuple[Answer, dict[str, str]]:
     """The harness's ``hf`` model with its sequence-to-sequence backend."""
     import torch
@@ -142,6 +150,8 @@ def main(arguments: list[str] | None = None) -> None:
         what, value = given.more
         sizes = [int(size) for size in value.split(",")]
         result = (tune(answer, prompts, sizes) if what == "tune" else timed(answer, prompts, sizes[0])) | facts
+        if given.name == "flannb" and what != "tune":
+            result["uncut"] = uncut(given, prompts)
     given.result.write_text(json.dumps(result))
 
 

@@ -41,7 +41,8 @@ def test_both_contenders_give_the_same_likelihoods(here, tmp_path):
     assert ours["questions"] == 57 and ours["questions_per_second"] > 0 and ours["batch_size"] == 16
     shown = evaluate.show(figures)
     if all(map(find_spec, NEEDS["harness"])):
-        assert figures["largest_difference"] < evaluate.CLOSE and figures["same_choice"] == 1.0
+        assert figures["compared"] and figures["largest_difference"] < evaluate.CLOSE
+        assert figures["same_choice"] == 1.0
         assert "times the harness" in shown
     else:
         assert "not installed" in figures["harness"]["absent"] and "absent" in shown
@@ -61,5 +62,7 @@ def test_wrong_options_are_user_errors(words, message, capsys, tmp_path, monkeyp
 
 
 def test_how_far_two_programs_are_apart():
-    found = evaluate.compare([[-1.0, -2.0], [-3.0, -1.0]], [[-1.5, -2.0], [-1.0, -3.0]])
-    assert found == {"largest_difference": 2.0, "same_choice": 0.5}
+    ours, theirs = [[-1.0, -2.0], [-3.0, -1.0], [0.0, -9.0]], [[-1.5, -2.0], [-1.0, -3.0], [-9.0, 0.0]]
+    found = evaluate.compare(ours, theirs, uncut=[True, True, False])
+    assert found == {"compared": 2, "largest_difference": 2.0, "same_choice": 0.5}
+    assert evaluate.compare(ours, theirs, uncut=[False] * 3) == {"compared": 0}
