@@ -34,7 +34,7 @@ from flannb.build.parts import (
     sample,
     shard_path,
 )
-from flannb.build.plan import Plan, make_plan
+from flannb.build.plan import Plan, make_plan, positives_at
 from flannb.build.records import no_usable_row
 from flannb.build.render import instruction, render, wordings
 from flannb.build.report import Tally, counts, located, tally, together
@@ -92,6 +92,7 @@ def build_key(source: Source, tasks: tuple[Task, ...], options: BuildOptions) ->
     # What is dropped depends on the evaluation rows too.
     scored = eval_tasks(source.collection) if options.drop_contaminated else ()
     read = {task.data for task in tasks} | {task.data for task in scored if source.has(task.data)}
+    read |= {found for task in tasks if (found := positives_at(source, task))}
     data = {str(data): source.fingerprint(data) for data in read}
     unused = APART if options.drop_contaminated else (*APART, *ABOUT_EVALUATION)
     code = code_digest("collection", "build", "files.py", "vocabulary.py", without=unused)
@@ -195,7 +196,8 @@ def _parts(plan: Plan) -> list[Part]:
         twins = twins if twins and twins[0].inverted and not task.inverted else ()
         i += 1 + len(twins)
         if len(rows := plan.rows[task.name][1]):
-            parts += cut((task, *twins), plan.staged[task.data], rows, plan.options.seed)
+            positives = plan.positives.get(task.name, ())
+            parts += cut((task, *twins), plan.staged[task.data], rows, plan.options.seed, positives)
     return parts
 
 

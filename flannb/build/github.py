@@ -15,6 +15,7 @@ from flannb.errors import UserError
 COMMITS = {
     "google-research/FLAN": "e9e4ec6e2701",
     "suzgunmirac/BIG-Bench-Hard": "9ee07bd481feebf959a6b59d61ea57bdcf30964d",
+    "allenai/natural-instructions": "e0fd31052b21acea5bd95fb00253e1ee1f5d8259",
     "google-research-datasets/simulated-dialogue": "9c5752ffa60d00c58efe52ce2ec6a29f2c2bb47b",
 }
 """Repository -> the commit that is read; a new repository needs a line here."""

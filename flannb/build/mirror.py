@@ -59,8 +59,9 @@ class Plan:
 
 def needed_data(tasks: Iterable[Task], suites: Iterable[EvalTask]) -> tuple[Data, ...]:
     """The data that training tasks and evaluation sets read, in order, each once; what nobody serves is left out."""
-    scored = [data for task in suites for data in (task.data, task.exemplars, task.prompt) if data is not None]
-    return tuple(dict.fromkeys([*(task.data for task in tasks if not task.unavailable), *scored]))
+    trained = [data for task in tasks if not task.unavailable for data in (task.data, task.positives)]
+    scored = [data for task in suites for data in (task.data, task.exemplars, task.prompt)]
+    return tuple(dict.fromkeys(data for data in (*trained, *scored) if data is not None))
 
 
 def plan_mirror(

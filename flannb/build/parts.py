@@ -21,7 +21,7 @@ from flannb.build.report import counts, tally
 from flannb.build.shards import shard_stamp, write_shard
 from flannb.build.staging import Staged
 from flannb.build.tokenizer import Texts, open_tokenizer
-from flannb.collection import SUBMIXTURES, Task
+from flannb.collection import SUBMIXTURES, Record, Task
 from flannb.errors import UserError
 from flannb.files import digest, sha256
 
@@ -67,6 +67,7 @@ class Part:
         pool: positions of the rows that exemplars are drawn from; the part's own where it is the only one.
         number: from 0.
         only: whether the task has no other part.
+        positives: the task's positive examples.
     """
 
     tasks: tuple[Task, ...]
@@ -75,6 +76,7 @@ class Part:
     pool: np.ndarray | None
     number: int
     only: bool
+    positives: tuple[Record, ...] = ()
 
     def path(self, task: Task, setting: str) -> Path:
         """Of its file, below the build's folder."""
@@ -144,15 +146,17 @@ def contaminated_rows(task: Task, staged: Staged, rows: np.ndarray, evaluation: 
     return found
 
 
-def cut(tasks: tuple[Task, ...], staged: Staged, rows: np.ndarray, seed: int) -> Iterator[Part]:
+def cut(
+    tasks: tuple[Task, ...], staged: Staged, rows: np.ndarray, seed: int, positives: tuple[Record, ...] = ()
+) -> Iterator[Part]:
     """The parts of a task with these rows."""
     if len(rows) <= PART_ROWS:
-        yield Part(tasks, staged, rows, None, 0, only=True)
+        yield Part(tasks, staged, rows, None, 0, only=True, positives=positives)
         return
     for number, start in enumerate(range(0, len(rows), PART_ROWS)):
         rng = np.random.default_rng(int(digest([seed, tasks[0].name, "pool", number])[:16], 16))
         pool = np.unique(rows[rng.integers(len(rows), size=POOL_ROWS)])
-        yield Part(tasks, staged, rows[start : start + PART_ROWS], pool, number, only=False)
+        yield Part(tasks, staged, rows[start : start + PART_ROWS], pool, number, False, positives)
 
 
 def bundle(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
@@ -237,6 +241,7 @@ def _write(
         part=part.number,
         pool=pool,
         counts=options.exemplars,
+        positives=part.positives,
     )
     stamp = {
         "key": job.key,

@@ -56,8 +56,8 @@ class Source(Protocol):
         """Whether the data are there."""
         ...
 
-    def promises(self, data: Data | str) -> bool:
-        """Whether the data ought to be there, so that their absence is an error."""
+    def promises(self, data: Data | str, optional: bool = False) -> bool:
+        """Whether the data ought to be there, so that absence is an error: optional ones if a manifest has them."""
         ...
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
@@ -90,8 +90,8 @@ class Mini:
         except UserError:
             return False
 
-    def promises(self, data: Data | str) -> bool:
-        return True
+    def promises(self, data: Data | str, optional: bool = False) -> bool:
+        return not optional
 
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
         from flannb.collection.mini import table
@@ -159,8 +159,8 @@ class Mirror:
             raise UserError(f"{path}: not a list of objects with repo_id, config and split ({error!r})") from error
         return named
 
-    def promises(self, data: Data | str) -> bool:
-        return self._manifest is None or str(data) in self._manifest
+    def promises(self, data: Data | str, optional: bool = False) -> bool:
+        return not optional if self._manifest is None else str(data) in self._manifest
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
         return _stream(data, columns, self.files(data), self.root / str(data))
@@ -253,8 +253,8 @@ class Hub:
             return self.github.cached(data).is_file() or self.github.remote(data) is not None
         return bool(self.remotes(data))
 
-    def promises(self, data: Data | str) -> bool:
-        return True
+    def promises(self, data: Data | str, optional: bool = False) -> bool:
+        return not optional
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
         from huggingface_hub import hf_hub_download
@@ -351,7 +351,7 @@ def _raw_rows(data: RawFile, path: Path, columns: tuple[str, ...]) -> pa.RecordB
             schema = pa.schema([(name, pa.string()) for name in (*columns, UNREADABLE)])
             return pa.RecordBatchReader.from_batches(schema, _tsv_rows(path, data.columns, schema))
         if path.suffix == ".json":
-            table = _json_rows(path)
+            table = _json_rows(path, data.key)
         else:
             table = pa.table({"text": [path.read_text(encoding="utf-8")], UNREADABLE: pa.nulls(1, pa.string())})
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -395,15 +395,17 @@ def _cells(lines: list[bytes], width: int) -> Iterator[tuple[str | None, ...]]:
             yield *nothing, f"{len(cells)} columns instead of {width}"
 
 
-def _json_rows(path: Path) -> pa.Table:
-    """Rows of a list of objects.
+def _json_rows(path: Path, key: str) -> pa.Table:
+    """Rows of a list of objects, which an object may have under a key.
 
     Raises:
         ValueError: it is no such list.
     """
     rows = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    if key and isinstance(rows, dict):
+        rows = rows.get(key)
     if not isinstance(rows, list):
-        raise ValueError("not a list of objects")
+        raise ValueError("not a list of objects" + f", nor an object that has one as '{key}'" * bool(key))
     reasons = [_why_unreadable(row) for row in rows]
     rows = [{} if reason else row for row, reason in zip(rows, reasons, strict=True)]
     columns = {
