@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from flannb.errors import UserError
+from flannb.errors import UserError, printable
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         print(chosen.show(chosen.bench(given)))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return 2
     return 0
 

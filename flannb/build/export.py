@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flannb import __version__
-from flannb.build.data import Build
+from flannb.build.index import Build
 from flannb.build.shards import Shard, read_shard
 from flannb.collection import SUBMIXTURES
 from flannb.errors import UserError
