@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from flannb.bench.report import write_report
-from flannb.errors import UserError
+from flannb.errors import UserError, printable
 from flannb.files import write_json
 
 
@@ -47,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
             write_json(given.json, figures)
         print(chosen.show(figures))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return 2
     return 0
 

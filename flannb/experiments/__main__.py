@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -13,11 +12,11 @@ from pathlib import Path
 from types import FrameType
 
 from flannb.build.workers import WORKERS
-from flannb.errors import UserError
+from flannb.errors import UserError, printable
 from flannb.experiments import listing
 from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
 from flannb.experiments.reproduce import Options, artefact_steps, default_workers, enter_project, from_project
-from flannb.experiments.runner import MANIFEST, Step, is_done, run_all
+from flannb.experiments.runner import MANIFEST, Step, forget, is_done, run_all
 from flannb.experiments.scales import SCALES
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
@@ -122,7 +121,7 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 _run(given)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
@@ -181,7 +180,7 @@ def _run(given: argparse.Namespace) -> None:
     steps = _chosen(given.command, artefact_steps(chosen, options))
     if given.force:
         for step in steps:
-            shutil.rmtree(step.folder, ignore_errors=True)
+            forget(step)
     if given.command == "report":
         for step in steps[:-1]:
             if not is_done(step):

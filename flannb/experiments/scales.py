@@ -51,6 +51,23 @@ class Scale:
 
 
 SCALES: dict[str, Scale] = {
+    "tiny": Scale(
+        size="smoke",
+        lengths=Lengths(80, 32),
+        rows_per_task=16,
+        vocabulary_size=400,
+        batch=BatchShape(2, 128, 32),
+        steps=8,
+        learning_rate=0.02,
+        checkpoint_every=2,
+        eval_rows=16,
+        prompt_limit=144,
+        answer_limit=4,
+        explanation_limit=6,
+        ranking=False,
+        eval_batch=32,
+        about="seconds; nothing is learnt, but every stage runs, as tests of flannb or of a new machine need it",
+    ),
     "smoke": Scale(
         size="smoke",
         lengths=Lengths(80, 32),

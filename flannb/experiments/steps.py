@@ -39,6 +39,8 @@ def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tu
     gone = [task for task in lacking if not task.unavailable and not source.has(task.data)]
     missing = {str(task.data) for task in gone} | {str(data) for task in absent for data in missing_data(source, task)}
     missing = {name for name in missing if source.promises(name)}
+    written = {task.positives for task in training if task.positives and source.promises(task.positives, optional=True)}
+    missing |= {str(data) for data in written if not source.has(data)}
     if missing and not allow_missing:
         raise UserError(
             f"{source.name} lacks {len(missing)} datasets:\n  "

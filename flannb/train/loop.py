@@ -189,6 +189,8 @@ def _fit(
     if start:
         state, pipeline, log = checkpoints.restore(start, state)
     journal = Journal(folder, model.config, options.shape, options.steps, start, quiet, jax.process_index() == 0)
+    for problem in checkpoints.damaged:
+        journal.say(problem)
     if advice := idle_gpu():
         journal.say(advice)
     share, shares = data_share(distribution)

@@ -44,7 +44,7 @@ def test_training_learns_more_than_how_often_tokens_occur(build, weights, config
     assert log["tokens"].is_monotonic_increasing and (log["tokens"] % 1 == 0).all()
     assert log["loss"][-20:].mean() < log["loss"][:5].mean() - 1
     assert log["loss"][-20:].mean() < unigram_entropy(build, weights)
-    assert sorted(path.name for path in Path(model).iterdir()) == ["config.json", "model.safetensors"]
+    assert sorted(path.name for path in Path(model).iterdir()) == ["SHA256SUMS", "config.json", "model.safetensors"]
     assert len(traced) == 1  # the step compiles once
     progress = pd.read_csv(tmp_path / PROGRESS_CSV)
     assert progress["step"].tolist() == [1, *range(20, 141, 20), 150]
