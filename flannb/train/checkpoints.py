@@ -1,7 +1,7 @@
 """Training state on disk, by Orbax: a checkpoint is there whole or not at all, and the last two are kept."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import orbax.checkpoint as ocp
@@ -9,6 +9,9 @@ import orbax.checkpoint as ocp
 from flannb.errors import UserError
 from flannb.train.distribution import of_all_processes
 from flannb.train.step import State
+
+Log: TypeAlias = dict[str, list[dict[str, float]]]
+"""Name of a table -> its rows so far, with a ``step`` each."""
 
 
 class Checkpoints:
@@ -27,7 +30,7 @@ class Checkpoints:
         """The last step that was saved."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: State, pipeline: dict[str, Any], log: list[dict[str, float]]) -> None:
+    def save(self, step: int, state: State, pipeline: dict[str, Any], log: Log) -> None:
         """Saves everything of a step; ``pipeline`` is the state of this process's lanes."""
         lanes = {number: lane for part in of_all_processes(pipeline) for number, lane in part["lanes"].items()}
         arguments = ocp.args.Composite(
@@ -37,7 +40,7 @@ class Checkpoints:
         )
         self._manager.save(step, args=arguments)
 
-    def restore(self, step: int, like: State) -> tuple[State, dict[str, Any], list[dict[str, float]]]:
+    def restore(self, step: int, like: State) -> tuple[State, dict[str, Any], Log]:
         """Reads a step back; ``like`` gives shapes and placement of the variables, the pipeline's state is whole.
 
         Raises:
