@@ -17,8 +17,8 @@ from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_
 from flannb.experiments.artefacts import artefact as artefact_of
 from flannb.experiments.scales import scale as scale_of
 from flannb.files import read_json, write_json
+from flannb.mixture import mixed, shard_weights
 from flannb.mixture import mixture as mixture_of
-from flannb.mixture import shard_weights
 
 BUILD_JSON = "build.json"
 PREDICTIONS = "predictions"
@@ -109,7 +109,7 @@ def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quie
         checkpoint_every=chosen.checkpoint_every,
         dtype=chosen.dtype,
     )
-    return train(build, weights, SIZES[chosen.size], options, Path(folder), quiet)
+    return train(mixed(build, weights), SIZES[chosen.size], options, Path(folder), quiet=quiet)
 
 
 def evaluate_step(

@@ -2,7 +2,7 @@
 
 from flannb.mixture.named import MIXTURES, mixture
 from flannb.mixture.packing import Batch, pack
-from flannb.mixture.pipeline import BatchShape, batches, packed_batches
+from flannb.mixture.pipeline import BatchShape, Stream, batches, mixed, packed_batches
 from flannb.mixture.table import expected, planned_shards
 from flannb.mixture.weights import (
     RELEASED_RATES,
@@ -19,9 +19,11 @@ __all__ = [
     "Batch",
     "BatchShape",
     "Mixture",
+    "Stream",
     "batches",
     "draw_tasks",
     "expected",
+    "mixed",
     "mixture",
     "pack",
     "packed_batches",

@@ -6,7 +6,7 @@ on from the one before it.
 
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import orbax.checkpoint as ocp
@@ -15,6 +15,9 @@ from flannb.errors import UserError
 from flannb.files import SUMS, is_intact, read_sums, sha256, write_sums
 from flannb.train.distribution import of_all_processes
 from flannb.train.step import State
+
+Log: TypeAlias = dict[str, list[dict[str, float]]]
+"""Name of a table -> its rows so far, with a ``step`` each."""
 
 
 class Checkpoints:
@@ -38,7 +41,7 @@ class Checkpoints:
         """The last step that was saved."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: State, pipeline: dict[str, Any], log: list[dict[str, float]]) -> None:
+    def save(self, step: int, state: State, pipeline: dict[str, Any], log: Log) -> None:
         """Saves everything of a step; ``pipeline`` is the state of this process's lanes."""
         lanes = {number: lane for part in of_all_processes(pipeline) for number, lane in part["lanes"].items()}
         arguments = ocp.args.Composite(
@@ -51,7 +54,7 @@ class Checkpoints:
             home = self.folder / str(step)
             write_sums(home, {path.relative_to(home).as_posix(): sha256(path) for path in _files(home)})
 
-    def restore(self, step: int, like: State) -> tuple[State, dict[str, Any], list[dict[str, float]]]:
+    def restore(self, step: int, like: State) -> tuple[State, dict[str, Any], Log]:
         """Reads a step back; ``like`` gives shapes and placement of the variables, the pipeline's state is whole.
 
         Raises:
