@@ -44,7 +44,7 @@ from flannb.build.tokenizer import Tokenizer, open_tokenizer, train_tokenizer
 from flannb.build.workers import Run, default_workers, workers
 from flannb.collection import Task, check, eval_tasks, templates
 from flannb.errors import UserError
-from flannb.files import code_digest, digest, read_json, sha256, write_json
+from flannb.files import atomic, code_digest, digest, read_json, sha256, write_json
 
 INDEX = "index.json"
 REPORT = "report.json"
@@ -97,7 +97,8 @@ def build_key(source: Source, tasks: tuple[Task, ...], options: BuildOptions) ->
     code = code_digest("collection", "build", "files.py", "vocabulary.py", without=unused)
     chosen = [(task.name, str(task.data)) for task in tasks]
     tokenizer = sha256(Path(options.tokenizer)) if options.tokenizer else ""
-    return digest([source.collection, data, code, chosen, dataclasses.asdict(options), tokenizer])[:16]
+    settings = dataclasses.asdict(options) | {"tokenizer": tokenizer}  # its bytes, wherever they lie
+    return digest([source.collection, data, code, chosen, settings])[:16]
 
 
 def build_data(
@@ -150,8 +151,11 @@ def build_data(
 def _build(plan: Plan, key: str, home: Path, run: Run, progress: Callable[[str, int, int], object]) -> None:
     """Builds what is planned and writes report and index."""
     options = plan.options
-    path = Path(options.tokenizer).absolute() if options.tokenizer else home / TOKENIZER
-    tokenizer = open_tokenizer(path) if path.is_file() or options.tokenizer else _tokenizer(plan, path)
+    path = home / TOKENIZER
+    if options.tokenizer and not path.is_file():  # a build is whole without what was given to it
+        with atomic(path) as temporary:
+            temporary.write_bytes(open_tokenizer(Path(options.tokenizer)).content)
+    tokenizer = open_tokenizer(path) if path.is_file() else _tokenizer(plan, path)
     parts = _parts(plan)
     waiting = Counter(task.name for part in parts for task in part.tasks)
     total, done = len(plan.tasks), len(plan.tasks) - len(waiting)
@@ -177,7 +181,7 @@ def _build(plan: Plan, key: str, home: Path, run: Run, progress: Callable[[str, 
             "source": plan.source.name,
             "collection": plan.source.collection,
             "options": dataclasses.asdict(options),
-            "tokenizer": str(path if options.tokenizer else TOKENIZER),
+            "tokenizer": TOKENIZER,
             "vocabulary_size": tokenizer.vocabulary_size,
             "shards": [shard.as_json() for shard in shards],
         },

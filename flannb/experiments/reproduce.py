@@ -14,7 +14,7 @@ from flannb.collection import EvalTask
 from flannb.experiments.artefacts import Artefact
 from flannb.experiments.runner import Step
 from flannb.experiments.scales import scale as scale_of
-from flannb.experiments.steps import available
+from flannb.experiments.steps import available, vocabulary
 from flannb.files import digest
 
 DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
@@ -63,7 +63,7 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     # Runs of other sources and seeds live side by side; the scale alone would let them overwrite each other.
     clean = "-decontaminated" if options.drop_contaminated else ""
     home = f"{options.runs}/{options.scale}/{source.name}-{options.seed}{clean}"
-    build_options = chosen.build_options(options.seed, options.drop_contaminated)
+    build_options = chosen.build_options(options.seed, options.drop_contaminated, vocabulary(chosen.start))
     data = Step(
         name="data",
         folder=f"{home}/data",

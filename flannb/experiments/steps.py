@@ -48,6 +48,22 @@ def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tu
     return tuple(task for task in training if task not in lacking), tuple(present)
 
 
+def vocabulary(start: str) -> str:
+    """The tokenizer's file of the checkpoint that rows start from; empty where they start from random weights.
+
+    Raises:
+        UserError: no such checkpoint, or it comes without a tokenizer.
+    """
+    if not start:
+        return ""
+    from flannb.model.checkpoint import open_checkpoint
+
+    found = open_checkpoint(start).tokenizer
+    if found is None:
+        raise UserError(f"{start}: has no tokenizer, which the data are to be built with; put its spiece.model there")
+    return str(found)
+
+
 def build_step(
     folder: str,
     source: str,
@@ -79,7 +95,8 @@ def build_step(
             bar.update(done - bar.n)
 
         workers, cluster = asked_for()
-        options = scale_of(scale, opened.collection).build_options(seed, drop_contaminated)
+        chosen = scale_of(scale, opened.collection)
+        options = chosen.build_options(seed, drop_contaminated, vocabulary(chosen.start))
         index = build_data(opened, training, options, Path(store), progress, count=workers, cluster=cluster)
     write_json(Path(folder) / BUILD_JSON, {"index": os.path.relpath(index, folder)})
     return open_build(index)
@@ -103,9 +120,13 @@ def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quie
         shape=chosen.batch,
         learning_rate=chosen.learning_rate,
         average=chosen.average,
+        dropout=chosen.dropout,
         seed=seed,
         checkpoint_every=chosen.checkpoint_every,
         dtype=chosen.dtype,
+        remat=chosen.remat,
+        model_parallel=chosen.model_parallel,
+        start=chosen.start or None,
     )
     return train(build, weights, SIZES[chosen.size], options, Path(folder), quiet)
 
