@@ -7,6 +7,7 @@ pass them on and manifests can record them.
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,10 +16,14 @@ from flannb.collection import EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
 from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_tasks, read_predictions
 from flannb.experiments.artefacts import artefact as artefact_of
+from flannb.experiments.scales import Scale
 from flannb.experiments.scales import scale as scale_of
 from flannb.files import read_json, write_json
 from flannb.mixture import mixture as mixture_of
 from flannb.mixture import shard_weights
+
+if TYPE_CHECKING:
+    from flannb.train import TrainOptions
 
 BUILD_JSON = "build.json"
 PREDICTIONS = "predictions"
@@ -107,15 +112,11 @@ def built(data: str) -> Build:
     return open_build(Path(data) / read_json(Path(data) / BUILD_JSON)["index"])
 
 
-def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quiet: bool = False) -> Path:
-    """Trains a model on a mixture (``flannb.mixture.MIXTURES``) of the data of ``build_step``; returns its folder."""
-    from flannb.model import SIZES
-    from flannb.train import TrainOptions, train
+def train_options(chosen: Scale, seed: int) -> "TrainOptions":
+    """How the rows of a scale are trained."""
+    from flannb.train import TrainOptions
 
-    build = built(data)
-    chosen = scale_of(scale, build.collection)
-    weights = shard_weights(build.shards, mixture_of(mixture))
-    options = TrainOptions(
+    return TrainOptions(
         steps=chosen.steps,
         shape=chosen.batch,
         learning_rate=chosen.learning_rate,
@@ -128,7 +129,17 @@ def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quie
         model_parallel=chosen.model_parallel,
         start=chosen.start or None,
     )
-    return train(build, weights, SIZES[chosen.size], options, Path(folder), quiet)
+
+
+def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quiet: bool = False) -> Path:
+    """Trains a model on a mixture (``flannb.mixture.MIXTURES``) of the data of ``build_step``; returns its folder."""
+    from flannb.model import SIZES
+    from flannb.train import train
+
+    build = built(data)
+    chosen = scale_of(scale, build.collection)
+    weights = shard_weights(build.shards, mixture_of(mixture))
+    return train(build, weights, SIZES[chosen.size], train_options(chosen, seed), Path(folder), quiet)
 
 
 def evaluate_step(

@@ -1,5 +1,6 @@
 """How the data are weighted, and the stream of packed batches."""
 
+from flannb.mixture.filling import Filling, filling
 from flannb.mixture.named import MIXTURES, mixture
 from flannb.mixture.packing import Batch, pack
 from flannb.mixture.pipeline import BatchShape, batches, packed_batches
@@ -18,10 +19,12 @@ __all__ = [
     "RELEASED_RATES",
     "Batch",
     "BatchShape",
+    "Filling",
     "Mixture",
     "batches",
     "draw_tasks",
     "expected",
+    "filling",
     "mixture",
     "pack",
     "packed_batches",
