@@ -89,8 +89,8 @@ def _add_options(made: argparse.ArgumentParser, of: Artefact | None) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="rows trained side by side, and processes of a build (default: one for each CPU core; with a GPU or TPU,"
-        " which a row uses whole, 1 row)",
+        help="rows trained side by side, and processes of a build (default: one row for each CPU core, or for each GPU;"
+        " where there are more GPUs than rows, and on TPUs, one row on all of them)",
     )
     made.add_argument("--cluster", default="", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
     made.add_argument("--allow-missing", action="store_true", help="go on without datasets that the source lacks")

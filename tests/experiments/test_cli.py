@@ -97,7 +97,7 @@ def test_an_empty_folder_is_no_mirror(run, tmp_path):
 
 
 def test_a_failure_in_a_worker_is_one_message(tmp_path):
-    """Through Dask and papermill: no traceback, no log lines of either."""
+    """Through a process and papermill: no traceback, no log lines of either."""
     path = boolq(tmp_path / "mirror", question=["is it"], answer=[True])
     where = ["--source", tmp_path / "mirror", "--allow-missing", "--runs", tmp_path / "runs"]
     done = subprocess.run(
