@@ -71,7 +71,7 @@ def _count(device: Any, kind: str) -> int:
 
 
 def _recorded_training(scale: Scale, devices: Devices, folder: Path) -> Throughput | None:
-    """The record of the same size and kind of device whose sequences are nearest to the scale's in length."""
+    """The record of the same size and kind of device that is most like the scale: packed, of long sequences, dropout."""
     found = []
     for name, content in _records(folder):
         options, ours = content.get("options", {}), content.get("flannb", {})
@@ -80,11 +80,16 @@ def _recorded_training(scale: Scale, devices: Devices, folder: Path) -> Throughp
             continue
         times = _work(options.get("remat", "none")) / _work(scale.remat)
         each = 1e12 * ours["tflops_per_second"] / count * times
-        far = abs(math.log(options["input"] / scale.batch.input))
+        packed = bool(options["packed"] or options["data"])
+        unlike = (
+            not packed,
+            abs(math.log(options["input"] / scale.batch.input)),
+            abs(options["dropout"] - scale.dropout),
+        )
         again = "" if times == 1 else ", less what is computed twice"
         shape = f"{options['batch']} x {options['input']}/{options['target']}"
         basis = f"measured at {shape} on {ours['device']}{again} ({name})"
-        found.append((far, -each, Throughput(each * devices.count, basis)))
+        found.append((unlike, name, Throughput(each * devices.count, basis)))
     return min(found, key=lambda entry: entry[:2])[2] if found else None
 
 

@@ -4,6 +4,7 @@ from flannb.mixture.filling import Filling, filling
 from flannb.mixture.named import MIXTURES, mixture
 from flannb.mixture.packing import Batch, pack
 from flannb.mixture.pipeline import BatchShape, batches, packed_batches
+from flannb.mixture.seen import seen
 from flannb.mixture.table import expected, planned_shards
 from flannb.mixture.weights import (
     RELEASED_RATES,
@@ -29,6 +30,7 @@ __all__ = [
     "pack",
     "packed_batches",
     "planned_shards",
+    "seen",
     "shard_weights",
     "submixture_shares",
     "unigram_entropy",

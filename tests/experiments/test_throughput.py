@@ -34,8 +34,8 @@ def recorded(tmp_path_factory):
     keras.distribution.set_distribution(None)
     assert figures["flannb"]["tflops_per_second"] > 0
 
-    def record(path, size="small", device="1 x NVIDIA H100 80GB HBM3", tflops=300.0, remat="none", input=2048):
-        figures["options"] |= {"size": size, "remat": remat, "input": input}
+    def record(path, size="small", device="1 x NVIDIA H100 80GB HBM3", tflops=300.0, remat="none", **options):
+        figures["options"] |= {"size": size, "remat": remat, "input": 2048, "packed": True, **options}
         figures["flannb"] |= {"device": device, "tflops_per_second": tflops}
         path.write_text(json.dumps(figures))
 
@@ -55,10 +55,14 @@ def test_a_record_of_the_size_and_the_kind_counts_for_each_device(recorded, tmp_
     assert evaluation.flops == pytest.approx(4 * 98.94e12) and "assumed: 10%" in evaluation.basis
 
 
-def test_of_several_records_the_one_of_like_sequences_counts(recorded, tmp_path):
+def test_of_several_records_the_one_most_like_the_scale_counts(recorded, tmp_path):
     recorded(tmp_path / "a.json", tflops=500.0, input=512)
     recorded(tmp_path / "b.json", tflops=300.0, device="2 x NVIDIA H100 80GB HBM3")
     assert speed(tmp_path)[0].flops == pytest.approx(150e12)
+    recorded(tmp_path / "c.json", tflops=400.0, packed=False)
+    assert speed(tmp_path)[0].flops == pytest.approx(150e12)
+    recorded(tmp_path / "d.json", tflops=200.0, dropout=0.05)
+    assert speed(tmp_path)[0].flops == pytest.approx(200e12)
 
 
 def test_what_is_computed_twice_is_not_work_done(recorded, tmp_path):
