@@ -46,6 +46,7 @@ from flannb.collection import Task, check, eval_tasks, templates
 from flannb.errors import UserError
 from flannb.files import (
     add_sum,
+    atomic,
     code_digest,
     digest,
     is_intact,
@@ -107,7 +108,8 @@ def build_key(source: Source, tasks: tuple[Task, ...], options: BuildOptions) ->
     code = code_digest("collection", "build", "files.py", "vocabulary.py", without=unused)
     chosen = [(task.name, str(task.data)) for task in tasks]
     tokenizer = sha256(Path(options.tokenizer)) if options.tokenizer else ""
-    return digest([source.collection, data, code, chosen, dataclasses.asdict(options), tokenizer])[:16]
+    settings = dataclasses.asdict(options) | {"tokenizer": tokenizer}  # its bytes, wherever they lie
+    return digest([source.collection, data, code, chosen, settings])[:16]
 
 
 def build_data(
@@ -161,13 +163,15 @@ def build_data(
 def _build(plan: Plan, key: str, home: Path, run: Run, progress: Callable[[str, int, int], object]) -> None:
     """Builds what is planned and writes report and index."""
     options = plan.options
-    sums = read_sums(home)
-    path = Path(options.tokenizer).absolute() if options.tokenizer else home / TOKENIZER
-    if options.tokenizer or is_intact(path, sums.get(TOKENIZER)):
-        tokenizer = open_tokenizer(path)
-    else:
-        tokenizer = _tokenizer(plan, path)
+    sums, path = read_sums(home), home / TOKENIZER
+    if not is_intact(path, sums.get(TOKENIZER)):
+        if options.tokenizer:  # a build is whole without what was given to it
+            with atomic(path) as temporary:
+                temporary.write_bytes(open_tokenizer(Path(options.tokenizer)).content)
+        else:
+            _tokenizer(plan, path)
         add_sum(home, TOKENIZER)
+    tokenizer = open_tokenizer(path)
     parts = _parts(plan)
     waiting = Counter(task.name for part in parts for task in part.tasks)
     total, done = len(plan.tasks), len(plan.tasks) - len(waiting)
@@ -198,7 +202,7 @@ def _build(plan: Plan, key: str, home: Path, run: Run, progress: Callable[[str, 
             "source": plan.source.name,
             "collection": plan.source.collection,
             "options": dataclasses.asdict(options),
-            "tokenizer": str(path if options.tokenizer else TOKENIZER),
+            "tokenizer": TOKENIZER,
             "vocabulary_size": tokenizer.vocabulary_size,
             "sha256": own,
             "shards": [shard.as_json() for shard in shards],

@@ -35,6 +35,11 @@ _IN_WORD = np.ones(256, bool)
 _IN_WORD[list(b" \t\r\n")] = False
 
 
+def model_vocabulary(pieces: int) -> int:
+    """Size of the vocabulary of a model whose tokenizer has so many pieces."""
+    return -(-(pieces + SENTINELS) // 128) * 128
+
+
 class Tokenizer:
     """A SentencePiece model of T5's kind.
 
@@ -72,7 +77,7 @@ class Tokenizer:
     @cached_property
     def vocabulary_size(self) -> int:
         """Size of the model's vocabulary: pieces and sentinels, rounded up to a multiple of 128."""
-        return -(-(self.piece_count + SENTINELS) // 128) * 128
+        return model_vocabulary(self.piece_count)
 
     @property
     def first_sentinel(self) -> int:

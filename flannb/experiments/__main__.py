@@ -15,11 +15,13 @@ from flannb.build.workers import WORKERS
 from flannb.errors import UserError, printable
 from flannb.experiments import listing
 from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
-from flannb.experiments.reproduce import Options, artefact_steps, default_workers, enter_project, from_project
+from flannb.experiments.devices import default_workers
+from flannb.experiments.reproduce import Options, artefact_steps, enter_project, from_project
 from flannb.experiments.runner import MANIFEST, Step, forget, is_done, run_all
 from flannb.experiments.scales import SCALES
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
+from flannb.files import write_json
 
 COMMANDS = {
     **{name: f"data, training, evaluation and report of {each.title}" for name, each in ARTEFACTS.items()},
@@ -44,6 +46,8 @@ def parser() -> argparse.ArgumentParser:
         _add_options(command, ARTEFACTS.get(name))
         if name == "data":
             listing.add_options(command)
+        if name in ARTEFACTS or name == "train":
+            _add_dry_run(command)
     for name, (about, add_options, _) in TOOLS.items():
         add_options(commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}."))
     return made
@@ -84,8 +88,8 @@ def _add_options(made: argparse.ArgumentParser, of: Artefact | None) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="rows trained side by side, and processes of a build (default: one for each CPU core; with a GPU or TPU,"
-        " which a row uses whole, 1 row)",
+        help="rows trained side by side, and processes of a build (default: one row for each CPU core, or for each GPU;"
+        " where there are more GPUs than rows, and on TPUs, one row on all of them)",
     )
     made.add_argument("--cluster", default="", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
     made.add_argument("--allow-missing", action="store_true", help="go on without datasets that the source lacks")
@@ -100,6 +104,17 @@ def _add_options(made: argparse.ArgumentParser, of: Artefact | None) -> None:
         "--runs", default="runs", metavar="DIR", help="folder of data, models, predictions (default: runs)"
     )
     made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
+
+
+def _add_dry_run(made: argparse.ArgumentParser) -> None:
+    group = made.add_argument_group("plan, do not run")
+    group.add_argument(
+        "--dry-run", action="store_true", help="print what each row takes: data, tokens, memory, FLOPs, hours"
+    )
+    group.add_argument("--json", default="", metavar="FILE", help="write the plan there, too")
+    group.add_argument(
+        "--devices", default="", metavar="NxKIND", help="plan for these, such as 8xH100, not for those here"
+    )
 
 
 class Terminated(KeyboardInterrupt):
@@ -174,6 +189,9 @@ def _run(given: argparse.Namespace) -> None:
     )
     if given.workers is not None and given.workers < 1:
         raise UserError(f"--workers {given.workers}: must be at least 1")
+    if getattr(given, "dry_run", False):
+        _plan(given, chosen, options)
+        return
     exports = given.command == "data" and bool(given.export)
     if exports:
         listing.check_options(given)
@@ -190,11 +208,28 @@ def _run(given: argparse.Namespace) -> None:
         (Path(steps[-1].folder) / MANIFEST).unlink(missing_ok=True)
     if given.workers is not None:
         os.environ[WORKERS] = str(given.workers)
-    run_all(steps, given.workers or default_workers(), given.cluster, papermill=not given.plain)
+    run_all(
+        steps,
+        given.workers or default_workers(len(options.rows or chosen.rows)),
+        given.cluster,
+        papermill=not given.plain,
+    )
     if given.command == "report" or given.command in ARTEFACTS:
         _show(Path(steps[-1].folder), chosen)
     if exports:
         listing.export_build(built(steps[0].folder), given)
+
+
+def _plan(given: argparse.Namespace, of: Artefact, options: Options) -> None:
+    """Prints the plan of an artefact, and writes it where ``--json`` says."""
+    from flannb.experiments.devices import at_hand, named
+    from flannb.experiments.dry_run import dry_run, show  # they bring JAX and the model
+
+    devices = named(given.devices) if given.devices else at_hand()
+    plan = dry_run(of, options, devices, Path(options.reports) / "performance")
+    print(show(plan))
+    if given.json:
+        write_json(Path(given.json), plan.as_json())
 
 
 def _chosen(command: str, steps: list[Step]) -> list[Step]:

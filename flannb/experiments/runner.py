@@ -7,24 +7,21 @@ since is named and made again.
 """
 
 import importlib
-import logging
 import os
 import shutil
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from filelock import FileLock
 
-from flannb.build.workers import CLUSTER, dask_client
 from flannb.errors import UserError
+from flannb.experiments.cluster import on_cluster
+from flannb.experiments.side_by_side import side_by_side
 from flannb.files import code_digest, digest, inside, is_intact, read_sealed, sha256, write_sealed
 from flannb.processes import are_several
 
@@ -340,9 +337,8 @@ def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) 
     """Runs steps in the order of their needs, independent ones side by side, with a progress bar.
 
     Args:
-        workers: processes of the local Dask cluster. One without papermill and without a cluster needs no Dask: the
-            steps run in this process.
-        cluster: address of a Dask scheduler whose workers share this folder; empty for a local cluster.
+        workers: processes of this machine; one without papermill runs the steps in this process.
+        cluster: address of a Dask scheduler whose workers share this folder, instead.
         papermill: as in ``run_step``.
 
     Returns:
@@ -376,87 +372,8 @@ def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) 
             for step in waiting:
                 bar.set_postfix_str(step.name)
                 finished(step.name, run_step(step, papermill))
-        elif waiting:
-            _distribute(waiting, workers, cluster, papermill, finished)
+        elif cluster and waiting:
+            on_cluster(waiting, cluster, partial(run_step, papermill=papermill), finished)
+        else:
+            side_by_side(waiting, workers, partial(run_step, papermill=papermill), finished)
     return seconds
-
-
-def _distribute(
-    waiting: list[Step], workers: int, cluster: str, papermill: bool, finished: Callable[[str, float], None]
-) -> None:
-    _silence_dask()
-    from dask.distributed import KilledWorker, as_completed
-
-    with ExitStack() as stack:
-        # Local workers ignore Ctrl-C: it is this process that stops them.
-        with nullcontext() if cluster else _interrupts_ignored():
-            client = stack.enter_context(dask_client(workers, cluster, timeout="20s"))
-        futures: dict[str, Any] = {}
-        for step in waiting:
-            before = [futures[need.name] for need in step.needs if need.name in futures]
-            futures[step.name] = client.submit(
-                _after, step, papermill, before, bool(cluster), key=step.name, pure=False
-            )
-        for future in as_completed(futures.values()):
-            try:
-                finished(future.key, future.result())
-            except KilledWorker:
-                raise UserError(
-                    f"{future.key}: its process was killed; if memory ran out, pass a smaller --workers."
-                    " The same command goes on."
-                ) from None
-
-
-def _silence_dask() -> None:
-    """Leaves it to the steps to say what went wrong; Dask's own report of the same failure would hide it.
-
-    Dask reads these settings when it is first imported, in this process and in the workers.
-    """
-    os.environ |= {
-        "DASK_LOGGING__DISTRIBUTED": "critical",
-        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
-        # Dask's profiler and clocks would take a tenth of two cores from the work.
-        "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
-        "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
-        "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
-    }
-    for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes that are started inside ignore Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _after(step: Step, papermill: bool, before: list[float], fan_out: bool) -> float:
-    """``run_step`` on a worker, once the steps before it are done.
-
-    A step of one thread gets a core of its own: the thread pools of several kernels on the same cores would otherwise
-    slow each other down threefold.
-
-    Args:
-        fan_out: a build sends its parts to the cluster that runs the steps, this worker included.
-    """
-    from dask.distributed import get_worker, secede
-
-    if fan_out and step.function == "build_step":
-        os.environ[CLUSTER] = get_worker().scheduler.address
-        secede()
-    name = str(get_worker().name)
-    if step.threads != 1 or not name.isdigit() or not hasattr(os, "sched_setaffinity"):
-        return run_step(step, papermill)
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[int(name) % len(cores)]})
-    try:
-        return run_step(step, papermill)
-    finally:
-        os.sched_setaffinity(0, cores)

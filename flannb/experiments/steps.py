@@ -7,6 +7,7 @@ pass them on and manifests can record them.
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -15,10 +16,14 @@ from flannb.collection import EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
 from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_tasks, read_predictions
 from flannb.experiments.artefacts import artefact as artefact_of
+from flannb.experiments.scales import Scale
 from flannb.experiments.scales import scale as scale_of
 from flannb.files import read_json, write_json
 from flannb.mixture import mixed, shard_weights
 from flannb.mixture import mixture as mixture_of
+
+if TYPE_CHECKING:
+    from flannb.train import TrainOptions
 
 BUILD_JSON = "build.json"
 PREDICTIONS = "predictions"
@@ -48,6 +53,22 @@ def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tu
             + "\nMirror them, or pass --allow-missing to go on without them; the report marks what is absent."
         )
     return tuple(task for task in training if task not in lacking), tuple(present)
+
+
+def vocabulary(start: str) -> str:
+    """The tokenizer's file of the checkpoint that rows start from; empty where they start from random weights.
+
+    Raises:
+        UserError: no such checkpoint, or it comes without a tokenizer.
+    """
+    if not start:
+        return ""
+    from flannb.model.checkpoint import open_checkpoint
+
+    found = open_checkpoint(start).tokenizer
+    if found is None:
+        raise UserError(f"{start}: has no tokenizer, which the data are to be built with; put its spiece.model there")
+    return str(found)
 
 
 def build_step(
@@ -81,7 +102,8 @@ def build_step(
             bar.update(done - bar.n)
 
         workers, cluster = asked_for()
-        options = scale_of(scale, opened.collection).build_options(seed, drop_contaminated)
+        chosen = scale_of(scale, opened.collection)
+        options = chosen.build_options(seed, drop_contaminated, vocabulary(chosen.start))
         index = build_data(opened, training, options, Path(store), progress, count=workers, cluster=cluster)
     write_json(Path(folder) / BUILD_JSON, {"index": os.path.relpath(index, folder)})
     return open_build(index)
@@ -92,24 +114,34 @@ def built(data: str) -> Build:
     return open_build(Path(data) / read_json(Path(data) / BUILD_JSON)["index"])
 
 
-def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quiet: bool = False) -> Path:
-    """Trains a model on a mixture (``flannb.mixture.MIXTURES``) of the data of ``build_step``; returns its folder."""
-    from flannb.model import SIZES
-    from flannb.train import TrainOptions, train
+def train_options(chosen: Scale, seed: int) -> "TrainOptions":
+    """How the rows of a scale are trained."""
+    from flannb.train import TrainOptions
 
-    build = built(data)
-    chosen = scale_of(scale, build.collection)
-    weights = shard_weights(build.shards, mixture_of(mixture))
-    options = TrainOptions(
+    return TrainOptions(
         steps=chosen.steps,
         shape=chosen.batch,
         learning_rate=chosen.learning_rate,
         average=chosen.average,
+        dropout=chosen.dropout,
         seed=seed,
         checkpoint_every=chosen.checkpoint_every,
         dtype=chosen.dtype,
+        remat=chosen.remat,
+        model_parallel=chosen.model_parallel,
+        start=chosen.start or None,
     )
-    return train(mixed(build, weights), SIZES[chosen.size], options, Path(folder), quiet=quiet)
+
+
+def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quiet: bool = False) -> Path:
+    """Trains a model on a mixture (``flannb.mixture.MIXTURES``) of the data of ``build_step``; returns its folder."""
+    from flannb.model import SIZES
+    from flannb.train import train
+
+    build = built(data)
+    chosen = scale_of(scale, build.collection)
+    weights = shard_weights(build.shards, mixture_of(mixture))
+    return train(mixed(build, weights), SIZES[chosen.size], train_options(chosen, seed), Path(folder), quiet=quiet)
 
 
 def evaluate_step(

@@ -1,8 +1,10 @@
 """How the data are weighted, and the stream of packed batches."""
 
+from flannb.mixture.filling import Filling, filling
 from flannb.mixture.named import MIXTURES, mixture
 from flannb.mixture.packing import Batch, pack
 from flannb.mixture.pipeline import BatchShape, Stream, batches, mixed, packed_batches
+from flannb.mixture.seen import seen
 from flannb.mixture.table import expected, planned_shards
 from flannb.mixture.weights import (
     RELEASED_RATES,
@@ -18,16 +20,19 @@ __all__ = [
     "RELEASED_RATES",
     "Batch",
     "BatchShape",
+    "Filling",
     "Mixture",
     "Stream",
     "batches",
     "draw_tasks",
     "expected",
+    "filling",
     "mixed",
     "mixture",
     "pack",
     "packed_batches",
     "planned_shards",
+    "seen",
     "shard_weights",
     "submixture_shares",
     "unigram_entropy",

@@ -83,22 +83,39 @@ def batches(
     Raises:
         UserError: examples longer than the batch's sequences, or a batch size not divisible by the processes.
     """
-    import grain  # brings JAX, which those who only weigh and list need not wait for
-
     if build.lengths.input > shape.input or build.lengths.target > shape.target:
         raise UserError(
             f"the data have up to {build.lengths.input}/{build.lengths.target} tokens, more than the batch's"
             f" {shape.input}/{shape.target}; build them with shorter limits or train on longer sequences"
         )
-    ordered = sorted(weights, key=lambda shard: shard.path)
+    return packed_batches(mixed_examples(build, weights, seed), shape, seed, process, processes)
+
+
+def mixed_examples(build: Build, weights: Mapping[Shard, float], seed: int) -> grain.MapDataset:
+    """An endless dataset of the examples of a mixture, each shard's in its share at every point of it."""
+    import grain  # brings JAX, which those who only weigh and list need not wait for
+
+    ordered = in_order(weights)
     parts = [
-        grain.MapDataset.source(
-            _Epochs(TokenColumns(build.home / shard.path), int(digest([seed, shard.path])[:16], 16))
-        )
+        grain.MapDataset.source(_Epochs(TokenColumns(build.home / shard.path), shard_seed(shard, seed)))
         for shard in ordered
     ]
-    mixed = grain.MapDataset.mix(parts, [weights[shard] for shard in ordered])
-    return packed_batches(mixed, shape, seed, process, processes)
+    return grain.MapDataset.mix(parts, [weights[shard] for shard in ordered])
+
+
+def in_order(weights: Mapping[Shard, float]) -> list[Shard]:
+    """The shards in the order in which they are mixed."""
+    return sorted(weights, key=lambda shard: shard.path)
+
+
+def shard_seed(shard: Shard, seed: int) -> int:
+    """The seed of a shard's orders."""
+    return int(digest([seed, shard.path])[:16], 16)
+
+
+def epoch_order(seed: int, epoch: int, size: int) -> np.ndarray:
+    """The order in which an epoch of a shard of ``size`` examples is read, int32."""
+    return np.random.default_rng([seed, epoch]).permutation(size).astype(np.int32)
 
 
 def packed_batches(
@@ -155,7 +172,7 @@ class _Epochs:
         epoch, place = divmod(int(index), len(self._columns))
         current, order = self._order
         if current != epoch:
-            order = np.random.default_rng([self._seed, epoch]).permutation(len(self._columns)).astype(np.int32)
+            order = epoch_order(self._seed, epoch, len(self._columns))
             self._order = (epoch, order)
         return self._columns[order[place]]
 

@@ -1,4 +1,3 @@
-import os
 from dataclasses import replace
 
 import pytest
@@ -8,10 +7,8 @@ from flannb.experiments.artefacts import TABLE1, TABLE2
 from flannb.experiments.reproduce import (
     Options,
     artefact_steps,
-    default_workers,
     enter_project,
     from_project,
-    has_accelerator,
     project_root,
 )
 
@@ -75,7 +72,7 @@ def test_everything_stays_below_runs_and_reports():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scale": "huge"}, "--scale huge: unknown; choose one of smoke, micro"),
+        ({"scale": "huge"}, "--scale huge: unknown; choose one of smoke, micro, small"),
         ({"rows": ("nope",)}, "--rows nope: unknown"),
         ({"repeats": {"nope": 2}}, "--rows nope: unknown"),
         ({"source": "/no/such/folder"}, "--source /no/such/folder: no such folder"),
@@ -84,13 +81,6 @@ def test_everything_stays_below_runs_and_reports():
 def test_wrong_options_are_named(change, message):
     with pytest.raises(UserError, match=message):
         artefact_steps(TABLE1, replace(Options(), **change))
-
-
-@pytest.mark.parametrize(("platforms", "found"), [("cpu", False), ("cuda,cpu", True), ("tpu", True)])
-def test_jax_platforms_decides_on_workers(monkeypatch, platforms, found):
-    monkeypatch.setenv("JAX_PLATFORMS", platforms)
-    assert has_accelerator() == found
-    assert default_workers() == (1 if found else len(os.sched_getaffinity(0)))
 
 
 def test_paths_count_from_where_the_user_is(tmp_path, monkeypatch):
