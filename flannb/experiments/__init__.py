@@ -3,7 +3,15 @@
 from flannb.experiments.artefacts import ARTEFACTS, Artefact, Row, artefact
 from flannb.experiments.reproduce import enter_project, project_root
 from flannb.experiments.scales import SCALES, Scale, scale
-from flannb.experiments.steps import available, build_step, built, evaluate_step, report_step, train_step
+from flannb.experiments.steps import (
+    available,
+    build_step,
+    built,
+    evaluate_step,
+    report_step,
+    train_step,
+    weights_of,
+)
 
 __all__ = [
     "ARTEFACTS",
@@ -21,4 +29,5 @@ __all__ = [
     "report_step",
     "scale",
     "train_step",
+    "weights_of",
 ]

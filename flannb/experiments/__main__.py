@@ -70,8 +70,8 @@ def _add_options(made: argparse.ArgumentParser, of: Artefact | None) -> None:
     made.add_argument(
         "--rows",
         metavar="A,B",
-        help="rows of the table, separated by commas (default: all"
-        + (f" of {', '.join(row.name for row in of.rows)})" if of else ")"),
+        help="rows of the table or figure, separated by commas (default: all"
+        + (f" of {', '.join(row.name for row in of.rows)})" if of and of.rows else ")"),
     )
     made.add_argument(
         "--repeats",
@@ -161,7 +161,8 @@ def _run(given: argparse.Namespace) -> None:
     chosen = artefact(given.artefact)
     rows = _names(given.rows or "")
     if given.rows is not None and not rows:
-        raise UserError(f"--rows: names no row; choose from {', '.join(row.name for row in chosen.rows)}")
+        known = ", ".join(row.name for row in chosen.rows)
+        raise UserError(f"--rows: names no row{f'; choose from {known}' if known else ''}")
     options = Options(
         scale=given.scale,
         source=given.source,
@@ -169,7 +170,7 @@ def _run(given: argparse.Namespace) -> None:
         allow_missing=given.allow_missing,
         drop_contaminated=given.drop_contaminated,
         rows=rows,
-        repeats=_repeats(given.repeats, rows or tuple(row.name for row in chosen.rows)),
+        repeats=_repeats(given.repeats),
         runs=given.runs,
         reports=given.reports,
     )
@@ -211,8 +212,8 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
-def _repeats(text: str, rows: tuple[str, ...]) -> dict[str, int]:
-    """Row -> number of models, as ``--repeats`` says: ``2`` for all rows, ``flan2022=3`` for one.
+def _repeats(text: str) -> dict[str, int]:
+    """Row -> number of models, as ``--repeats`` says: ``2`` for all rows, whose key is "", ``flan2022=3`` for one.
 
     Raises:
         UserError: a number is none, or below 1.
@@ -222,7 +223,7 @@ def _repeats(text: str, rows: tuple[str, ...]) -> dict[str, int]:
         row, _, number = part.rpartition("=")
         if not number.isdigit() or int(number) < 1:
             raise UserError(f"--repeats {part}: give a number from 1, or ROW=NUMBER")
-        counts |= {row: int(number)} if row else {name: int(number) for name in rows if name not in counts}
+        counts[row] = int(number)
     return counts
 
 

@@ -312,7 +312,7 @@ def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) 
         papermill: as in ``run_step``.
 
     Returns:
-        Seconds of each step by name.
+        Seconds of each step by its folder.
 
     Raises:
         UserError: a step failed; the others have been stopped and go on when run again.
@@ -326,25 +326,25 @@ def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) 
             " start one process"
         )
     waiting = [step for step in steps if not is_done(step)]
-    seconds = dict.fromkeys((step.name for step in steps), 0.0)
+    seconds = dict.fromkeys((step.folder for step in steps), 0.0)
     with tqdm(total=len(steps), initial=len(steps) - len(waiting), unit="step", file=sys.stderr) as bar:
 
-        def finished(name: str, took: float) -> None:
-            seconds[name] = took
+        def finished(step: Step, took: float) -> None:
+            seconds[step.folder] = took
             bar.update(1)
-            bar.write(f"{name}: {took:.0f} s", file=sys.stderr)
+            bar.write(f"{step.name}: {took:.0f} s", file=sys.stderr)
 
         if workers == 1 and not cluster and not papermill:
             for step in waiting:
                 bar.set_postfix_str(step.name)
-                finished(step.name, run_step(step, papermill))
+                finished(step, run_step(step, papermill))
         elif waiting:
             _distribute(waiting, workers, cluster, papermill, finished)
     return seconds
 
 
 def _distribute(
-    waiting: list[Step], workers: int, cluster: str, papermill: bool, finished: Callable[[str, float], None]
+    waiting: list[Step], workers: int, cluster: str, papermill: bool, finished: Callable[[Step, float], None]
 ) -> None:
     _silence_dask()
     from dask.distributed import KilledWorker, as_completed
@@ -355,16 +355,18 @@ def _distribute(
             client = stack.enter_context(dask_client(workers, cluster, timeout="20s"))
         futures: dict[str, Any] = {}
         for step in waiting:
-            before = [futures[need.name] for need in step.needs if need.name in futures]
-            futures[step.name] = client.submit(
-                _after, step, papermill, before, bool(cluster), key=step.name, pure=False
+            before = [futures[need.folder] for need in step.needs if need.folder in futures]
+            futures[step.folder] = client.submit(
+                _after, step, papermill, before, bool(cluster), key=step.folder, pure=False
             )
+        steps = {step.folder: step for step in waiting}
         for future in as_completed(futures.values()):
+            step = steps[future.key]
             try:
-                finished(future.key, future.result())
+                finished(step, future.result())
             except KilledWorker:
                 raise UserError(
-                    f"{future.key}: its process was killed; if memory ran out, pass a smaller --workers."
+                    f"{step.name}: its process was killed; if memory ran out, pass a smaller --workers."
                     " The same command goes on."
                 ) from None
 

@@ -13,6 +13,7 @@ class Scale:
 
     Attributes:
         size: a key of ``flannb.model.SIZES``.
+        sizes: those that Figure 4 compares, the smallest first.
         lengths: token limits of examples.
         rows_per_task: records of each task that are rendered.
         vocabulary_size: pieces of the tokenizer that the build trains.
@@ -41,6 +42,7 @@ class Scale:
     ranking: bool = True
     eval_batch: int = 64
     dtype: str = "float32"
+    sizes: tuple[str, ...] = ()
     about: str = ""
 
     def build_options(self, seed: int, drop_contaminated: bool = False) -> BuildOptions:
@@ -66,6 +68,7 @@ SCALES: dict[str, Scale] = {
         answer_limit=10,
         explanation_limit=32,
         ranking=False,
+        sizes=("smoke-quarter", "smoke-half", "smoke"),
         about="minutes on two CPU cores, from random weights; shows that everything works, and the method's clearest "
         "effects",
     ),
@@ -84,6 +87,7 @@ SCALES: dict[str, Scale] = {
         explanation_limit=128,
         eval_batch=256,
         dtype="mixed_bfloat16",
+        sizes=("micro-quarter", "micro-half", "micro"),
         about="minutes a row on one large GPU, real data, from random weights",
     ),
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from flannb.build import Build, Source, Tokenizer, asked_for, build_data, missing_tasks, open_build, open_source
+from flannb.build import Build, Shard, Source, Tokenizer, asked_for, build_data, missing_tasks, open_build, open_source
 from flannb.collection import EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
 from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_tasks, read_predictions
@@ -90,14 +90,46 @@ def built(data: str) -> Build:
     return open_build(Path(data) / read_json(Path(data) / BUILD_JSON)["index"])
 
 
-def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quiet: bool = False) -> Path:
-    """Trains a model on a mixture (``flannb.mixture.MIXTURES``) of the data of ``build_step``; returns its folder."""
+def weights_of(build: Build, mixture: str, seed: int, tasks_drawn: int = 0) -> dict[Shard, float]:
+    """The shares of a build's shards in a mixture, as ``train_step`` takes them.
+
+    Args:
+        mixture: a key of ``flannb.mixture.MIXTURES``.
+        tasks_drawn: how many of its tasks take part, drawn by ``seed`` with the Held-In ones among them; 0 for all.
+
+    Raises:
+        UserError: an unknown mixture, or more tasks than the build has.
+    """
+    chosen = mixture_of(mixture)
+    if tasks_drawn:
+        names = {shard.task for shard in build.shards}
+        here = [task for task in tasks(build.collection) if task.name in names]
+        chosen = chosen.of_drawn_tasks(tasks_drawn, here, seed)
+    return shard_weights(build.shards, chosen)
+
+
+def train_step(
+    folder: str,
+    data: str,
+    mixture: str,
+    scale: str,
+    seed: int,
+    size: str = "",
+    tasks_drawn: int = 0,
+    quiet: bool = False,
+) -> Path:
+    """Trains a model on a mixture of the data of ``build_step``; returns its folder.
+
+    Args:
+        mixture, tasks_drawn: as in ``weights_of``.
+        size: a key of ``flannb.model.SIZES``; the scale's where it is empty.
+    """
     from flannb.model import SIZES
     from flannb.train import TrainOptions, train
 
     build = built(data)
     chosen = scale_of(scale, build.collection)
-    weights = shard_weights(build.shards, mixture_of(mixture))
+    weights = weights_of(build, mixture, seed, tasks_drawn)
     options = TrainOptions(
         steps=chosen.steps,
         shape=chosen.batch,
@@ -107,7 +139,7 @@ def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quie
         checkpoint_every=chosen.checkpoint_every,
         dtype=chosen.dtype,
     )
-    return train(build, weights, SIZES[chosen.size], options, Path(folder), quiet)
+    return train(build, weights, SIZES[size or chosen.size], options, Path(folder), quiet)
 
 
 def evaluate_step(

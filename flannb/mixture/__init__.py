@@ -1,6 +1,6 @@
 """How the data are weighted, and the stream of packed batches."""
 
-from flannb.mixture.named import MIXTURES, mixture
+from flannb.mixture.named import FEW_SHOT_SHARES, MIXTURES, mixture
 from flannb.mixture.packing import Batch, pack
 from flannb.mixture.pipeline import BatchShape, batches, packed_batches
 from flannb.mixture.table import expected, planned_shards
@@ -14,6 +14,7 @@ from flannb.mixture.weights import (
 )
 
 __all__ = [
+    "FEW_SHOT_SHARES",
     "MIXTURES",
     "RELEASED_RATES",
     "Batch",
