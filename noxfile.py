@@ -26,6 +26,9 @@ PYTHON = None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "3.11"
 EXPERIMENTS = (
     ("reproduce_table1", "table1", "Reproduce Table 1 of the paper: data, training, evaluation, report."),
     ("reproduce_table2", "table2", "Reproduce Table 2: mixtures that leave one submixture out."),
+    ("reproduce_figure1", "figure1", "Reproduce Figure 1: public collections in every suite."),
+    ("reproduce_figure3", "figure3", "Reproduce Figure 3: the share of few-shot data in training."),
+    ("reproduce_figure4", "figure4", "Reproduce Figure 4: the number of tasks, for several model sizes."),
     ("data", "data", "Build the collection; --list, --mixture, --export."),
     ("mirror", "mirror", "Copy what tasks need from the Hub to a folder: --to DIR."),
     ("contamination", "contamination", "Report which training rows hold text of evaluation rows."),

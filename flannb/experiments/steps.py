@@ -6,6 +6,7 @@ pass them on and manifests can record them.
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +23,13 @@ from flannb.mixture import shard_weights
 
 BUILD_JSON = "build.json"
 PREDICTIONS = "predictions"
+
+
+def present_training(source: Source) -> tuple[Task, ...]:
+    """The training tasks whose data a source has."""
+    training = tasks(source.collection)
+    lacking = missing_tasks(source, training)
+    return tuple(task for task in training if task not in lacking)
 
 
 def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tuple[EvalTask, ...]]:
@@ -197,10 +205,17 @@ def report_step(
         evaluations: row -> folders of ``evaluate_step``, one for each model trained of the row.
         models: row -> folder of the first ``train_step``.
     """
+    from flannb.model.checkpoint import parameters
     from flannb.report import Setup, layout, majority_baseline, write_table
+    from flannb.report.figure1 import write_figure1
+    from flannb.report.figure3 import write_figure3
+    from flannb.report.figure4 import Point, layout_of, write_figure4
     from flannb.train import LOSS_CSV
 
     opened = open_source(source)
+    chosen = scale_of(scale, opened.collection)
+    training = present_training(opened)
+    rows = artefact_of(artefact).at(chosen, training).rows
     sets: dict[str, list[str]] = {}
     for task in eval_tasks(opened.collection):
         sets.setdefault(task.suite, []).append(task.name)
@@ -210,14 +225,28 @@ def report_step(
         )
         for row, homes in evaluations.items()
     }
-    losses = {row: pd.read_csv(Path(home) / LOSS_CSV) for row, home in models.items()}
-    titles = {row.name: row.title for row in artefact_of(artefact).rows}
+    setup = Setup(scale=scale, source=opened.name, seed=seed, sets=sets)
+    if artefact == "figure4":
+        members = {row.name: len(mixture_of(row.mixture).members(training)) for row in rows}
+        points = {
+            row.name: Point(
+                row.size or chosen.size,
+                row.tasks or members[row.name],
+                parameters(Path(models[row.name]) / "model") if row.name in models else None,
+            )
+            for row in rows
+        }
+        return write_figure4(Path(folder), predictions, replace(setup, layout=layout_of(points)), points)
+    setup = replace(setup, layout=layout(artefact))
+    if artefact in ("figure1", "figure3"):
+        write = {"figure1": write_figure1, "figure3": write_figure3}[artefact]
+        return write(Path(folder), predictions, setup)
     first = next(iter(predictions.values()))
     return write_table(
         Path(folder),
         predictions,
-        losses,
-        Setup(scale=scale, source=opened.name, seed=seed, sets=sets, layout=layout(artefact)),
-        titles,
+        {row: pd.read_csv(Path(home) / LOSS_CSV) for row, home in models.items()},
+        setup,
+        {row.name: row.title for row in rows},
         majority_baseline(first[first["repeat"] == 0]),
     )

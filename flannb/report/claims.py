@@ -44,6 +44,7 @@ class Part:
             each of ``below`` where it is None.
         key: sets parts of one claim and cell apart.
         unit: of what is compared, if not percentage points.
+        lacking: why it cannot be tested on what was measured, if so.
     """
 
     text: str
@@ -55,6 +56,7 @@ class Part:
     of: Statistic | None = None
     key: str = ""
     unit: str = ""
+    lacking: str = ""
 
     def id(self, claim: str) -> str:
         """The part's id, such as ``C1.cot.zs``."""
@@ -204,6 +206,8 @@ def _tally(verdicts: list[str]) -> str:
 def _test_part(claim: str, part: Part, cells: Cells, setup: Setup) -> dict[str, Any]:
     line = {"id": part.id(claim), "claim": f"{part.title}: {part.text}"}
     try:
+        if part.lacking:
+            raise _NotComputable(part.lacking)
         above, below, note = _paired(part, cells, setup)
     except _NotComputable as reason:
         return line | {"verdict": UNDECIDED, "detail": str(reason)}

@@ -7,8 +7,10 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from flannb.collection.submixtures import SUITES
 from flannb.files import write_text
 from flannb.report.drawing import save
+from flannb.report.layout import SETTINGS
 from flannb.report.page import claims_markdown, embedded, escaped, shown_claims, template
 from flannb.report.table import to_csv
 
@@ -99,6 +101,24 @@ def html(page: FigurePage, drawn: Sequence[tuple[str, Path]]) -> str:
         figures=embedded(drawn),
         zip=zip,
     )
+
+
+def score_grid(table: pd.DataFrame, heading: str, titles: Mapping[str, str]) -> pd.DataFrame:
+    """Measured scores to read: a line for each row, a column for each cell, intervals in brackets.
+
+    Args:
+        table: from ``flannb.report.table.score_table``.
+        heading: of the column of names.
+        titles: row -> its name; rows without are left out.
+    """
+    lines = []
+    for row, title in titles.items():
+        cells: dict[str, str | None] = {heading: title}
+        for line in table[table["row"] == row].itertuples():
+            text = f"{line.score:.1f} [{line.ci_low:.1f}, {line.ci_high:.1f}]" if pd.notna(line.score) else None
+            cells[f"{SUITES[line.suite]}, {SETTINGS[line.setting]}"] = text
+        lines.append(cells)
+    return pd.DataFrame(lines)
 
 
 def _numbers(table: pd.DataFrame) -> set[str]:
