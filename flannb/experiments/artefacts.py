@@ -159,7 +159,15 @@ def _sizes_and_counts(scale: Scale, training: Sequence[Task]) -> tuple[Row, ...]
 FIGURE4 = Artefact("figure4", "Figure 4", "notebooks/24_figure4.ipynb", rows_at=_sizes_and_counts)
 """Flan 2022 of growing numbers of tasks, in several model sizes."""
 
-ARTEFACTS = {artefact.name: artefact for artefact in (TABLE1, TABLE2, FIGURE1, FIGURE3, FIGURE4)}
+FIGURE2 = Artefact("figure2", "Figure 2", "notebooks/22_figure2.ipynb")
+"""A timeline of public collections; it needs no data and no models."""
+
+FIGURE7 = Artefact("figure7", "Figure 7", "notebooks/27_figure7.ipynb")
+"""The permutations of question, answer and explanation; it needs data and no models."""
+
+ARTEFACTS = {artefact.name: artefact for artefact in (TABLE1, TABLE2, FIGURE1, FIGURE2, FIGURE3, FIGURE4, FIGURE7)}
+"""Every artefact, in the order in which all are reproduced. Those that are not rows of models and a report on them have
+their steps from ``flannb.experiments.registry``."""
 
 
 def artefact(name: str) -> Artefact:

@@ -250,3 +250,18 @@ def report_step(
         {row.name: row.title for row in rows},
         majority_baseline(first[first["repeat"] == 0]),
     )
+
+
+def figure2_step(folder: str) -> list[Path]:
+    """Writes the report on Figure 2 into a folder."""
+    from flannb.report.figure2 import write_figure2
+
+    return write_figure2(Path(folder))
+
+
+def figure7_step(folder: str, source: str) -> list[Path]:
+    """Writes the report on Figure 7, made of a source's rows, into a folder."""
+    from flannb.report.figure7 import write_figure7
+
+    opened = open_source(source)
+    return write_figure7(Path(folder), opened, present_training(opened))

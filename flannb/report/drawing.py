@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 import pandas as pd
@@ -59,9 +59,9 @@ def save(figure: Figure, path: Path) -> list[Path]:
     return paths
 
 
-def new_figure(height: float) -> Figure:
-    """An empty figure of ``WIDTH`` and a height in inches; its parts make room for each other."""
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+def new_figure(height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+    """An empty figure of ``WIDTH`` and a height in inches; its parts make room for each other, or stay where put."""
+    figure = Figure(figsize=(WIDTH, height), layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
