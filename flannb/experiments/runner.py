@@ -342,7 +342,7 @@ def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) 
         papermill: as in ``run_step``.
 
     Returns:
-        Seconds of each step by name.
+        Seconds of each step by its folder.
 
     Raises:
         UserError: a step failed; the others have been stopped and go on when run again.
@@ -355,23 +355,23 @@ def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) 
             "the environment tells of several processes: pass --plain --workers 1, so that they train together, or"
             " start one process"
         )
-    states = {step.name: find_state(step) for step in steps}
-    waiting = [step for step in steps if states[step.name] != (True, "")]
-    seconds = dict.fromkeys((step.name for step in steps), 0.0)
+    states = {step.folder: find_state(step) for step in steps}
+    waiting = [step for step in steps if states[step.folder] != (True, "")]
+    seconds = dict.fromkeys((step.folder for step in steps), 0.0)
     with tqdm(total=len(steps), initial=len(steps) - len(waiting), unit="step", file=sys.stderr) as bar:
 
-        def finished(name: str, took: float) -> None:
-            seconds[name] = took
+        def finished(step: Step, took: float) -> None:
+            seconds[step.folder] = took
             bar.update(1)
-            bar.write(f"{name}: {took:.0f} s", file=sys.stderr)
+            bar.write(f"{step.name}: {took:.0f} s", file=sys.stderr)
 
-        for name, (_, damage) in states.items():
-            if damage:
-                bar.write(f"{name}: {damage}; made again", file=sys.stderr)
+        for step in steps:
+            if damage := states[step.folder][1]:
+                bar.write(f"{step.name}: {damage}; made again", file=sys.stderr)
         if workers == 1 and not cluster and not papermill:
             for step in waiting:
                 bar.set_postfix_str(step.name)
-                finished(step.name, run_step(step, papermill))
+                finished(step, run_step(step, papermill))
         elif cluster and waiting:
             on_cluster(waiting, cluster, partial(run_step, papermill=papermill), finished)
         else:

@@ -14,6 +14,7 @@ class Scale:
 
     Attributes:
         size: a key of ``flannb.model.SIZES``.
+        sizes: those that Figure 4 compares, the smallest first.
         lengths: token limits of examples.
         rows_per_task: records of each task that are rendered.
         vocabulary_size: pieces of the tokenizer that the build trains; one with ``start`` has its vocabulary instead.
@@ -48,6 +49,7 @@ class Scale:
     ranking: bool = True
     eval_batch: int = 64
     dtype: str = "float32"
+    sizes: tuple[str, ...] = ()
     about: str = ""
 
     def build_options(self, seed: int, drop_contaminated: bool = False, tokenizer: str = "") -> BuildOptions:
@@ -128,6 +130,7 @@ SCALES: dict[str, Scale] = {
         answer_limit=10,
         explanation_limit=32,
         ranking=False,
+        sizes=("smoke-quarter", "smoke-half", "smoke"),
         about="minutes on two CPU cores, from random weights; shows that everything works, and the method's clearest "
         "effects",
     ),
@@ -146,6 +149,7 @@ SCALES: dict[str, Scale] = {
         explanation_limit=128,
         eval_batch=256,
         dtype="mixed_bfloat16",
+        sizes=("micro-quarter", "micro-half", "micro"),
         about="minutes a row on one large GPU, real data, from random weights",
     ),
     "small": _paper("small", 98_000, 256, "one GPU of 80 GB"),

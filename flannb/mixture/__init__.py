@@ -1,7 +1,7 @@
 """How the data are weighted, and the stream of packed batches."""
 
 from flannb.mixture.filling import Filling, filling
-from flannb.mixture.named import MIXTURES, mixture
+from flannb.mixture.named import FEW_SHOT_SHARES, MIXTURES, mixture
 from flannb.mixture.packing import Batch, pack
 from flannb.mixture.pipeline import BatchShape, Stream, batches, mixed, packed_batches
 from flannb.mixture.seen import seen
@@ -16,6 +16,7 @@ from flannb.mixture.weights import (
 )
 
 __all__ = [
+    "FEW_SHOT_SHARES",
     "MIXTURES",
     "RELEASED_RATES",
     "Batch",
