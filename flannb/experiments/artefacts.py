@@ -145,7 +145,7 @@ def _sizes_and_counts(scale: Scale, training: Sequence[Task]) -> tuple[Row, ...]
     available = len(mixture("flan2022").members(training))
     return tuple(
         Row(
-            f"{size}_{count}",
+            f"{size}_{count if count < available else 'all'}",
             f"{size}, {count:,} tasks",
             "flan2022",
             "" if size == scale.size else size,

@@ -106,7 +106,9 @@ def r_squared(tasks: Sequence[int]) -> Statistic:
     def of(scores: NDArray[np.float64]) -> NDArray[np.float64]:
         y = _centred(scores)
         total = (x @ x) * (y**2).sum(axis=-1)
-        return np.divide((y @ x) ** 2, total, out=np.full(total.shape, np.nan), where=total > 0)
+        return np.divide(
+            (y @ x) ** 2, total, out=np.full(total.shape, np.nan), where=total > 1e-9
+        )  # equal scores, up to rounding
 
     return of
 
@@ -246,7 +248,7 @@ def figure4(table: pd.DataFrame, setup: Setup, points: Points) -> Figure:
     tasks = pd.Series({row: point.tasks for row, point in points.items()})
     with report_style():
         figure = new_figure(3.7)
-        panels = figure.subplots(len(SETTINGS), len(setup.layout.suites), sharex=True, sharey="col")
+        panels = figure.subplots(len(SETTINGS), len(setup.layout.suites), sharex=True, sharey=True)
         for line, (setting, title) in zip(panels, SETTINGS.items(), strict=True):
             for axes, suite in zip(line, setup.layout.suites, strict=True):
                 cell = table[(table["suite"] == suite) & (table["setting"] == setting)]
@@ -256,7 +258,7 @@ def figure4(table: pd.DataFrame, setup: Setup, points: Points) -> Figure:
                 axes.set_title(f"{SUITES[suite]}, {title}\n{f'n = {n.max():,}' if len(n) else ''}", loc="left")
                 axes.set_xscale("log", base=2)
                 plain(axes)
-                axes.set_ylim(bottom=0)
+        panels[0, 0].set_ylim(0, 104)  # room for a star at 100
         counts = sorted(set(tasks))
         for axes in panels[-1]:
             axes.set_xticks(counts, [f"{count:,}" for count in counts])

@@ -47,10 +47,11 @@ def ledger(reports: Path) -> pd.DataFrame:
     Raises:
         UserError: a report's ``claims.csv`` is not as ``flannb.report.claims`` writes it.
     """
-    found = pd.concat([_read(path) for path in sorted(reports.glob("*/*/claims.csv"))] or [pd.DataFrame()])
+    none = pd.DataFrame(columns=list(COLUMNS), dtype=str)
+    found = pd.concat([_read(path) for path in sorted(reports.glob("*/*/claims.csv"))] or [none])
     lines: list[pd.DataFrame] = []
     for claim in published("claims").to_dict("records"):
-        of_it = found[_is_of(found, claim["id"])] if len(found) else found
+        of_it = found[_is_of(found, claim["id"])]
         if not len(of_it):
             line = dict.fromkeys(COLUMNS) | {name: claim[name] for name in ("id", "where", "claim")}
             lines.append(pd.DataFrame([line | {"verdict": NOT_TESTED, "detail": _why_not(claim)}]))

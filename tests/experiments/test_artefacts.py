@@ -49,7 +49,7 @@ def test_figure4_ends_with_all_tasks_in_every_size():
     rows = chosen.rows
     assert [row.tasks for row in rows] == [*TASK_COUNTS, 0] * 3
     assert [row.size for row in rows[::8]] == ["smoke-quarter", "smoke-half", ""]
-    assert chosen.row("smoke_1871").model == artefact("table1").row("flan2022").model
+    assert chosen.row("smoke_all").model == artefact("table1").row("flan2022").model
     assert chosen.row("smoke-half_25").model == "flan2022-25_tasks-smoke-half"
     widths = [SIZES[name].hidden_dim for name in SCALES["smoke"].sizes]
     assert widths == sorted(widths) and widths[-1] == SIZES["smoke"].hidden_dim
