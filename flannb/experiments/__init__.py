@@ -1,6 +1,7 @@
 """The paper's artefacts as tables of runs, the scales, and what runs them."""
 
 from flannb.experiments.artefacts import ARTEFACTS, Artefact, Row, artefact
+from flannb.experiments.pretraining import pretrain_report_step, pretrain_step
 from flannb.experiments.reproduce import enter_project, project_root
 from flannb.experiments.scales import SCALES, Scale, scale
 from flannb.experiments.steps import available, build_step, built, evaluate_step, report_step, train_step
@@ -17,6 +18,8 @@ __all__ = [
     "built",
     "enter_project",
     "evaluate_step",
+    "pretrain_report_step",
+    "pretrain_step",
     "project_root",
     "report_step",
     "scale",

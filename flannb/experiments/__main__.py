@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -16,15 +17,24 @@ from flannb.build.workers import WORKERS
 from flannb.errors import UserError
 from flannb.experiments import listing
 from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
-from flannb.experiments.reproduce import Options, artefact_steps, default_workers, enter_project, from_project
+from flannb.experiments.reproduce import (
+    RANDOM,
+    Options,
+    artefact_steps,
+    default_workers,
+    enter_project,
+    from_project,
+    pretrain_report_steps,
+)
 from flannb.experiments.runner import MANIFEST, Step, is_done, run_all
-from flannb.experiments.scales import SCALES
+from flannb.experiments.scales import PRETRAINED, SCALES
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
 
 COMMANDS = {
     **{name: f"data, training, evaluation and report of {each.title}" for name, each in ARTEFACTS.items()},
     "data": "only build the data",
+    "pretrain": "pretrain a starting model on the text of the data: span corruption, prefix language modelling, report",
     "train": "build the data and train the rows of a table",
     "evaluate": "build, train and evaluate the rows of a table",
     "report": "write the report of finished runs again",
@@ -42,7 +52,9 @@ def parser() -> argparse.ArgumentParser:
             description=f"{about[0].upper()}{about[1:]}. What is done already is skipped; what was killed goes on.",
             epilog="Scales: " + "; ".join(f"{name}: {scale.about}" for name, scale in SCALES.items()),
         )
-        _add_options(command, ARTEFACTS.get(name))
+        _add_options(command)
+        if name != "pretrain":
+            _add_row_options(command, ARTEFACTS.get(name))
         if name == "data":
             listing.add_options(command)
     for name, (about, add_options, _) in TOOLS.items():
@@ -50,8 +62,45 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def _add_options(made: argparse.ArgumentParser, of: Artefact | None) -> None:
-    """The options of the commands that run steps, of one artefact or of the one that ``--artefact`` names."""
+def _add_options(made: argparse.ArgumentParser) -> None:
+    """The options of the commands that run steps."""
+    made.add_argument("--scale", default="smoke", metavar="NAME", help=f"one of {', '.join(SCALES)} (default: smoke)")
+    made.add_argument(
+        "--source",
+        metavar="WHERE",
+        help="mini (embedded, no downloads; default), hub (Hugging Face Hub), or a mirror folder",
+    )
+    made.add_argument("--seed", type=int, default=0, help="fixes everything that is drawn (default: 0)")
+    made.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="rows trained side by side, and processes of a build (default: one for each CPU core; with a GPU or TPU,"
+        " which a row uses whole, 1 row)",
+    )
+    made.add_argument("--cluster", default="", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
+    made.add_argument(
+        "--vocabulary",
+        default="",
+        metavar="WHERE",
+        help="a SentencePiece model, or a checkpoint with one, to build with (default: by --start, else trained)",
+    )
+    made.add_argument("--allow-missing", action="store_true", help="go on without datasets that the source lacks")
+    made.add_argument(
+        "--drop-contaminated", action="store_true", help="build without training rows that hold evaluation text"
+    )
+    made.add_argument("--force", action="store_true", help="run the steps again even where they are done")
+    made.add_argument(
+        "--plain", action="store_true", help="call the steps as functions, without notebooks and papermill"
+    )
+    made.add_argument(
+        "--runs", default="runs", metavar="DIR", help="folder of data, models, predictions (default: runs)"
+    )
+    made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
+
+
+def _add_row_options(made: argparse.ArgumentParser, of: Artefact | None) -> None:
+    """The options about the models of one artefact, or of the one that ``--artefact`` names."""
     if of is None:
         made.add_argument(
             "--artefact",
@@ -61,12 +110,6 @@ def _add_options(made: argparse.ArgumentParser, of: Artefact | None) -> None:
         )
     else:
         made.set_defaults(artefact=of.name)
-    made.add_argument("--scale", default="smoke", metavar="NAME", help=f"one of {', '.join(SCALES)} (default: smoke)")
-    made.add_argument(
-        "--source",
-        metavar="WHERE",
-        help="mini (embedded, no downloads; default), hub (Hugging Face Hub), or a mirror folder",
-    )
     made.add_argument(
         "--rows",
         metavar="A,B",
@@ -80,27 +123,12 @@ def _add_options(made: argparse.ArgumentParser, of: Artefact | None) -> None:
         help="models trained of each row, with seeds counted up from --seed; 1,flan2022=3 trains one row three times"
         " (default: 1)",
     )
-    made.add_argument("--seed", type=int, default=0, help="fixes everything that is drawn (default: 0)")
     made.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="rows trained side by side, and processes of a build (default: one for each CPU core; with a GPU or TPU,"
-        " which a row uses whole, 1 row)",
+        "--start",
+        default="",
+        metavar="WHERE",
+        help=f"what rows start from: a model's folder, hf://owner/name, {PRETRAINED} or {RANDOM} (default: by scale)",
     )
-    made.add_argument("--cluster", default="", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
-    made.add_argument("--allow-missing", action="store_true", help="go on without datasets that the source lacks")
-    made.add_argument(
-        "--drop-contaminated", action="store_true", help="build without training rows that hold evaluation text"
-    )
-    made.add_argument("--force", action="store_true", help="run the steps again even where they are done")
-    made.add_argument(
-        "--plain", action="store_true", help="call the steps as functions, without notebooks and papermill"
-    )
-    made.add_argument(
-        "--runs", default="runs", metavar="DIR", help="folder of data, models, predictions (default: runs)"
-    )
-    made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
 
 
 class Terminated(KeyboardInterrupt):
@@ -151,25 +179,21 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 def _run(given: argparse.Namespace) -> None:
     shows = given.command == "data" and listing.wanted(given)
     given.source = given.source or ("hub" if shows and given.list else "mini")
-    for name in ("runs", "reports", "json", "export", *(["source"] if given.source not in ("mini", "hub") else [])):
-        if path := getattr(given, name, ""):
-            setattr(given, name, from_project(path))
+    for name in ("runs", "reports", "json", "export", "source", "start", "vocabulary"):
+        value = getattr(given, name, "")
+        if value and value not in ("mini", "hub", PRETRAINED, RANDOM) and "://" not in value:
+            setattr(given, name, from_project(value))
     enter_project()
     if shows:
         listing.show(given)
         return
-    chosen = artefact(given.artefact)
-    rows = _names(given.rows or "")
-    if given.rows is not None and not rows:
-        raise UserError(f"--rows: names no row; choose from {', '.join(row.name for row in chosen.rows)}")
     options = Options(
         scale=given.scale,
         source=given.source,
         seed=given.seed,
         allow_missing=given.allow_missing,
         drop_contaminated=given.drop_contaminated,
-        rows=rows,
-        repeats=_repeats(given.repeats, rows or tuple(row.name for row in chosen.rows)),
+        vocabulary=given.vocabulary,
         runs=given.runs,
         reports=given.reports,
     )
@@ -178,7 +202,7 @@ def _run(given: argparse.Namespace) -> None:
     exports = given.command == "data" and bool(given.export)
     if exports:
         listing.check_options(given)
-    steps = _chosen(given.command, artefact_steps(chosen, options))
+    steps = _steps(given, options)
     if given.force:
         for step in steps:
             shutil.rmtree(step.folder, ignore_errors=True)
@@ -186,24 +210,32 @@ def _run(given: argparse.Namespace) -> None:
         for step in steps[:-1]:
             if not is_done(step):
                 raise UserError(
-                    f"{step.name} is not done; run 'nox -s reproduce_{chosen.name}' with the same options first"
+                    f"{step.name} is not done; run 'nox -s reproduce_{given.artefact}' with the same options first"
                 )
         (Path(steps[-1].folder) / MANIFEST).unlink(missing_ok=True)
     if given.workers is not None:
         os.environ[WORKERS] = str(given.workers)
     run_all(steps, given.workers or default_workers(), given.cluster, papermill=not given.plain)
     if given.command == "report" or given.command in ARTEFACTS:
-        _show(Path(steps[-1].folder), chosen)
+        _show(Path(steps[-1].folder), given.artefact)
+    if given.command == "pretrain":
+        _show(Path(steps[-1].folder), "pretrain")
     if exports:
         listing.export_build(built(steps[0].folder), given)
 
 
-def _chosen(command: str, steps: list[Step]) -> list[Step]:
-    """The steps of a command: up to the last of its kind."""
-    kinds = {"data": ("data",), "train": ("data", "train"), "evaluate": ("data", "train", "evaluate")}
-    if command not in kinds:
-        return steps
-    return [step for step in steps if step.name.rsplit("/")[-1] in kinds[command]]
+def _steps(given: argparse.Namespace, options: Options) -> list[Step]:
+    """The steps of a command."""
+    if given.command == "pretrain":
+        return pretrain_report_steps(options)
+    chosen = artefact(given.artefact)
+    rows = _names(given.rows or "")
+    if given.rows is not None and not rows:
+        raise UserError(f"--rows: names no row; choose from {', '.join(row.name for row in chosen.rows)}")
+    repeats = _repeats(given.repeats, rows or tuple(row.name for row in chosen.rows))
+    steps = artefact_steps(chosen, replace(options, rows=rows, repeats=repeats, start=given.start))
+    left_out = {"train": ("evaluate", "report"), "evaluate": ("report",)}.get(given.command, ())
+    return steps[:1] if given.command == "data" else [s for s in steps if s.name.rsplit("/")[-1] not in left_out]
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -226,10 +258,10 @@ def _repeats(text: str, rows: tuple[str, ...]) -> dict[str, int]:
     return counts
 
 
-def _show(folder: Path, shown: Artefact) -> None:
-    """Prints the table and where the rest is."""
-    print((folder / f"{shown.name}.md").read_text(encoding="utf-8"))
-    print(f"The whole report: {os.path.relpath(folder / f'{shown.name}.html')}")
+def _show(folder: Path, name: str) -> None:
+    """Prints a report's table and where the rest is."""
+    print((folder / f"{name}.md").read_text(encoding="utf-8"))
+    print(f"The whole report: {os.path.relpath(folder / f'{name}.html')}")
 
 
 if __name__ == "__main__":

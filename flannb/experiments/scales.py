@@ -6,6 +6,31 @@ from flannb.build import BuildOptions, Lengths
 from flannb.errors import UserError
 from flannb.mixture import BatchShape
 
+PRETRAINED = "pretrained"
+"""The start of rows that begin with the model that ``nox -s pretrain`` makes of the same source, scale and seed."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Training by one objective of pretraining: its optimizer steps, and the highest learning rate."""
+
+    steps: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How a starting model is made: as T5 was, then as its LM adaptation was.
+
+    Attributes:
+        span_corruption, prefix_lm: the two stages, in this order.
+        batch: instead of the scale's.
+    """
+
+    span_corruption: Stage
+    prefix_lm: Stage
+    batch: BatchShape | None = None
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -17,6 +42,9 @@ class Scale:
         rows_per_task: records of each task that are rendered.
         vocabulary_size: pieces of the tokenizer that the build trains.
         batch, steps, learning_rate, average, dtype, checkpoint_every: of training (``flannb.train.TrainOptions``).
+        start: what rows start from: a checkpoint (see ``flannb.model.load_checkpoint``), ``PRETRAINED``, or empty for
+            random weights.
+        pretraining: how a model is pretrained at this scale; None where none is.
         eval_rows: rows of each suite and setting that are scored.
         prompt_limit: most tokens of an evaluation prompt.
         answer_limit, explanation_limit: most tokens generated.
@@ -37,16 +65,23 @@ class Scale:
     prompt_limit: int
     answer_limit: int
     explanation_limit: int
+    start: str = ""
+    pretraining: Pretraining | None = None
     average: float = 0.0
     ranking: bool = True
     eval_batch: int = 64
     dtype: str = "float32"
     about: str = ""
 
-    def build_options(self, seed: int, drop_contaminated: bool = False) -> BuildOptions:
-        """The build that this scale reads."""
+    def build_options(self, seed: int, drop_contaminated: bool = False, tokenizer: str = "") -> BuildOptions:
+        """The build that this scale reads, with a tokenizer of its own unless one is given."""
         return BuildOptions(
-            self.lengths, self.rows_per_task, self.vocabulary_size, seed, drop_contaminated=drop_contaminated
+            self.lengths,
+            self.rows_per_task,
+            self.vocabulary_size,
+            seed,
+            tokenizer=tokenizer,
+            drop_contaminated=drop_contaminated,
         )
 
 
@@ -65,6 +100,7 @@ SCALES: dict[str, Scale] = {
         prompt_limit=144,
         answer_limit=10,
         explanation_limit=32,
+        pretraining=Pretraining(Stage(1200, 0.02), Stage(500, 0.01)),
         ranking=False,
         about="minutes on two CPU cores, from random weights; shows that everything works, and the method's clearest "
         "effects",
@@ -82,9 +118,11 @@ SCALES: dict[str, Scale] = {
         prompt_limit=1024,
         answer_limit=32,
         explanation_limit=128,
+        start=PRETRAINED,
+        pretraining=Pretraining(Stage(6000, 0.01), Stage(2000, 0.005)),
         eval_batch=256,
         dtype="mixed_bfloat16",
-        about="minutes a row on one large GPU, real data, from random weights",
+        about="minutes a row on one large GPU, real data, from a model pretrained on its text",
     ),
 }
 
@@ -102,6 +140,7 @@ REAL_SMOKE = replace(
     checkpoint_every=300,
     eval_rows=171,
     prompt_limit=384,
+    pretraining=Pretraining(Stage(900, 0.02), Stage(300, 0.01)),
 )
 
 

@@ -48,6 +48,25 @@ def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tu
     return tuple(task for task in training if task not in lacking), tuple(present)
 
 
+def tokenizer_file(vocabulary: str) -> str:
+    """The file of a vocabulary's tokenizer; empty for an empty name.
+
+    Args:
+        vocabulary: a file, or a checkpoint that comes with one (see ``flannb.model.open_checkpoint``).
+
+    Raises:
+        UserError: no such checkpoint, or it comes without a tokenizer.
+    """
+    if not vocabulary or Path(vocabulary).is_file():
+        return vocabulary
+    from flannb.model import open_checkpoint
+
+    found = open_checkpoint(vocabulary).tokenizer
+    if found is None:
+        raise UserError(f"{vocabulary}: has no tokenizer; name the SentencePiece model that it goes with: --vocabulary")
+    return str(found)
+
+
 def build_step(
     folder: str,
     source: str,
@@ -56,6 +75,7 @@ def build_step(
     allow_missing: bool,
     store: str,
     drop_contaminated: bool = False,
+    vocabulary: str = "",
     quiet: bool = False,
 ) -> Build:
     """Builds the data of a source at a scale.
@@ -66,6 +86,7 @@ def build_step(
         allow_missing: go on without datasets that the source lacks.
         store: builds live below it, named by what they were made from, so that runs share them.
         drop_contaminated: leave out training rows that hold evaluation text (``flannb.build.decontaminate``).
+        vocabulary: whose tokenizer makes the ids (see ``tokenizer_file``); one is trained where it is empty.
     """
     opened = open_source(source)
     training, _ = available(opened, allow_missing)
@@ -79,7 +100,8 @@ def build_step(
             bar.update(done - bar.n)
 
         workers, cluster = asked_for()
-        options = scale_of(scale, opened.collection).build_options(seed, drop_contaminated)
+        chosen = scale_of(scale, opened.collection)
+        options = chosen.build_options(seed, drop_contaminated, tokenizer_file(vocabulary))
         index = build_data(opened, training, options, Path(store), progress, count=workers, cluster=cluster)
     write_json(Path(folder) / BUILD_JSON, {"index": os.path.relpath(index, folder)})
     return open_build(index)
@@ -90,8 +112,14 @@ def built(data: str) -> Build:
     return open_build(Path(data) / read_json(Path(data) / BUILD_JSON)["index"])
 
 
-def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quiet: bool = False) -> Path:
-    """Trains a model on a mixture (``flannb.mixture.MIXTURES``) of the data of ``build_step``; returns its folder."""
+def train_step(
+    folder: str, data: str, mixture: str, scale: str, seed: int, start: str = "", quiet: bool = False
+) -> Path:
+    """Trains a model on a mixture (``flannb.mixture.MIXTURES``) of the data of ``build_step``; returns its folder.
+
+    Args:
+        start: checkpoint that it starts from; random weights where it is empty.
+    """
     from flannb.model import SIZES
     from flannb.train import TrainOptions, train
 
@@ -106,6 +134,7 @@ def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quie
         seed=seed,
         checkpoint_every=chosen.checkpoint_every,
         dtype=chosen.dtype,
+        start=start or None,
     )
     return train(mixed(build, weights), SIZES[chosen.size], options, Path(folder), quiet=quiet)
 

@@ -10,6 +10,7 @@ from flannb.report.claims import evaluate_claims
 from flannb.report.figures import differences, figure1, loss_curves, save
 from flannb.report.layout import LAYOUTS, Layout, layout
 from flannb.report.page import html, markdown
+from flannb.report.pretraining import Pretrained, write_pretraining
 from flannb.report.published import published
 from flannb.report.table import (
     Predictions,
@@ -25,6 +26,7 @@ __all__ = [
     "LAYOUTS",
     "Layout",
     "Predictions",
+    "Pretrained",
     "Setup",
     "differences",
     "evaluate_claims",
@@ -38,6 +40,7 @@ __all__ = [
     "save",
     "score_table",
     "to_csv",
+    "write_pretraining",
     "write_table",
 ]
 

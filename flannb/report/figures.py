@@ -58,7 +58,8 @@ _STYLE = {
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def report_style() -> Iterator[None]:
+    """Matplotlib's own settings and ours while a figure is made or saved, whatever the user's are."""
     style: Any = dict(matplotlib.rcParamsDefault) | _STYLE
     with matplotlib.rc_context(style):
         yield
@@ -72,7 +73,7 @@ def save(figure: Figure, path: Path) -> list[Path]:
     """
     metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
     paths = []
-    with _style():
+    with report_style():
         for ending, without in metadata.items():
             paths.append(path.with_suffix(f".{ending}"))
             with atomic(paths[-1]) as temporary:
@@ -87,7 +88,7 @@ def figure1(table: pd.DataFrame, scale: str) -> Figure:
         table: Table 1 from ``flannb.report.table.score_table``.
         scale: of the measured scores, for the legend.
     """
-    with _style():
+    with report_style():
         figure = Figure(figsize=(WIDTH, 4.1), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(len(SETTINGS), 1, sharex=True, sharey=True)
@@ -117,7 +118,7 @@ def _draw_suites(axes: Axes, table: pd.DataFrame) -> None:
             axes.errorbar(x, line["score"], [[below], [above]], **style, elinewidth=0.8, capsize=0, zorder=3)
         if column:
             axes.axvline(column - 0.5, color="#DDDDDD", linewidth=0.5, zorder=0)
-    _plain(axes)
+    plain(axes)
     axes.set_xlim(-0.5, len(SUITES) - 0.5)
     axes.set_xticks(
         range(len(SUITES)), [title.replace("Chain-of-Thought", "Chain-of-\nThought") for title in SUITES.values()]
@@ -145,7 +146,7 @@ def differences(predictions: Predictions, setup: Setup) -> Figure:
     layout, measured = setup.layout, cells(predictions, setup)
     printed = layout.printed().set_index("row")
     rows = [row for row in layout.measurable() if row != layout.full]
-    with _style():
+    with report_style():
         figure = Figure(figsize=(WIDTH, 1.0 + 0.26 * len(rows)), layout="constrained")
         FigureCanvasAgg(figure)
         panels = figure.subplots(1, len(layout.suites), sharey=True, squeeze=False)[0]
@@ -199,7 +200,7 @@ def loss_curves(losses: Mapping[str, pd.DataFrame], layout: Layout, titles: Mapp
     """
     names = layout.titles() | dict(titles or {})
     styles = dict(zip([row for row in layout.measurable() if row != layout.full], LINES, strict=True))
-    with _style():
+    with report_style():
         figure = Figure(figsize=(WIDTH, 3.2), layout="constrained")
         FigureCanvasAgg(figure)
         axes = figure.subplots()
@@ -217,7 +218,7 @@ def loss_curves(losses: Mapping[str, pd.DataFrame], layout: Layout, titles: Mapp
             width = 1.3 if row == layout.full else 0.9
             colour, dashes = styles.get(row, FULL_LINE)
             axes.plot(log["step"], smooth, color=colour, linestyle=dashes, linewidth=width, label=names[row])
-        _plain(axes)
+        plain(axes)
         axes.margins(x=0)
         axes.set_xlabel("Step")
         axes.set_ylabel("Training loss (nats per target token)")
@@ -226,7 +227,8 @@ def loss_curves(losses: Mapping[str, pd.DataFrame], layout: Layout, titles: Mapp
         return figure
 
 
-def _plain(axes: Axes) -> None:
+def plain(axes: Axes) -> None:
+    """Axes without a box, with faint lines to read values by."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
     axes.set_axisbelow(True)

@@ -79,11 +79,11 @@ def markdown(
     lines += [f"| Row | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
     for group in _groups(table, setup, titles or {}):
         for row in group["rows"]:
-            lines.append(f"| {_escaped(row['title'])} | {' | '.join(map(_markdown_cell, row['cells']))} |")
+            lines.append(f"| {escaped(row['title'])} | {' | '.join(map(_markdown_cell, row['cells']))} |")
     lines += ["", "## Claims", "", "| Claim | Verdict | Difference | Detail |", "| --- | --- | ---: | --- |"]
     for claim in _claims(claims):
         cells = (f"{claim['id']}: {claim['claim']}", claim["verdict"], claim["difference"], claim["detail"])
-        lines.append(f"| {' | '.join(map(_escaped, cells))} |")
+        lines.append(f"| {' | '.join(map(escaped, cells))} |")
     return "\n".join(lines) + "\n"
 
 
@@ -181,6 +181,6 @@ def _claims(claims: pd.DataFrame) -> list[dict]:
     return lines
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text for a cell of a Markdown table."""
     return "".join(_ESCAPES.get(character, character) for character in text)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+import flannb.experiments as functions
 from flannb.errors import UserError
-from flannb.experiments import steps as functions
 from flannb.experiments.reproduce import enter_project
 from flannb.experiments.runner import INPUTS, MANIFEST, Step, is_done, run_all, run_step
 
