@@ -15,9 +15,8 @@ from matplotlib.figure import Figure
 from flannb.files import write_text
 from flannb.report.figures import SMOOTHING, WIDTH, plain, report_style, save
 from flannb.report.page import escaped
-from flannb.report.table import to_csv
 
-TITLES = {"span_corruption": "span corruption", "prefix_lm": "prefix language modelling"}
+TITLES = {"span_corruption": "span corruption", "prefix_lm": "prefix LM"}
 """Objective -> how people call it, in the order of the stages."""
 
 COLOURS = {"span_corruption": ("#0072B2", "o"), "prefix_lm": ("#D55E00", "s")}
@@ -60,6 +59,8 @@ def write_pretraining(folder: Path, stages: Mapping[str, Pretrained], scale: str
         f"{first['corpus']['contaminated']:,} rows were left out because they hold text of evaluation rows.",
         f"Losses are in nats a target token on the {first['corpus']['tokens']['held_out']:,} tokens of held-out"
         " documents, with the targets before a token given.",
+        "Texts are decoded greedily up to the first end mark; <0>, <1>, ... stand for the spans taken out, </s> for the"
+        " end of a document.",
         "The unigram entropy is what knowing only how often each token occurs would reach.",
     ]
     drawn = "Training loss (grey) and held-out loss of both objectives in both stages; dotted: unigram entropies."
@@ -68,7 +69,7 @@ def write_pretraining(folder: Path, stages: Mapping[str, Pretrained], scale: str
     for objective, stage in stages.items():
         tables[f"Held-out text after {TITLES[objective]}"] = pd.DataFrame(stage.findings["samples"])
     texts = {
-        "held_out.csv": to_csv(measurements(stages)),
+        "held_out.csv": measurements(stages).to_csv(index=False, float_format="%.6g", lineterminator="\n"),
         "pretrain.md": _markdown(caption, drawn, tables),
         "pretrain.html": _html(caption, drawn, svg, tables),
     }
@@ -111,7 +112,7 @@ def loss_figure(stages: Mapping[str, Pretrained]) -> Figure:
         panels = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
         for axes, (name, stage) in zip(panels, stages.items(), strict=True):
             _draw_stage(axes, stage)
-            axes.set_title(TITLES[name].capitalize(), loc="left")
+            axes.set_title(f"Training by {TITLES[name]}", loc="left")
             axes.set_xlabel("Step")
         panels[0].set_ylim(0, None)
         panels[0].set_ylabel("Loss (nats per target token)")
@@ -137,7 +138,7 @@ def _draw_stage(axes: Axes, stage: Pretrained) -> None:
 
 
 def _markdown(caption: list[str], drawn: str, tables: Mapping[str, pd.DataFrame]) -> str:
-    lines = ["# Pretraining", "", " ".join(caption), "", f"![{drawn}](loss.png)"]
+    lines = ["# Pretraining", "", " ".join(map(escaped, caption)), "", f"![{drawn}](loss.png)"]
     for heading, table in tables.items():
         lines += [
             "",

@@ -10,10 +10,12 @@ NOTEBOOKS = sorted((project_root() / "notebooks").glob("*.ipynb"))
 SHRINK = """
 from dataclasses import replace
 from flannb.experiments import scales
+from flannb.experiments.scales import Pretraining, Stage
 from flannb.mixture import BatchShape
 scales.SCALES["smoke"] = replace(
     scales.SCALES["smoke"], rows_per_task=16, vocabulary_size=400, steps=60, eval_rows=16,
     answer_limit=4, explanation_limit=6, eval_batch=32, batch=BatchShape(2, 128, 32),
+    pretraining=Pretraining(Stage(20, 0.01), Stage(20, 0.01)),
 )
 """
 
@@ -43,13 +45,15 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
     enter_project()
     monkeypatch.setenv("PYTHONPATH", str(project_root()))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    data, train, evaluate = (str(tmp_path / name) for name in ("data", "train", "evaluate"))
+    data, train, evaluate, pretrain = (str(tmp_path / name) for name in ("data", "train", "evaluate", "pretrain"))
     parameters = {
         "00_tour": {},
         "01_build": {"folder": data, "store": str(tmp_path / "store")},
         "02_train": {"folder": train, "data": data},
         "03_evaluate": {"folder": evaluate, "data": data, "model": f"{train}/model"},
         "05_predictions": {"folder": evaluate, "other": evaluate},
+        "06_pretrain": {"folder": pretrain, "data": data, "store": str(tmp_path / "store")},
+        "07_pretrain_report": {"folder": str(tmp_path / "report3"), "stages": {"span_corruption": pretrain}},
         "10_table1": {
             "folder": str(tmp_path / "report"),
             "evaluations": {"flan2022": [evaluate]},
@@ -66,3 +70,4 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
         execute(path, tmp_path, parameters[path.stem])
     assert (tmp_path / "report" / "table1.html").is_file()
     assert (tmp_path / "report2" / "table2.html").is_file()
+    assert (tmp_path / "report3" / "pretrain.html").is_file()
