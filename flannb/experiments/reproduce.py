@@ -193,7 +193,8 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     base = ground(options)
     steps = pretraining_steps(base, options) if base.start == PRETRAINED else [base.data]
     start = f"{steps[-1].folder}/model" if base.start == PRETRAINED else base.start
-    home = base.home if base.start == base.scale.start else f"{base.home}/from-{_label(base.start or RANDOM)}"
+    named = base.start in (base.scale.start, base.data.parameters["vocabulary"])  # by the scale or the vocabulary
+    home = base.home if named else f"{base.home}/from-{_label(base.start or RANDOM)}"
     state = _fingerprint(base.source, base.scored)
     cache = f"{options.runs}/.cache/jax"
     before = tuple(steps[1:][-1:])
