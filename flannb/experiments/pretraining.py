@@ -77,7 +77,7 @@ def pretrain_step(
     shape = settings.batch or chosen.batch
     corpus = _corpus(source, chosen, data, seed, allow_missing, store, quiet)
     batches = {name: held_out_batches(corpus, name, shape) for name in OBJECTIVES}
-    losses = {name: HeldOut(batches[name]) for name in OBJECTIVES}
+    losses = HeldOut(batches)
     options = TrainOptions(
         steps=stage.steps,
         shape=shape,
@@ -94,7 +94,7 @@ def pretrain_step(
         SIZES[size or chosen.size],
         options,
         Path(folder),
-        lambda step, model: {name: loss(model) for name, loss in losses.items()},
+        lambda step, model: losses(model),
         quiet,
     )
     if jax.process_index() == 0:

@@ -209,7 +209,8 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     sizes = list(dict.fromkeys(row.size for row in rows)) if base.start == PRETRAINED else []
     pretrained = {size: pretraining_steps(base, options, size) for size in sizes}
     steps = list({step.folder: step for made in pretrained.values() for step in made}.values()) or [base.data]
-    home = base.home if base.start == base.scale.start else f"{base.home}/from-{_label(base.start or RANDOM)}"
+    named = base.start in (base.scale.start, base.data.parameters["vocabulary"])  # by the scale or the vocabulary
+    home = base.home if named else f"{base.home}/from-{_label(base.start or RANDOM)}"
     state = _fingerprint(base.source, base.scored)
     cache = f"{options.runs}/.cache/jax"
     models: dict[str, list[Step]] = {row.name: [] for row in rows}
