@@ -134,7 +134,7 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
                 mixture=row.mixture,
                 models=options.repeats.get(row.name, 1),
                 tasks=len({(shard.submixture, shard.task) for shard in weights}),
-                positions=scale.steps * scale.batch.size * (scale.batch.input + scale.batch.target),
+                positions=scale.positions,
                 **_drawn(build, weights, row.mixture, shards, scale, options.seed),
                 training_flops=training,
                 evaluation_flops=evaluation,

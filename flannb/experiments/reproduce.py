@@ -17,7 +17,7 @@ from flannb.files import digest
 DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
 TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train", "experiments/scales.py")
 EVALUATE_CODE = (*TRAIN_CODE, "evaluate")
-REPORT_CODE = ("report", "evaluate", "experiments/steps.py", "experiments/artefacts.py")
+REPORT_CODE = ("report", "evaluate", *(f"experiments/{name}.py" for name in ("steps", "artefacts", "scales")))
 
 
 @dataclass(frozen=True)

@@ -18,15 +18,16 @@ from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_
 from flannb.experiments.artefacts import artefact as artefact_of
 from flannb.experiments.scales import Scale
 from flannb.experiments.scales import scale as scale_of
-from flannb.files import read_json, write_json
+from flannb.files import read_json, write_json, write_text
 from flannb.mixture import mixture as mixture_of
-from flannb.mixture import shard_weights
+from flannb.mixture import seen, shard_weights
 
 if TYPE_CHECKING:
     from flannb.train import TrainOptions
 
 BUILD_JSON = "build.json"
 PREDICTIONS = "predictions"
+SEEN_CSV = "seen.csv"
 
 
 def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tuple[EvalTask, ...]]:
@@ -132,14 +133,23 @@ def train_options(chosen: Scale, seed: int) -> "TrainOptions":
 
 
 def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quiet: bool = False) -> Path:
-    """Trains a model on a mixture (``flannb.mixture.MIXTURES``) of the data of ``build_step``; returns its folder."""
+    """Trains a model on a mixture (``flannb.mixture.MIXTURES``) of the data of ``build_step``; returns its folder.
+
+    Beside it, ``seen.csv`` says what of each task it has read (see ``flannb.mixture.seen``).
+    """
+    import jax
+
     from flannb.model import SIZES
-    from flannb.train import train
+    from flannb.train import LOSS_CSV, train
 
     build = built(data)
     chosen = scale_of(scale, build.collection)
     weights = shard_weights(build.shards, mixture_of(mixture))
-    return train(build, weights, SIZES[chosen.size], train_options(chosen, seed), Path(folder), quiet)
+    model = train(build, weights, SIZES[chosen.size], train_options(chosen, seed), Path(folder), quiet)
+    if jax.process_index() == 0:
+        targets = pd.read_csv(Path(folder) / LOSS_CSV)["tokens"].iloc[-1]
+        write_text(Path(folder) / SEEN_CSV, seen(build, weights, seed, targets).to_csv(index=False))
+    return model
 
 
 def evaluate_step(
@@ -197,7 +207,7 @@ def report_step(
         evaluations: row -> folders of ``evaluate_step``, one for each model trained of the row.
         models: row -> folder of the first ``train_step``.
     """
-    from flannb.report import Setup, layout, majority_baseline, write_table
+    from flannb.report import Setup, layout, limits, majority_baseline, write_table
     from flannb.train import LOSS_CSV
 
     opened = open_source(source)
@@ -210,14 +220,25 @@ def report_step(
         )
         for row, homes in evaluations.items()
     }
-    losses = {row: pd.read_csv(Path(home) / LOSS_CSV) for row, home in models.items()}
+    losses, tokens = (
+        {row: pd.read_csv(Path(home) / name) for row, home in models.items()} for name in (LOSS_CSV, SEEN_CSV)
+    )
     titles = {row.name: row.title for row in artefact_of(artefact).rows}
     first = next(iter(predictions.values()))
     return write_table(
         Path(folder),
         predictions,
         losses,
-        Setup(scale=scale, source=opened.name, seed=seed, sets=sets, layout=layout(artefact)),
+        Setup(
+            scale=scale,
+            source=opened.name,
+            seed=seed,
+            sets=sets,
+            layout=layout(artefact),
+            positions=scale_of(scale, opened.collection).positions,
+            limits=limits(scale, opened.collection),
+        ),
         titles,
         majority_baseline(first[first["repeat"] == 0]),
+        tokens,
     )
