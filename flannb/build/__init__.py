@@ -3,6 +3,7 @@
 from flannb.build.data import Build, build_data, missing_tasks, open_build
 from flannb.build.drawing import EXEMPLAR_COUNTS
 from flannb.build.examples import Lengths, make_examples
+from flannb.build.holdout import Holdout, columns, part_of
 from flannb.build.inversion import (
     INVERTED_SHARE,
     PERMUTATIONS,
@@ -28,6 +29,7 @@ __all__ = [
     "STYLES",
     "Build",
     "BuildOptions",
+    "Holdout",
     "Hub",
     "Lengths",
     "Mini",
@@ -43,6 +45,7 @@ __all__ = [
     "Tokenizer",
     "asked_for",
     "build_data",
+    "columns",
     "default_workers",
     "first_records",
     "instruction",
@@ -52,6 +55,7 @@ __all__ = [
     "open_build",
     "open_source",
     "open_tokenizer",
+    "part_of",
     "permutation_templates",
     "read_records",
     "read_shard",

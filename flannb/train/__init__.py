@@ -2,7 +2,7 @@
 
 from flannb.train.distribution import distribute, join_processes
 from flannb.train.logs import PROGRESS_CSV, TENSORBOARD
-from flannb.train.loop import LOSS_CSV, MODEL, TrainOptions, train
+from flannb.train.loop import LOSS_CSV, MODEL, Diverged, TrainOptions, train
 from flannb.train.optimizer import Adafactor
 from flannb.train.schedules import SCHEDULES
 
@@ -13,6 +13,7 @@ __all__ = [
     "SCHEDULES",
     "TENSORBOARD",
     "Adafactor",
+    "Diverged",
     "TrainOptions",
     "distribute",
     "join_processes",

@@ -1,0 +1,168 @@
+"""A sweep: short trainings of several sizes and learning rates, compared by their loss on records that none reads.
+
+No suite takes part, so what is chosen by it is not chosen by what tables report.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from itertools import product
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flannb.build import Build, Shard, columns, open_source
+from flannb.build.workers import WORKERS
+from flannb.errors import UserError
+from flannb.experiments.artefacts import TABLE1
+from flannb.experiments.devices import default_workers
+from flannb.experiments.reproduce import TRAIN_CODE, Options, artefact_steps, enter_project, from_project, run_home
+from flannb.experiments.runner import Step, run_all
+from flannb.experiments.scales import SCALES
+from flannb.experiments.scales import scale as scale_of
+from flannb.files import read_json
+from flannb.mixture import BatchShape, batches
+
+if TYPE_CHECKING:
+    from flannb.model import T5
+
+HELD_OUT = 0.02
+"""Share of the records of every task that is held out."""
+
+SEQUENCES = 1024
+"""Packed sequences of held-out examples whose loss is measured."""
+
+
+def add_options(made: argparse.ArgumentParser) -> None:
+    """The options of ``nox -s sweep``."""
+    made.epilog = "What is done already is skipped; what was killed goes on. It needs neither notebooks nor papermill."
+    made.add_argument("--scale", default="smoke", metavar="NAME", help=f"one of {', '.join(SCALES)} (default: smoke)")
+    made.add_argument("--source", default="mini", metavar="WHERE", help="mini (default), hub, or a mirror folder")
+    made.add_argument("--sizes", metavar="A,B", help="keys of flannb.model.SIZES (default: that of the scale)")
+    made.add_argument("--rates", metavar="X,Y", help="learning rates (default: a third, one and three of the scale's)")
+    made.add_argument("--steps", type=int, metavar="N", help="of each training (default: a fifth of the scale's)")
+    made.add_argument("--seed", type=int, default=0, help="fixes everything that is drawn (default: 0)")
+    made.add_argument(
+        "--workers", type=int, metavar="N", help="trainings side by side (default: as for rows of a table)"
+    )
+    made.add_argument("--allow-missing", action="store_true", help="go on without datasets that the source lacks")
+    made.add_argument("--plain", action="store_true", help="build the data without a notebook, too")
+    made.add_argument("--runs", default="runs", metavar="DIR", help="folder of data and models (default: runs)")
+    made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
+
+
+def run(given: argparse.Namespace) -> None:
+    """Trains all settings, measures each and writes the report on them."""
+    from flannb.report.sweep import write_sweep
+
+    for name in ("runs", "reports", *(["source"] if given.source not in ("mini", "hub") else [])):
+        setattr(given, name, from_project(getattr(given, name)))
+    enter_project()
+    options = Options(
+        given.scale, given.source, given.seed, given.allow_missing, runs=given.runs, reports=given.reports
+    )
+    if given.workers is not None and given.workers < 1:
+        raise UserError(f"--workers {given.workers}: must be at least 1")
+    data, trials = sweep_steps(options, *settings(given))
+    if given.workers is not None:
+        os.environ[WORKERS] = str(given.workers)
+    workers = given.workers or default_workers(len(trials))
+    run_all([data, *trials], workers, "", papermill=not given.plain)
+    results = [read_json(Path(step.folder) / "trial.json") for step in trials]
+    folder = Path(options.reports) / "sweep" / options.scale
+    write_sweep(folder, results, options.scale, open_source(options.source).name, options.seed, HELD_OUT)
+    print((folder / "sweep.md").read_text(encoding="utf-8"))
+    print(f"The report: {folder}", file=sys.stderr)
+
+
+def settings(given: argparse.Namespace) -> tuple[list[str], list[float], int]:
+    """Sizes, learning rates and steps that the options name.
+
+    Raises:
+        UserError: an unknown size, a rate that is no positive number, or a number of steps below 1.
+    """
+    from flannb.model import SIZES
+
+    chosen = scale_of(given.scale, open_source(given.source).collection)
+    sizes = _parts(given.sizes) if given.sizes else [chosen.size]
+    if unknown := [size for size in sizes if size not in SIZES]:
+        raise UserError(f"--sizes {unknown[0]}: unknown; choose from {', '.join(SIZES)}")
+    try:
+        rates = [float(rate) for rate in _parts(given.rates)] if given.rates else []
+    except ValueError as error:
+        raise UserError(f"--rates {given.rates}: give numbers, such as 0.001,0.003 ({error})") from error
+    rates = rates or [float(f"{chosen.learning_rate * factor:.2g}") for factor in (1 / 3, 1, 3)]
+    if not all(0 < rate < float("inf") for rate in rates):
+        raise UserError(f"--rates {given.rates}: give numbers above 0")
+    steps = max(1, chosen.steps // 5) if given.steps is None else given.steps
+    if steps < 1:
+        raise UserError(f"--steps {steps}: must be at least 1")
+    return sizes, rates, steps
+
+
+def _parts(text: str) -> list[str]:
+    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def sweep_steps(options: Options, sizes: list[str], rates: list[float], steps: int) -> tuple[Step, list[Step]]:
+    """The step of the data, which tables share, and a step for each setting.
+
+    Raises:
+        UserError: an unknown scale, a source that does not exist or lacks datasets.
+    """
+    data = artefact_steps(TABLE1, options)[0]
+    home = run_home(options, open_source(options.source))
+    trials = [
+        Step(
+            name=f"{size}/{rate:g}",
+            folder=f"{home}/sweep/{size}-{rate:g}-{steps}",
+            notebook="",
+            function="trial_step",
+            parameters={
+                "data": data.folder,
+                "size": size,
+                "rate": rate,
+                "steps": steps,
+                "share": HELD_OUT,
+                "scale": options.scale,
+                "seed": options.seed,
+            },
+            code=(*TRAIN_CODE, "experiments/sweep.py"),
+            needs=(data,),
+            threads=1 if size == "smoke" else 0,
+            cache=f"{options.runs}/.cache/jax",
+        )
+        for size, rate in product(sizes, rates)
+    ]
+    return data, trials
+
+
+def held_out_loss(model: "T5", apart: Build, weights: Mapping[Shard, float], shape: BatchShape, seed: int) -> float:
+    """Mean cross-entropy, in nats a target token, on the first held-out examples of a mixture; nothing is dropped.
+
+    Args:
+        apart: the part of a build that is held out.
+        weights: of the mixture; shards that have nothing held out do without.
+    """
+    import jax
+
+    from flannb.model.loss import token_loss
+
+    present = {shard: weight for shard, weight in weights.items() if len(columns(apart, shard))}
+    if not present:
+        raise UserError("no record is held out: the tasks have too few rows; build more of them")
+
+    @jax.jit
+    def loss(trainable, fixed, batch):
+        targets = batch.pop("targets")
+        logits, _ = model.stateless_call(trainable, fixed, batch, training=False)
+        return token_loss(logits, targets, z_loss=0.0)
+
+    values = [
+        [variable.value for variable in group] for group in (model.trainable_variables, model.non_trainable_variables)
+    ]
+    stream, total, tokens = iter(batches(apart, present, shape, seed)), 0.0, 0.0
+    for _ in range(-(-SEQUENCES // shape.size)):
+        mean, count = loss(*values, next(stream))
+        total, tokens = total + float(mean) * float(count), tokens + float(count)
+    return total / tokens
