@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flannb.build.data import Build
+from flannb.build.index import Build
 from flannb.build.inversion import SUFFIX
 from flannb.build.shards import Shard, TokenColumns, read_shard
 from flannb.files import digest

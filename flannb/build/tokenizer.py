@@ -63,9 +63,10 @@ class Tokenizer:
             self._model = spm.SentencePieceProcessor(model_proto=self.content)
         except (RuntimeError, OSError) as error:
             raise UserError(f"{path}: not a SentencePiece model ({error})") from error
-        pieces = self._model.id_to_piece(list(range(self._model.get_piece_size())))
         whole, *parts = self._model.encode(["a b\n\nc", "a", "b", "c"])
-        if whole != [*chain.from_iterable(parts)] or any(_MARK in piece[1:].lstrip(_MARK) for piece in pieces):
+        if whole != [*chain.from_iterable(parts)] or any(
+            _MARK in piece[1:].lstrip(_MARK) for piece in self._all_pieces
+        ):
             raise UserError(f"{path}: pieces of this model go across white space, as those of T5 do not; name another")
 
     @property
@@ -111,6 +112,14 @@ class Tokenizer:
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of each list of ids; ids beyond the pieces (sentinels, padding of the vocabulary) are skipped."""
         return self._model.decode([[i for i in row if i < self.piece_count] for row in ids])
+
+    def has_pieces_of(self, other: "Tokenizer") -> bool:
+        """Whether every id means the same in both."""
+        return self._all_pieces == other._all_pieces
+
+    @cached_property
+    def _all_pieces(self) -> list[str]:
+        return self._model.id_to_piece(list(range(self.piece_count)))
 
     def pieces(self, text: str) -> list[str]:
         """The pieces of a text, for people to look at."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def on_cluster(
-    steps: list[Step], cluster: str, run: Callable[[Step], float], finished: Callable[[str, float], object]
+    steps: list[Step], cluster: str, run: Callable[[Step], float], finished: Callable[[Step, float], object]
 ) -> None:
     """Runs steps in the order of their needs, as many at a time as the cluster has workers.
 
@@ -33,13 +33,15 @@ def on_cluster(
     with dask_client(0, cluster, timeout="20s") as client:
         futures: dict[str, Any] = {}
         for step in steps:
-            before = [futures[need.name] for need in step.needs if need.name in futures]
-            futures[step.name] = client.submit(_after, run, step, before, key=step.name, pure=False)
+            before = [futures[need.folder] for need in step.needs if need.folder in futures]
+            futures[step.folder] = client.submit(_after, run, step, before, key=step.folder, pure=False)
+        by_folder = {step.folder: step for step in steps}
         for future in as_completed(futures.values()):
+            step = by_folder[future.key]
             try:
-                finished(future.key, future.result())
+                finished(step, future.result())
             except KilledWorker:
-                raise UserError(f"{future.key}: {KILLED}") from None
+                raise UserError(f"{step.name}: {KILLED}") from None
 
 
 def _silence_dask() -> None:

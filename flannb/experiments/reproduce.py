@@ -27,7 +27,8 @@ class Options:
     Attributes:
         scale, source, seed, allow_missing, drop_contaminated: as in ``flannb.experiments.steps``.
         rows: rows of the table; all where it is empty.
-        repeats: row -> how many models are trained of it, with seeds that count up from ``seed``; 1 where it is absent.
+        repeats: row -> how many models are trained of it, with seeds that count up from ``seed``; the key "" is for all
+            rows that are absent, else it is 1.
         runs, reports: folders of results.
     """
 
@@ -51,18 +52,19 @@ def run_home(options: Options, source: Source) -> str:
 def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     """All steps of an artefact, each after the steps that it needs.
 
-    Models are kept by their mixture, whichever artefact they are for.
+    Models are kept by what they are (``Row.model``), whichever artefact they are for.
 
     Raises:
         UserError: an unknown scale or row, a source that does not exist or lacks datasets.
     """
-    rows = [artefact.row(name) for name in options.rows] or list(artefact.rows)
-    for name in options.repeats:
-        artefact.row(name)
     source = open_source(options.source)
     chosen = scale_of(options.scale, source.collection)
     home = run_home(options, source)
     training, scored = available(source, options.allow_missing)
+    artefact = artefact.at(chosen, training)
+    rows = [artefact.row(name) for name in options.rows] or list(artefact.rows)
+    for name in filter(None, options.repeats):
+        artefact.row(name)
     where = {"source": options.source, "scale": options.scale, "seed": options.seed}
     build_options = chosen.build_options(options.seed, options.drop_contaminated, vocabulary(chosen.start))
     data = Step(
@@ -86,9 +88,9 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     models: dict[str, list[Step]] = {row.name: [] for row in rows}
     evaluations: dict[str, list[Step]] = {row.name: [] for row in rows}
     for row in rows:
-        for repeat in range(options.repeats.get(row.name, 1)):
+        for repeat in range(options.repeats.get(row.name, options.repeats.get("", 1))):
             suffix = f"-repeat{repeat}" if repeat else ""
-            folder = f"{home}/{row.mixture}{suffix}"
+            folder = f"{home}/{row.model}{suffix}"
             train = Step(
                 name=f"{row.name}{suffix}/train",
                 folder=f"{folder}/train",
@@ -99,6 +101,8 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
                     "mixture": row.mixture,
                     "scale": options.scale,
                     "seed": options.seed + repeat,
+                    "size": row.size,
+                    "tasks_drawn": row.tasks,
                 },
                 code=TRAIN_CODE,
                 needs=(data,),
@@ -126,7 +130,7 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
             models[row.name].append(train)
             evaluations[row.name].append(evaluate)
     report = Step(
-        name="report",
+        name=f"{artefact.name}/report",
         folder=f"{options.reports}/{artefact.name}/{options.scale}",
         notebook=artefact.notebook,
         function="report_step",

@@ -1,8 +1,9 @@
 """Running steps: each a notebook executed by papermill into a folder of its own, skipped where it is done already.
 
 A step is done when its folder's ``manifest.json`` bears the step's key, which hashes everything that the step depends
-on, and every output is there with the size on record. The manifest is written last, so a killed step has none: it runs
-again and goes on from what it had saved. What was made under another key is removed first and never mixed in.
+on, and every output has the hash on record. The manifest is written last, so a killed step has none: it runs again and
+goes on from what it had saved. What was made under another key is removed first and never mixed in; what was damaged
+since is named and made again.
 """
 
 import importlib
@@ -12,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,7 +22,7 @@ from filelock import FileLock
 from flannb.errors import UserError
 from flannb.experiments.cluster import on_cluster
 from flannb.experiments.side_by_side import side_by_side
-from flannb.files import code_digest, digest, read_json, sha256, write_json
+from flannb.files import code_digest, digest, inside, is_intact, read_sealed, sha256, write_sealed
 from flannb.processes import are_several
 
 MANIFEST = "manifest.json"
@@ -57,7 +58,7 @@ class Step:
     threads: int = 0
     cache: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of all that the step depends on."""
         notebook = sha256(Path(self.notebook)) if self.notebook else ""
@@ -66,19 +67,36 @@ class Step:
 
 
 def is_done(step: Step) -> bool:
-    """Whether the step's manifest bears its key and its outputs are there in full."""
+    """Whether the step's manifest bears its key and its outputs are as they were written."""
+    return find_state(step) == (True, "")
+
+
+def find_state(step: Step) -> tuple[bool, str]:
+    """Whether a step has been done under its key, and what of it is damaged since; empty where nothing is."""
     path = Path(step.folder) / MANIFEST
     if not path.is_file():
-        return False
+        return False, ""
     try:
-        manifest = read_json(path)
-        outputs = manifest["outputs"]
-        return manifest["key"] == step.key and all(
-            (Path(step.folder) / name).is_file() and (Path(step.folder) / name).stat().st_size == entry["bytes"]
-            for name, entry in outputs.items()
-        )
-    except (UserError, KeyError, TypeError):
-        return False
+        manifest = read_sealed(path)
+        outputs: dict[str, dict[str, Any]] = manifest["outputs"]
+        if manifest["key"] != step.key:
+            return False, ""
+        for name, entry in outputs.items():
+            if not is_intact(inside(Path(step.folder), name), entry["sha256"]):
+                return True, f"{Path(step.folder) / name} is missing or not as it was written"
+        return True, _damage_of_build(step) if step.function == "build_step" else ""
+    except (UserError, KeyError, TypeError, AttributeError) as error:
+        return True, str(error) if isinstance(error, UserError) else f"{path} is damaged"
+
+
+def _damage_of_build(step: Step) -> str:
+    """The shards, which builds share, are no outputs of the step."""
+    from flannb.build.index import damaged_files
+    from flannb.experiments.steps import built
+
+    damaged = damaged_files(built(step.folder))
+    more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+    return f"{damaged[0]}{more} is missing or not as it was written" if damaged else ""
 
 
 def run_step(step: Step, papermill: bool = True) -> float:
@@ -113,7 +131,7 @@ def _run_step(step: Step, papermill: bool) -> float:
             return 0.0
     folder = Path(step.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f".{folder.name}.lock"):
+    with _lock(folder):
         if is_done(step):
             return 0.0
         _prepare(folder, step)
@@ -123,7 +141,7 @@ def _run_step(step: Step, papermill: bool) -> float:
         else:
             _call(step)
         seconds = time.time() - started
-        write_json(folder / MANIFEST, _manifest(step, seconds))
+        write_sealed(folder / MANIFEST, _manifest(step, seconds))
         return seconds
 
 
@@ -134,12 +152,27 @@ def _prepare(folder: Path, step: Step) -> None:
     if not path.is_file() or _key_in(path) != step.key:
         shutil.rmtree(folder)
         folder.mkdir()
-        write_json(path, inputs)
+        write_sealed(path, inputs)
+    for left in folder.rglob(".*.tmp"):  # by a kill
+        left.unlink(missing_ok=True)
+
+
+def forget(step: Step) -> None:
+    """Removes what a step has made, once nobody is at work on it."""
+    folder = Path(step.folder)
+    if folder.is_dir():
+        with _lock(folder):
+            shutil.rmtree(folder)
+
+
+def _lock(folder: Path) -> FileLock:
+    """Only one process works in a folder; the system ends the lock with its holder, however that dies."""
+    return FileLock(folder.parent / f".{folder.name}.lock")
 
 
 def _key_in(path: Path) -> str:
     try:
-        return str(read_json(path)["key"])
+        return str(read_sealed(path)["key"])
     except (UserError, KeyError, TypeError):
         return ""
 
@@ -262,7 +295,7 @@ def _ancestors(step: Step) -> list[Step]:
 
 
 def _on_record(step: Step) -> dict[str, Any]:
-    manifest = read_json(Path(step.folder) / MANIFEST)
+    manifest = read_sealed(Path(step.folder) / MANIFEST)
     return {"key": manifest["key"], "seconds": manifest["seconds"]}
 
 
@@ -309,7 +342,7 @@ def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) 
         papermill: as in ``run_step``.
 
     Returns:
-        Seconds of each step by name.
+        Seconds of each step by its folder.
 
     Raises:
         UserError: a step failed; the others have been stopped and go on when run again.
@@ -322,19 +355,23 @@ def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) 
             "the environment tells of several processes: pass --plain --workers 1, so that they train together, or"
             " start one process"
         )
-    waiting = [step for step in steps if not is_done(step)]
-    seconds = dict.fromkeys((step.name for step in steps), 0.0)
+    states = {step.folder: find_state(step) for step in steps}
+    waiting = [step for step in steps if states[step.folder] != (True, "")]
+    seconds = dict.fromkeys((step.folder for step in steps), 0.0)
     with tqdm(total=len(steps), initial=len(steps) - len(waiting), unit="step", file=sys.stderr) as bar:
 
-        def finished(name: str, took: float) -> None:
-            seconds[name] = took
+        def finished(step: Step, took: float) -> None:
+            seconds[step.folder] = took
             bar.update(1)
-            bar.write(f"{name}: {took:.0f} s", file=sys.stderr)
+            bar.write(f"{step.name}: {took:.0f} s", file=sys.stderr)
 
+        for step in steps:
+            if damage := states[step.folder][1]:
+                bar.write(f"{step.name}: {damage}; made again", file=sys.stderr)
         if workers == 1 and not cluster and not papermill:
             for step in waiting:
                 bar.set_postfix_str(step.name)
-                finished(step.name, run_step(step, papermill))
+                finished(step, run_step(step, papermill))
         elif cluster and waiting:
             on_cluster(waiting, cluster, partial(run_step, papermill=papermill), finished)
         else:

@@ -14,6 +14,7 @@ class Scale:
 
     Attributes:
         size: a key of ``flannb.model.SIZES``.
+        sizes: those that Figure 4 compares, the smallest first.
         lengths: token limits of examples.
         rows_per_task: records of each task that are rendered.
         vocabulary_size: pieces of the tokenizer that the build trains; one with ``start`` has its vocabulary instead.
@@ -48,6 +49,7 @@ class Scale:
     ranking: bool = True
     eval_batch: int = 64
     dtype: str = "float32"
+    sizes: tuple[str, ...] = ()
     about: str = ""
 
     @property
@@ -101,6 +103,23 @@ def _paper(size: str, steps: int, eval_batch: int, devices: str, **memory: Any) 
 
 
 SCALES: dict[str, Scale] = {
+    "tiny": Scale(
+        size="smoke",
+        lengths=Lengths(80, 32),
+        rows_per_task=16,
+        vocabulary_size=400,
+        batch=BatchShape(2, 128, 32),
+        steps=8,
+        learning_rate=0.02,
+        checkpoint_every=2,
+        eval_rows=16,
+        prompt_limit=144,
+        answer_limit=4,
+        explanation_limit=6,
+        ranking=False,
+        eval_batch=32,
+        about="seconds; nothing is learnt, but every stage runs, as tests of flannb or of a new machine need it",
+    ),
     "smoke": Scale(
         size="smoke",
         lengths=Lengths(80, 32),
@@ -116,6 +135,7 @@ SCALES: dict[str, Scale] = {
         answer_limit=10,
         explanation_limit=32,
         ranking=False,
+        sizes=("smoke-quarter", "smoke-half", "smoke"),
         about="minutes on two CPU cores, from random weights; shows that everything works, and the method's clearest "
         "effects",
     ),
@@ -134,6 +154,7 @@ SCALES: dict[str, Scale] = {
         explanation_limit=128,
         eval_batch=256,
         dtype="mixed_bfloat16",
+        sizes=("micro-quarter", "micro-half", "micro"),
         about="minutes a row on one large GPU, real data, from random weights",
     ),
     "small": _paper("small", 98_000, 256, "one GPU of 80 GB"),

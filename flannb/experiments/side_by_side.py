@@ -37,7 +37,7 @@ class _Running:
 
 
 def side_by_side(
-    steps: list[Step], workers: int, run: Callable[[Step], float], finished: Callable[[str, float], object]
+    steps: list[Step], workers: int, run: Callable[[Step], float], finished: Callable[[Step, float], object]
 ) -> None:
     """Runs steps in the order of their needs, so many at a time.
 
@@ -45,7 +45,7 @@ def side_by_side(
         steps: to run; what they need and is not among them is done.
         workers: processes at a time. Where there are GPUs, each sees its own (``flannb.experiments.devices.share``).
         run: runs a step in a process and returns its seconds. What it prints goes to a file beside the step's folder.
-        finished: called with the name and the seconds of each.
+        finished: called with each and its seconds.
 
     Raises:
         UserError: a step failed or was killed; the others have been stopped.
@@ -54,8 +54,8 @@ def side_by_side(
     found = gpus()
     try:
         while waiting or running:
-            unfinished = {step.name for step in (*waiting, *(each.step for each in running.values()))}
-            ready = [step for step in waiting if not any(need.name in unfinished for need in step.needs)]
+            unfinished = {step.folder for step in (*waiting, *(each.step for each in running.values()))}
+            ready = [step for step in waiting if not any(need.folder in unfinished for need in step.needs)]
             for step in ready[: len(free)]:
                 waiting.remove(step)
                 slot = free.pop(0)
@@ -68,7 +68,7 @@ def side_by_side(
                 seconds = _outcome(results, ended)
                 del running[results]
                 free.append(ended.slot)
-                finished(ended.step.name, seconds)
+                finished(ended.step, seconds)
     finally:
         _stop([each.process for each in running.values()])
 

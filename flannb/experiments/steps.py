@@ -15,6 +15,7 @@ import pandas as pd
 from flannb.build import (
     Build,
     Holdout,
+    Shard,
     Source,
     Tokenizer,
     asked_for,
@@ -31,8 +32,8 @@ from flannb.experiments.artefacts import artefact as artefact_of
 from flannb.experiments.scales import Scale
 from flannb.experiments.scales import scale as scale_of
 from flannb.files import read_json, write_json, write_text
+from flannb.mixture import mixed, seen, shard_weights
 from flannb.mixture import mixture as mixture_of
-from flannb.mixture import seen, shard_weights
 
 if TYPE_CHECKING:
     from flannb.train import TrainOptions
@@ -41,6 +42,13 @@ BUILD_JSON = "build.json"
 PREDICTIONS = "predictions"
 SEEN_CSV = "seen.csv"
 TRIAL_JSON = "trial.json"
+
+
+def present_training(source: Source) -> tuple[Task, ...]:
+    """The training tasks whose data a source has."""
+    training = tasks(source.collection)
+    lacking = missing_tasks(source, training)
+    return tuple(task for task in training if task not in lacking)
 
 
 def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tuple[EvalTask, ...]]:
@@ -58,6 +66,8 @@ def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tu
     gone = [task for task in lacking if not task.unavailable and not source.has(task.data)]
     missing = {str(task.data) for task in gone} | {str(data) for task in absent for data in missing_data(source, task)}
     missing = {name for name in missing if source.promises(name)}
+    written = {task.positives for task in training if task.positives and source.promises(task.positives, optional=True)}
+    missing |= {str(data) for data in written if not source.has(data)}
     if missing and not allow_missing:
         raise UserError(
             f"{source.name} lacks {len(missing)} datasets:\n  "
@@ -126,6 +136,24 @@ def built(data: str) -> Build:
     return open_build(Path(data) / read_json(Path(data) / BUILD_JSON)["index"])
 
 
+def weights_of(build: Build, mixture: str, seed: int, tasks_drawn: int = 0) -> dict[Shard, float]:
+    """The shares of a build's shards in a mixture, as ``train_step`` takes them.
+
+    Args:
+        mixture: a key of ``flannb.mixture.MIXTURES``.
+        tasks_drawn: how many of its tasks take part, drawn by ``seed`` with the Held-In ones among them; 0 for all.
+
+    Raises:
+        UserError: an unknown mixture, or more tasks than the build has.
+    """
+    chosen = mixture_of(mixture)
+    if tasks_drawn:
+        names = {shard.task for shard in build.shards}
+        here = [task for task in tasks(build.collection) if task.name in names]
+        chosen = chosen.of_drawn_tasks(tasks_drawn, here, seed)
+    return shard_weights(build.shards, chosen)
+
+
 def train_options(chosen: Scale, seed: int) -> "TrainOptions":
     """How the rows of a scale are trained."""
     from flannb.train import TrainOptions
@@ -145,10 +173,23 @@ def train_options(chosen: Scale, seed: int) -> "TrainOptions":
     )
 
 
-def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quiet: bool = False) -> Path:
-    """Trains a model on a mixture (``flannb.mixture.MIXTURES``) of the data of ``build_step``; returns its folder.
+def train_step(
+    folder: str,
+    data: str,
+    mixture: str,
+    scale: str,
+    seed: int,
+    size: str = "",
+    tasks_drawn: int = 0,
+    quiet: bool = False,
+) -> Path:
+    """Trains a model on a mixture of the data of ``build_step``; returns its folder.
 
     Beside it, ``seen.csv`` says what of each task it has read (see ``flannb.mixture.seen``).
+
+    Args:
+        mixture, tasks_drawn: as in ``weights_of``.
+        size: a key of ``flannb.model.SIZES``; the scale's where it is empty.
     """
     import jax
 
@@ -157,8 +198,9 @@ def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quie
 
     build = built(data)
     chosen = scale_of(scale, build.collection)
-    weights = shard_weights(build.shards, mixture_of(mixture))
-    model = train(build, weights, SIZES[chosen.size], train_options(chosen, seed), Path(folder), quiet)
+    weights = weights_of(build, mixture, seed, tasks_drawn)
+    config, options = SIZES[size or chosen.size], train_options(chosen, seed)
+    model = train(mixed(build, weights), config, options, Path(folder), quiet=quiet)
     if jax.process_index() == 0:
         targets = pd.read_csv(Path(folder) / LOSS_CSV)["tokens"].iloc[-1]
         write_text(Path(folder) / SEEN_CSV, seen(build, weights, seed, targets).to_csv(index=False))
@@ -220,10 +262,17 @@ def report_step(
         evaluations: row -> folders of ``evaluate_step``, one for each model trained of the row.
         models: row -> folder of the first ``train_step``.
     """
+    from flannb.model.checkpoint import parameters
     from flannb.report import Setup, layout, limits, majority_baseline, write_table
+    from flannb.report.figure1 import write_figure1
+    from flannb.report.figure3 import write_figure3
+    from flannb.report.figure4 import Point, layout_of, write_figure4
     from flannb.train import LOSS_CSV
 
     opened = open_source(source)
+    chosen = scale_of(scale, opened.collection)
+    training = present_training(opened)
+    rows = artefact_of(artefact).at(chosen, training).rows
     sets: dict[str, list[str]] = {}
     for task in eval_tasks(opened.collection):
         sets.setdefault(task.suite, []).append(task.name)
@@ -233,28 +282,51 @@ def report_step(
         )
         for row, homes in evaluations.items()
     }
+    setup = Setup(scale=scale, source=opened.name, seed=seed, sets=sets)
+    setup = replace(setup, positions=chosen.positions, limits=limits(scale, opened.collection))
+    if artefact == "figure4":
+        members = {row.name: len(mixture_of(row.mixture).members(training)) for row in rows}
+        points = {
+            row.name: Point(
+                row.size or chosen.size,
+                row.tasks or members[row.name],
+                parameters(Path(models[row.name]) / "model") if row.name in models else None,
+            )
+            for row in rows
+        }
+        return write_figure4(Path(folder), predictions, replace(setup, layout=layout_of(points)), points)
+    setup = replace(setup, layout=layout(artefact))
+    if artefact in ("figure1", "figure3"):
+        write = {"figure1": write_figure1, "figure3": write_figure3}[artefact]
+        return write(Path(folder), predictions, setup)
     losses, tokens = (
         {row: pd.read_csv(Path(home) / name) for row, home in models.items()} for name in (LOSS_CSV, SEEN_CSV)
     )
-    titles = {row.name: row.title for row in artefact_of(artefact).rows}
     first = next(iter(predictions.values()))
     return write_table(
         Path(folder),
         predictions,
         losses,
-        Setup(
-            scale=scale,
-            source=opened.name,
-            seed=seed,
-            sets=sets,
-            layout=layout(artefact),
-            positions=scale_of(scale, opened.collection).positions,
-            limits=limits(scale, opened.collection),
-        ),
-        titles,
+        setup,
+        {row.name: row.title for row in rows},
         majority_baseline(first[first["repeat"] == 0]),
         tokens,
     )
+
+
+def figure2_step(folder: str) -> list[Path]:
+    """Writes the report on Figure 2 into a folder."""
+    from flannb.report.figure2 import write_figure2
+
+    return write_figure2(Path(folder))
+
+
+def figure7_step(folder: str, source: str) -> list[Path]:
+    """Writes the report on Figure 7, made of a source's rows, into a folder."""
+    from flannb.report.figure7 import write_figure7
+
+    opened = open_source(source)
+    return write_figure7(Path(folder), opened, present_training(opened))
 
 
 def trial_step(
@@ -285,7 +357,7 @@ def trial_step(
     weights = shard_weights(build.shards, mixture_of("flan2022"))
     result: dict[str, Any] = {"size": size, "rate": rate, "steps": steps}
     try:
-        home = train(training, weights, SIZES[size], train_options(chosen, seed), Path(folder), quiet)
+        home = train(mixed(training, weights), SIZES[size], train_options(chosen, seed), Path(folder), quiet=quiet)
     except Diverged:
         result |= dict.fromkeys(("parameters", "tokens", "training_loss", "held_out_loss", "seconds", "mfu"))
     else:

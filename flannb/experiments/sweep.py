@@ -144,25 +144,10 @@ def held_out_loss(model: "T5", apart: Build, weights: Mapping[Shard, float], sha
         apart: the part of a build that is held out.
         weights: of the mixture; shards that have nothing held out do without.
     """
-    import jax
-
-    from flannb.model.loss import token_loss
+    from flannb.train import HeldOut
 
     present = {shard: weight for shard, weight in weights.items() if len(columns(apart, shard))}
     if not present:
         raise UserError("no record is held out: the tasks have too few rows; build more of them")
-
-    @jax.jit
-    def loss(trainable, fixed, batch):
-        targets = batch.pop("targets")
-        logits, _ = model.stateless_call(trainable, fixed, batch, training=False)
-        return token_loss(logits, targets, z_loss=0.0)
-
-    values = [
-        [variable.value for variable in group] for group in (model.trainable_variables, model.non_trainable_variables)
-    ]
-    stream, total, tokens = iter(batches(apart, present, shape, seed)), 0.0, 0.0
-    for _ in range(-(-SEQUENCES // shape.size)):
-        mean, count = loss(*values, next(stream))
-        total, tokens = total + float(mean) * float(count), tokens + float(count)
-    return total / tokens
+    stream = iter(batches(apart, present, shape, seed))
+    return HeldOut([next(stream) for _ in range(-(-SEQUENCES // shape.size))])(model)

@@ -71,7 +71,7 @@ def _count(device: Any, kind: str) -> int:
 
 
 def _recorded_training(scale: Scale, devices: Devices, folder: Path) -> Throughput | None:
-    """The record of the size and the kind of device that is most like the scale: packing, length, dropout."""
+    """The record of the same size and kind of device that is most like the scale: packed, long sequences, dropout."""
     found = []
     for name, content in _records(folder):
         options, ours = content.get("options", {}), content.get("flannb", {})

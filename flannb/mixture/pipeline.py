@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from flannb.build import Build, Shard, TokenColumns, columns
+from flannb.build import Build, Shard, TokenColumns, Tokenizer, columns, open_tokenizer
 from flannb.errors import UserError
 from flannb.files import digest
 from flannb.mixture.packing import pack
@@ -46,6 +47,25 @@ class BatchShape:
     size: int
     input: int
     target: int
+
+
+@dataclass(frozen=True)
+class Stream:
+    """What a training reads: packed batches without end, and the vocabulary that their ids are of.
+
+    Attributes:
+        tokenizer: the vocabulary; it is saved with the model.
+        batches: a function of (shape, seed, process, processes) that makes one process's part of the batches. It is a
+            dataset as ``packed_batches`` gives: the same arguments make the same batches, and iterators have a state.
+    """
+
+    tokenizer: Tokenizer
+    batches: Callable[[BatchShape, int, int, int], grain.IterDataset]
+
+
+def mixed(build: Build, weights: Mapping[Shard, float]) -> Stream:
+    """The stream of a mixture (see ``batches``)."""
+    return Stream(open_tokenizer(build.tokenizer_path), partial(batches, build, weights))
 
 
 def batches(

@@ -1,7 +1,7 @@
 """A table to read: as Markdown, and as one HTML file that needs nothing else."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -82,26 +82,32 @@ def markdown(
     heads = [f"{SUITES[suite]}, {SETTINGS[setting]}" for suite, setting in setup.layout.cells()]
     lines = [f"# {setup.layout.title}", ""]
     if summary:
-        lines += [*(f"- {_escaped(sentence)}" for sentence in summary), ""]
+        lines += [*(f"- {escaped(sentence)}" for sentence in summary), ""]
     lines += [" ".join(caption(table, setup, majority, repeats)), ""]
     lines += [f"| Row | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
     for group in _groups(table, setup, titles or {}):
         for row in group["rows"]:
-            lines.append(f"| {_escaped(row['title'])} | {' | '.join(map(_markdown_cell, row['cells']))} |")
-    lines += ["", "## Claims", "", "| Claim | Verdict | Difference | Detail |", "| --- | --- | ---: | --- |"]
-    for claim in _claims(claims):
-        cells = (f"{claim['id']}: {claim['claim']}", claim["verdict"], claim["difference"], claim["detail"])
-        lines.append(f"| {' | '.join(map(_escaped, cells))} |")
+            lines.append(f"| {escaped(row['title'])} | {' | '.join(map(_markdown_cell, row['cells']))} |")
+    lines += ["", *claims_markdown(claims)]
     for section in sections:
         lines += ["", *_section_markdown(section)]
     return "\n".join(lines) + "\n"
 
 
+def claims_markdown(claims: pd.DataFrame) -> list[str]:
+    """The lines of a section on the verdicts."""
+    lines = ["## Claims", "", "| Claim | Verdict | Difference | Detail |", "| --- | --- | ---: | --- |"]
+    for claim in shown_claims(claims):
+        cells = (f"{claim['id']}: {claim['claim']}", claim["verdict"], claim["difference"], claim["detail"])
+        lines.append(f"| {' | '.join(map(escaped, cells))} |")
+    return lines
+
+
 def _section_markdown(section: Section) -> list[str]:
-    lines = [f"## {section.title}", "", " ".join(map(_escaped, section.sentences))]
+    lines = [f"## {section.title}", "", " ".join(map(escaped, section.sentences))]
     if section.lines:
         lines += ["", f"| {' | '.join(section.heads)} |", f"| --- |{' ---: |' * (len(section.heads) - 1)}"]
-        lines += [f"| {' | '.join(map(_escaped, line))} |" for line in section.lines]
+        lines += [f"| {' | '.join(map(escaped, line))} |" for line in section.lines]
     return lines
 
 
@@ -129,22 +135,32 @@ def html(
         summary: sentences that come first.
         sections: what comes after the claims.
     """
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("table.html.jinja").render(
+    return template("table").render(
         setup=setup,
         caption=caption(table, setup, majority, repeats),
         suites={suite: SUITES[suite] for suite in setup.layout.suites},
         settings=SETTINGS,
         groups=_groups(table, setup, titles or {}),
-        claims=_claims(claims),
-        figures=[(text, base64.b64encode(path.read_bytes()).decode()) for text, path in figures],
+        claims=shown_claims(claims),
+        figures=embedded(figures),
         absent=ABSENT,
         summary=summary,
         sections=sections,
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """A template of this folder; what it is given is escaped."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(f"{name}.html.jinja")
+
+
+def embedded(figures: Iterable[tuple[str, Path]]) -> list[tuple[str, str]]:
+    """Captions and SVG files as captions and base64."""
+    return [(text, base64.b64encode(path.read_bytes()).decode()) for text, path in figures]
 
 
 def _groups(table: pd.DataFrame, setup: Setup, titles: Mapping[str, str]) -> list[dict]:
@@ -185,7 +201,8 @@ def _markdown_cell(cell: dict) -> str:
     return "".join([text, *(f"<br><sub>{part}</sub>" for part in small if part)])
 
 
-def _claims(claims: pd.DataFrame) -> list[dict]:
+def shown_claims(claims: pd.DataFrame) -> list[dict]:
+    """What pages show of claims and their parts, as texts."""
     lines = []
     for line in claims.itertuples():
         measured = pd.notna(line.difference)
@@ -205,6 +222,6 @@ def _claims(claims: pd.DataFrame) -> list[dict]:
     return lines
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text for a cell of a Markdown table."""
     return "".join(_ESCAPES.get(character, character) for character in text)

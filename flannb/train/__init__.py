@@ -1,12 +1,14 @@
 """Training: optimizer, distribution, the step, the loop, checkpoints, logs."""
 
 from flannb.train.distribution import distribute, join_processes
+from flannb.train.held_out import HeldOut
 from flannb.train.logs import PROGRESS_CSV, TENSORBOARD
-from flannb.train.loop import LOSS_CSV, MODEL, Diverged, TrainOptions, train
+from flannb.train.loop import EVALUATION_CSV, LOSS_CSV, MODEL, Diverged, Evaluate, TrainOptions, train
 from flannb.train.optimizer import Adafactor
 from flannb.train.schedules import SCHEDULES
 
 __all__ = [
+    "EVALUATION_CSV",
     "LOSS_CSV",
     "MODEL",
     "PROGRESS_CSV",
@@ -14,6 +16,8 @@ __all__ = [
     "TENSORBOARD",
     "Adafactor",
     "Diverged",
+    "Evaluate",
+    "HeldOut",
     "TrainOptions",
     "distribute",
     "join_processes",

@@ -38,7 +38,7 @@ def boolq(mirror, split="train", **columns):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--scale", "huge"], "error: --scale huge: unknown; choose one of smoke, micro, small"),
+        (["--scale", "huge"], "error: --scale huge: unknown; choose one of tiny, smoke, micro, small"),
         (["--rows", "flan2022,nope"], "error: --rows nope: unknown; choose from flan2022"),
         (["--rows", ","], "error: --rows: names no row"),
         (["--workers", "0"], "error: --workers 0: must be at least 1"),

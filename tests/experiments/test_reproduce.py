@@ -21,7 +21,7 @@ def _project():
 def test_steps_come_after_what_they_need():
     steps = artefact_steps(TABLE1, Options())
     assert [s.name for s in steps[:3]] == ["data", "flan2022/train", "flan2022/evaluate"]
-    assert steps[-1].name == "report" and len(steps) == 18
+    assert steps[-1].name == "table1/report" and len(steps) == 18
     for i, step in enumerate(steps):
         assert all(need in steps[:i] for need in step.needs)
 
@@ -46,7 +46,7 @@ def test_repeats_are_models_of_other_seeds_on_the_same_data():
     assert [step.parameters["seed"] for step in trained] == [0, 1, 2]
     assert len({step.folder for step in trained}) == 3
     assert all(step.needs == (steps["data"],) for step in trained)
-    assert [len(homes) for homes in steps["report"].parameters["evaluations"].values()] == [3, 1]
+    assert [len(homes) for homes in steps["table1/report"].parameters["evaluations"].values()] == [3, 1]
     assert {step.parameters["seed"] for name, step in steps.items() if name.endswith("evaluate")} == {0}
 
 
