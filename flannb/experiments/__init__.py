@@ -1,6 +1,7 @@
 """The paper's artefacts as tables of runs, the scales, and what runs them."""
 
 from flannb.experiments.artefacts import ARTEFACTS, Artefact, Row, artefact
+from flannb.experiments.pretraining import pretrain_report_step, pretrain_step
 from flannb.experiments.reproduce import enter_project, project_root
 from flannb.experiments.scales import SCALES, Scale, scale
 from flannb.experiments.steps import (
@@ -29,6 +30,8 @@ __all__ = [
     "evaluate_step",
     "figure2_step",
     "figure7_step",
+    "pretrain_report_step",
+    "pretrain_step",
     "project_root",
     "report_step",
     "scale",

@@ -14,8 +14,8 @@ from flannb.errors import UserError
 from flannb.evaluate import MODES
 from flannb.experiments.artefacts import Artefact
 from flannb.experiments.devices import Devices
-from flannb.experiments.reproduce import Options, run_home
-from flannb.experiments.scales import Scale
+from flannb.experiments.reproduce import Options, run_home, start_and_vocabulary
+from flannb.experiments.scales import PRETRAINED, Scale
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.steps import BUILD_JSON, built, train_options
 from flannb.experiments.throughput import Throughput, throughputs
@@ -91,7 +91,7 @@ class DryRun:
             "devices": asdict(self.devices),
             "size": self.scale.size,
             "parameters": self.parameters,
-            "start": self.scale.start,
+            "start": start_and_vocabulary(self.options, self.scale)[0],
             "steps": self.scale.steps,
             "batch": asdict(self.scale.batch),
             "bytes_per_device": {"fixed": self.demand.fixed, "activations": self.demand.activations},
@@ -112,27 +112,31 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
     Raises:
         UserError: an unknown scale, row or source, or devices that the scale cannot be spread over.
     """
-    chosen = [artefact.row(name) for name in options.rows] or list(artefact.rows)
     source = open_source(options.source)
     scale = scale_of(options.scale, source.collection)
+    artefact = artefact.at(scale, tasks(source.collection))
+    chosen = [artefact.row(name) for name in options.rows] or list(artefact.rows)
+    if not chosen:
+        raise UserError(f"{artefact.title} trains no model: there is nothing to plan")
     shards, build, notes = _data(options, source, scale)
     vocabulary = build.vocabulary_size if build is not None else model_vocabulary(scale.vocabulary_size)
     config = SIZES[scale.size].with_vocabulary(vocabulary)
     demand, parameters = _demand(scale, config, devices)
+    sizes = dict.fromkeys(row.size for row in chosen)
     speeds = throughputs(scale, config, devices, performance)
-    training = scale.steps * training_flops(config, scale.batch.size, scale.batch.input, scale.batch.target)
-    evaluation = _evaluation_flops(source, scale, config)
-    if evaluation is None:
+    work = {size: _flops(source, scale, SIZES[size or scale.size].with_vocabulary(vocabulary)) for size in sizes}
+    notes += _of_pretraining(options, scale, config, speeds[0])
+    if any(evaluation is None for _, evaluation in work.values()):
         notes.append("evaluation: the source does not tell how many rows it has, so what scoring takes is not known")
     rows = []
     for row in chosen:
-        weights = shard_weights(shards, mixture(row.mixture))
+        weights, (training, evaluation) = shard_weights(shards, mixture(row.mixture)), work[row.size]
         rows.append(
             RowPlan(
                 row=row.name,
                 title=row.title,
                 mixture=row.mixture,
-                models=options.repeats.get(row.name, 1),
+                models=options.repeats.get(row.name, options.repeats.get("", 1)),
                 tasks=len({(shard.submixture, shard.task) for shard in weights}),
                 positions=scale.positions,
                 **_drawn(build, weights, row.mixture, shards, scale, options.seed),
@@ -147,7 +151,7 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
 
 def _data(options: Options, source: Source, scale: Scale) -> tuple[list[Shard], Build | None, list[str]]:
     """The shards of the build or, where there is none yet, those that it would have; and what is to say of them."""
-    folder = f"{run_home(options, source)}/data"
+    folder = f"{run_home(options, source, scale)}/data"
     if (Path(folder) / BUILD_JSON).is_file():
         build = built(folder)
         return list(build.shards), build, []
@@ -223,6 +227,25 @@ def _demand(scale: Scale, config: T5Config, devices: Devices) -> tuple[Demand, i
     return demand, planned_bytes(model.trainable_variables, config, 1) // 4
 
 
+def _flops(source: Source, scale: Scale, config: T5Config) -> tuple[float, float | None]:
+    """FLOPs of training one model, and of scoring it."""
+    training = scale.steps * training_flops(config, scale.batch.size, scale.batch.input, scale.batch.target)
+    return training, _evaluation_flops(source, scale, config)
+
+
+def _of_pretraining(options: Options, scale: Scale, config: T5Config, speed: Throughput) -> list[str]:
+    """What is to say of the model that rows start from, where it is yet to be pretrained."""
+    if scale.pretraining is None or start_and_vocabulary(options, scale)[0] != PRETRAINED:
+        return []
+    shape = scale.pretraining.batch or scale.batch
+    steps = scale.pretraining.span_corruption.steps + scale.pretraining.prefix_lm.steps
+    flops = steps * training_flops(config, shape.size, shape.input, shape.target)
+    return [
+        f"start: rows start from one model that is pretrained before them, unless it is there: {steps:,} steps,"
+        f" {_prefixed(flops)}FLOP, {_hours(flops / speed.flops / 3600)} hours"
+    ]
+
+
 def _evaluation_flops(source: Source, scale: Scale, config: T5Config) -> float | None:
     """FLOPs of scoring one model, at most; None where the source does not tell how many rows it has."""
     total = 0.0
@@ -252,7 +275,7 @@ def show(plan: DryRun) -> str:
     training, evaluation = plan.speeds
     need = (demand.fixed + demand.activations) / GIB
     have = "" if demand.have is None else f" of the {demand.have / GIB:.1f} that JAX may use"
-    start = scale.start or "random weights"
+    start = start_and_vocabulary(plan.options, scale)[0] or "random weights"
     lines = [
         f"{plan.artefact.title} at the scale {plan.options.scale}, source {plan.source}, seed {plan.options.seed}:"
         " a dry run, nothing is trained",

@@ -29,6 +29,9 @@ MANIFEST = "manifest.json"
 INPUTS = "inputs.json"
 KERNEL_LOG = "kernel.log"
 
+TRAINING = ("pretrain_step", "train_step")
+"""Functions that all processes of a run call together."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -38,7 +41,7 @@ class Step:
         name: for people, such as ``flan2022/train``.
         folder: where it writes, relative to the project's root.
         notebook: the notebook that papermill executes; empty where the function is called in any case.
-        function: the plain function of ``flannb.experiments.steps`` that does the same without papermill.
+        function: the plain function of ``flannb.experiments`` that does the same without papermill.
         parameters: of notebook and function; JSON.
         code: the parts of the package that its result depends on.
         state: hashes of other inputs, such as the source's files.
@@ -118,7 +121,7 @@ def run_step(step: Step, papermill: bool = True) -> float:
 
 
 def _run_step(step: Step, papermill: bool) -> float:
-    if step.function == "train_step" and are_several(os.environ):
+    if step.function in TRAINING and are_several(os.environ):
         import jax
 
         from flannb.train.distribution import join_processes, of_all_processes
@@ -182,7 +185,7 @@ def _call(step: Step) -> None:
 
     for name, value in _compilation_cache(step).items():  # JAX has read its environment already
         jax.config.update(name, value)
-    function = getattr(importlib.import_module("flannb.experiments.steps"), step.function)
+    function = getattr(importlib.import_module("flannb.experiments"), step.function)
     function(folder=step.folder, **step.parameters)
 
 

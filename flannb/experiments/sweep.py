@@ -7,18 +7,25 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping
-from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flannb.build import Build, Shard, columns, open_source
 from flannb.build.workers import WORKERS
 from flannb.errors import UserError
-from flannb.experiments.artefacts import TABLE1
 from flannb.experiments.devices import default_workers
-from flannb.experiments.reproduce import TRAIN_CODE, Options, artefact_steps, enter_project, from_project, run_home
+from flannb.experiments.reproduce import (
+    RANDOM,
+    TRAIN_CODE,
+    Options,
+    enter_project,
+    from_project,
+    ground,
+    label_of,
+    pretraining_steps,
+)
 from flannb.experiments.runner import Step, run_all
-from flannb.experiments.scales import SCALES
+from flannb.experiments.scales import PRETRAINED, SCALES
 from flannb.experiments.scales import scale as scale_of
 from flannb.files import read_json
 from flannb.mixture import BatchShape, batches
@@ -41,6 +48,12 @@ def add_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--sizes", metavar="A,B", help="keys of flannb.model.SIZES (default: that of the scale)")
     made.add_argument("--rates", metavar="X,Y", help="learning rates (default: a third, one and three of the scale's)")
     made.add_argument("--steps", type=int, metavar="N", help="of each training (default: a fifth of the scale's)")
+    made.add_argument(
+        "--start",
+        default=RANDOM,
+        metavar="WHERE",
+        help="what trainings start from: random (default), pretrained, a model's folder, or hf://owner/name",
+    )
     made.add_argument("--seed", type=int, default=0, help="fixes everything that is drawn (default: 0)")
     made.add_argument(
         "--workers", type=int, metavar="N", help="trainings side by side (default: as for rows of a table)"
@@ -59,18 +72,25 @@ def run(given: argparse.Namespace) -> None:
         setattr(given, name, from_project(getattr(given, name)))
     enter_project()
     options = Options(
-        given.scale, given.source, given.seed, given.allow_missing, runs=given.runs, reports=given.reports
+        given.scale,
+        given.source,
+        given.seed,
+        given.allow_missing,
+        start=given.start,
+        runs=given.runs,
+        reports=given.reports,
     )
     if given.workers is not None and given.workers < 1:
         raise UserError(f"--workers {given.workers}: must be at least 1")
-    data, trials = sweep_steps(options, *settings(given))
+    before, trials = sweep_steps(options, *settings(given))
     if given.workers is not None:
         os.environ[WORKERS] = str(given.workers)
     workers = given.workers or default_workers(len(trials))
-    run_all([data, *trials], workers, "", papermill=not given.plain)
+    run_all([*before, *trials], workers, "", papermill=not given.plain)
     results = [read_json(Path(step.folder) / "trial.json") for step in trials]
     folder = Path(options.reports) / "sweep" / options.scale
-    write_sweep(folder, results, options.scale, open_source(options.source).name, options.seed, HELD_OUT)
+    source = open_source(options.source).name
+    write_sweep(folder, results, options.scale, source, options.seed, HELD_OUT, given.start)
     print((folder / "sweep.md").read_text(encoding="utf-8"))
     print(f"The report: {folder}", file=sys.stderr)
 
@@ -104,37 +124,46 @@ def _parts(text: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
-def sweep_steps(options: Options, sizes: list[str], rates: list[float], steps: int) -> tuple[Step, list[Step]]:
-    """The step of the data, which tables share, and a step for each setting.
+def sweep_steps(options: Options, sizes: list[str], rates: list[float], steps: int) -> tuple[list[Step], list[Step]]:
+    """The steps that trainings need, which tables share, and a step for each setting.
 
     Raises:
         UserError: an unknown scale, a source that does not exist or lacks datasets.
     """
-    data = artefact_steps(TABLE1, options)[0]
-    home = run_home(options, open_source(options.source))
-    trials = [
-        Step(
-            name=f"{size}/{rate:g}",
-            folder=f"{home}/sweep/{size}-{rate:g}-{steps}",
-            notebook="",
-            function="trial_step",
-            parameters={
-                "data": data.folder,
-                "size": size,
-                "rate": rate,
-                "steps": steps,
-                "share": HELD_OUT,
-                "scale": options.scale,
-                "seed": options.seed,
-            },
-            code=(*TRAIN_CODE, "experiments/sweep.py"),
-            needs=(data,),
-            threads=1 if size == "smoke" else 0,
-            cache=f"{options.runs}/.cache/jax",
-        )
-        for size, rate in product(sizes, rates)
-    ]
-    return data, trials
+    base = ground(options)
+    before, trials = {base.data.name: base.data}, []
+    for size in sizes:
+        needs: tuple[Step, ...] = (base.data,)
+        start = base.start
+        if start == PRETRAINED:
+            stages = pretraining_steps(base, options, "" if size == base.scale.size else size)
+            before |= {stage.name: stage for stage in stages}
+            needs, start = (base.data, stages[-1]), f"{stages[-1].folder}/model"
+        label = f"-from-{label_of(base.start)}" if start else ""
+        trials += [
+            Step(
+                name=f"{size}/{rate:g}",
+                folder=f"{base.home}/sweep/{size}-{rate:g}-{steps}{label}",
+                notebook="",
+                function="trial_step",
+                parameters={
+                    "data": base.data.folder,
+                    "size": size,
+                    "rate": rate,
+                    "steps": steps,
+                    "share": HELD_OUT,
+                    "scale": options.scale,
+                    "seed": options.seed,
+                    "start": start,
+                },
+                code=(*TRAIN_CODE, "experiments/sweep.py"),
+                needs=needs,
+                threads=1 if size == "smoke" else 0,
+                cache=f"{options.runs}/.cache/jax",
+            )
+            for rate in rates
+        ]
+    return list(before.values()), trials
 
 
 def held_out_loss(model: "T5", apart: Build, weights: Mapping[Shard, float], shape: BatchShape, seed: int) -> float:
@@ -150,4 +179,4 @@ def held_out_loss(model: "T5", apart: Build, weights: Mapping[Shard, float], sha
     if not present:
         raise UserError("no record is held out: the tasks have too few rows; build more of them")
     stream = iter(batches(apart, present, shape, seed))
-    return HeldOut([next(stream) for _ in range(-(-SEQUENCES // shape.size))])(model)
+    return HeldOut({"loss": [next(stream) for _ in range(-(-SEQUENCES // shape.size))]})(model)["loss"]

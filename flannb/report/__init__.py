@@ -13,6 +13,7 @@ from flannb.report.figures import differences, loss_curves
 from flannb.report.layout import LAYOUTS, Layout, layout
 from flannb.report.limits import limits
 from flannb.report.page import html, markdown
+from flannb.report.pretraining import Pretrained, write_pretraining
 from flannb.report.published import published
 from flannb.report.sections import limits_section, seen_section, summary, token_table
 from flannb.report.table import (
@@ -29,6 +30,7 @@ __all__ = [
     "LAYOUTS",
     "Layout",
     "Predictions",
+    "Pretrained",
     "Setup",
     "differences",
     "evaluate_claims",
@@ -43,6 +45,7 @@ __all__ = [
     "save",
     "score_table",
     "to_csv",
+    "write_pretraining",
     "write_table",
 ]
 

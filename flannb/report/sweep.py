@@ -17,7 +17,7 @@ MARKS = "osD^vP*X"
 
 
 def write_sweep(
-    folder: Path, results: Sequence[Mapping[str, Any]], scale: str, source: str, seed: int, share: float
+    folder: Path, results: Sequence[Mapping[str, Any]], scale: str, source: str, seed: int, share: float, start: str
 ) -> list[Path]:
     """Writes sweep.csv, sweep.png, sweep.svg and sweep.md into a folder, each whole or not at all.
 
@@ -25,11 +25,12 @@ def write_sweep(
         results: of ``flannb.experiments.steps.trial_step``, one for each setting.
         scale, source, seed: of the sweep.
         share: of records held out.
+        start: what trainings started from, such as ``random``.
     """
     table = pd.DataFrame(list(results), columns=list(COLUMNS)).sort_values(["size", "rate"], ignore_index=True)
     pictures = save(draw(table), folder / "sweep")
     write_text(folder / "sweep.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    write_text(folder / "sweep.md", _page(table, scale, source, seed, share))
+    write_text(folder / "sweep.md", _page(table, scale, source, seed, share, start))
     return [*pictures, folder / "sweep.csv", folder / "sweep.md"]
 
 
@@ -53,7 +54,7 @@ def draw(table: pd.DataFrame) -> Figure:
         return figure
 
 
-def _page(table: pd.DataFrame, scale: str, source: str, seed: int, share: float) -> str:
+def _page(table: pd.DataFrame, scale: str, source: str, seed: int, share: float, start: str) -> str:
     chosen = best(table)
     verdict = (
         "Every training diverged."
@@ -64,9 +65,10 @@ def _page(table: pd.DataFrame, scale: str, source: str, seed: int, share: float)
     lines = [
         f"# Sweep at the scale {scale}",
         "",
-        f"Short trainings on Flan 2022, data source {source}, seed {seed}, all on batches of the same shape. The loss"
-        f" is that on examples of {share:.0%} of the records of every task, which none of them reads; no evaluation"
-        " suite takes part. One seed a setting: small differences are chance.",
+        f"Short trainings on Flan 2022, data source {source}, seed {seed}, from {start} weights, all on batches of the"
+        f" same shape. The loss is that on examples of {share:.0%} of the records of every task, which none of them"
+        " reads; no evaluation suite takes part. One seed a setting: small differences are chance."
+        + (" The pretrained model has read their text." if start == "pretrained" else ""),
         "",
         verdict,
         "",

@@ -15,7 +15,7 @@ NOTHING = dict.fromkeys(("parameters", "tokens", "training_loss", "seconds"))
 def test_the_best_setting_is_named_and_divergence_told(tmp_path):
     results = [trial("micro", 0.01, 2.5), trial("micro", 0.003, 2.25, mfu=0.41), trial("small", 0.01, None, **NOTHING)]
     for name in "ab":
-        paths = write_sweep(tmp_path / name, results, "micro", "mirror", 0, 0.02)
+        paths = write_sweep(tmp_path / name, results, "micro", "mirror", 0, 0.02, "random")
     for path in paths:
         assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
     text = (tmp_path / "a/sweep.md").read_text()
@@ -25,5 +25,5 @@ def test_the_best_setting_is_named_and_divergence_told(tmp_path):
 
 
 def test_where_all_diverge_none_is_chosen(tmp_path):
-    write_sweep(tmp_path, [trial("micro", 1.0, None, **NOTHING)], "micro", "mirror", 0, 0.02)
+    write_sweep(tmp_path, [trial("micro", 1.0, None, **NOTHING)], "micro", "mirror", 0, 0.02, "random")
     assert "Every training diverged." in (tmp_path / "sweep.md").read_text()
