@@ -7,7 +7,6 @@ import pytest
 from flannb.experiments import SCALES
 from flannb.report import evaluate_claims, limits, majority_baseline, score_table, write_table
 from flannb.report.claims import HOLDS
-from flannb.report.limits import LIMITS
 from flannb.report.sections import seen_section, summary, token_table
 
 
@@ -60,6 +59,8 @@ def test_the_report_has_tokens_limits_and_the_number_of_models(predictions, setu
         assert "(3 models)" in shown and "(1 model)" in shown
 
 
-def test_every_scale_has_its_limits():
-    assert {scale for scale, _ in LIMITS} <= set(SCALES)
-    assert limits("xl", "flan2022") and limits("smoke", "mini") != limits("smoke", "flan2022")
+def test_limits_are_those_of_the_collection_and_the_scale():
+    assert limits("smoke", "mini") == limits("micro", "mini") != limits("smoke", "flan2022")
+    texts = {name: limits(name, "flan2022") for name in SCALES}
+    assert len({texts[name] for name in ("smoke", "micro", "xl")}) == 3
+    assert all(texts.values()) and texts["small"] == texts["xxl"]
