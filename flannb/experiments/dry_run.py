@@ -19,7 +19,7 @@ from flannb.experiments.scales import PRETRAINED, Scale
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.steps import BUILD_JSON, built, train_options
 from flannb.experiments.throughput import Throughput, throughputs
-from flannb.mixture import Filling, expected, filling, mixture, planned_shards, shard_weights
+from flannb.mixture import Filling, Mixture, expected, filling, mixture, planned_shards, shard_weights
 from flannb.model import SIZES, T5Config, training_flops
 from flannb.model.filling import empty_model
 from flannb.model.flops import forward_flops, generation_flops
@@ -128,9 +128,14 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
     notes += _of_pretraining(options, scale, config, speeds[0])
     if any(evaluation is None for _, evaluation in work.values()):
         notes.append("evaluation: the source does not tell how many rows it has, so what scoring takes is not known")
+    names = {shard.task for shard in shards}
+    there = [task for task in tasks(source.collection) if task.name in names]
     rows = []
     for row in chosen:
-        weights, (training, evaluation) = shard_weights(shards, mixture(row.mixture)), work[row.size]
+        of_row = mixture(row.mixture)
+        if row.tasks:
+            of_row = of_row.of_drawn_tasks(row.tasks, there, options.seed)
+        weights, (training, evaluation) = shard_weights(shards, of_row), work[row.size]
         rows.append(
             RowPlan(
                 row=row.name,
@@ -139,7 +144,7 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
                 models=options.repeats.get(row.name, options.repeats.get("", 1)),
                 tasks=len({(shard.submixture, shard.task) for shard in weights}),
                 positions=scale.positions,
-                **_drawn(build, weights, row.mixture, shards, scale, options.seed),
+                **_drawn(build, weights, of_row, shards, scale, options.seed),
                 training_flops=training,
                 evaluation_flops=evaluation,
                 training_hours=training / speeds[0].flops / 3600,
@@ -175,7 +180,7 @@ def _data(options: Options, source: Source, scale: Scale) -> tuple[list[Shard], 
 
 
 def _drawn(
-    build: Build | None, weights: Mapping[Shard, float], name: str, shards: Iterable[Shard], scale: Scale, seed: int
+    build: Build | None, weights: Mapping[Shard, float], of: Mixture, shards: Iterable[Shard], scale: Scale, seed: int
 ) -> dict[str, Any]:
     """The fields of ``RowPlan`` about the mixture, and about what training draws of it."""
     examples = sum(shard.examples for shard in weights)
@@ -185,7 +190,7 @@ def _drawn(
     found: Filling = filling(build, weights, scale.batch, seed)
     sequences = scale.steps * scale.batch.size
     drawn = round(found.examples * sequences)
-    table = expected(shards, mixture(name), drawn)
+    table = expected(shards, of, drawn)
     return {
         "examples": examples,
         "tokens": sum(shard.tokens for shard in weights),
