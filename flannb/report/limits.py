@@ -3,8 +3,8 @@
 _MINI = (
     "The collection is generated English sentences about a small made-up world: no score here is one of the paper's"
     " datasets, whatever a column is called.",
-    "The models are small enough for it: they learn forms of questions, and neither the knowledge nor the reasoning that"
-    " MMLU and BBH measure in the paper.",
+    "The models are small enough for it: they learn forms of questions, and neither the knowledge nor the reasoning"
+    " that MMLU and BBH measure in the paper.",
     "A difference may be compared with the paper's by its direction only. Its size says nothing.",
 )
 
