@@ -13,6 +13,7 @@ from flannb.experiments.steps import (
     figure7_step,
     report_step,
     train_step,
+    trial_step,
     weights_of,
 )
 
@@ -36,5 +37,6 @@ __all__ = [
     "report_step",
     "scale",
     "train_step",
+    "trial_step",
     "weights_of",
 ]

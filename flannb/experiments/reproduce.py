@@ -23,7 +23,7 @@ DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
 TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train", "experiments/scales.py")
 PRETRAIN_CODE = (*TRAIN_CODE, "experiments/pretraining.py")
 EVALUATE_CODE = (*TRAIN_CODE, "evaluate")
-REPORT_CODE = ("report", "evaluate", "experiments/steps.py", "experiments/artefacts.py")
+REPORT_CODE = ("report", "evaluate", *(f"experiments/{name}.py" for name in ("steps", "artefacts", "scales")))
 PRETRAIN_REPORT_CODE = ("report", "experiments/pretraining.py")
 
 RANDOM = "random"
@@ -93,7 +93,7 @@ def run_home(options: Options, source: Source, scale: Scale) -> str:
     """The folder of the runs of some options."""
     vocabulary = start_and_vocabulary(options, scale)[1]
     clean = "-decontaminated" if options.drop_contaminated else ""
-    words = f"-{_label(vocabulary)}" if vocabulary and vocabulary != scale.start else ""
+    words = f"-{label_of(vocabulary)}" if vocabulary and vocabulary != scale.start else ""
     return f"{options.runs}/{options.scale}/{source.name}-{options.seed}{clean}{words}"
 
 
@@ -130,7 +130,7 @@ def ground(options: Options) -> Ground:
     return Ground(source, chosen, scored, start, where, home, data, text)
 
 
-def _label(checkpoint: str) -> str:
+def label_of(checkpoint: str) -> str:
     """A checkpoint or vocabulary as a part of a folder's name."""
     return f"{re.sub('[^A-Za-z0-9.]+', '-', Path(checkpoint).name).strip('-')}-{digest(checkpoint)[:6]}"
 
@@ -210,7 +210,7 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     pretrained = {size: pretraining_steps(base, options, size) for size in sizes}
     steps = list({step.folder: step for made in pretrained.values() for step in made}.values()) or [base.data]
     named = base.start in (base.scale.start, base.data.parameters["vocabulary"])  # by the scale or the vocabulary
-    home = base.home if named else f"{base.home}/from-{_label(base.start or RANDOM)}"
+    home = base.home if named else f"{base.home}/from-{label_of(base.start or RANDOM)}"
     state = _fingerprint(base.source, base.scored)
     cache = f"{options.runs}/.cache/jax"
     models: dict[str, list[Step]] = {row.name: [] for row in rows}

@@ -40,7 +40,7 @@ class Step:
     Attributes:
         name: for people, such as ``flan2022/train``.
         folder: where it writes, relative to the project's root.
-        notebook: the notebook that papermill executes.
+        notebook: the notebook that papermill executes; empty where the function is called in any case.
         function: the plain function of ``flannb.experiments`` that does the same without papermill.
         parameters: of notebook and function; JSON.
         code: the parts of the package that its result depends on.
@@ -64,7 +64,7 @@ class Step:
     @cached_property
     def key(self) -> str:
         """Hash of all that the step depends on."""
-        notebook = sha256(Path(self.notebook))
+        notebook = sha256(Path(self.notebook)) if self.notebook else ""
         code = code_digest(*self.code)
         return digest([notebook, self.function, dict(self.parameters), code, self.state, [n.key for n in self.needs]])
 
@@ -139,7 +139,7 @@ def _run_step(step: Step, papermill: bool) -> float:
             return 0.0
         _prepare(folder, step)
         started = time.time()
-        if papermill:
+        if papermill and step.notebook:
             _execute(step)
         else:
             _call(step)

@@ -80,6 +80,11 @@ class Scale:
     sizes: tuple[str, ...] = ()
     about: str = ""
 
+    @property
+    def positions(self) -> int:
+        """Of tokens that a training goes through, padding included."""
+        return self.steps * self.batch.size * (self.batch.input + self.batch.target)
+
     def build_options(self, seed: int, drop_contaminated: bool = False, tokenizer: str = "") -> BuildOptions:
         """The build that this scale reads, with a tokenizer of its own unless one is given."""
         return BuildOptions(

@@ -1,4 +1,4 @@
-"""Commands that run no steps: ``mirror``, ``contamination`` and ``claims``."""
+"""Commands beside those of artefacts: ``mirror``, ``contamination``, ``claims`` and ``sweep``."""
 
 import argparse
 import sys
@@ -14,6 +14,7 @@ from flannb.build.mirror import copy_mirror, needed_data, plan_mirror
 from flannb.build.sources import Hub
 from flannb.collection import EvalTask, Task, eval_tasks, tasks
 from flannb.errors import UserError
+from flannb.experiments import sweep
 
 T = TypeVar("T")
 
@@ -102,7 +103,7 @@ def claims(given: argparse.Namespace) -> None:
 
 
 class Tool(NamedTuple):
-    """A command that runs no steps: what it does, its options, and how it runs with what was given."""
+    """A command of its own: what it does, its options, and how it runs with what was given."""
 
     about: str
     add_options: Callable[[argparse.ArgumentParser], None]
@@ -114,6 +115,11 @@ TOOLS: dict[str, Tool] = {
         "copy what tasks need from the Hugging Face Hub, and raw files from GitHub, to a folder for --source",
         _mirror_options,
         mirror,
+    ),
+    "sweep": Tool(
+        "train short runs of several sizes and learning rates, and compare their loss on held-out records",
+        sweep.add_options,
+        sweep.run,
     ),
     "contamination": Tool(
         "report which training rows of a source hold text of its evaluation rows", _contamination_options, contamination

@@ -45,6 +45,10 @@ Evaluate: TypeAlias = Callable[[int, T5], Mapping[str, float]]
 """What is measured of a model after so many steps, by name."""
 
 
+class Diverged(UserError):
+    """The loss is no longer a finite number."""
+
+
 @dataclass(frozen=True)
 class TrainOptions:
     """How a model is trained.
@@ -320,7 +324,7 @@ def _check_finite(step: int, values: dict[str, float], checkpoints: Checkpoints)
             good = (
                 f"the last good checkpoint, of step {last}, is in {checkpoints.folder}" if last else "nothing is saved"
             )
-            raise UserError(
+            raise Diverged(
                 f"the {name.replace('_', ' ')} is {values[name]} at step {step}; {good}. Lower the learning rate, set"
                 " clip_norm or use float32, then run again"
             )
