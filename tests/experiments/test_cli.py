@@ -64,6 +64,15 @@ def test_a_report_of_what_was_not_run_is_refused(run):
     assert code == 2 and "error: data is not done; run" in said
 
 
+def test_the_timeline_and_the_ledger_need_no_models(run, tmp_path, capsys):
+    assert run("figure2")[0] == 0
+    assert (tmp_path / "r" / "figure2" / "figure2.html").is_file()
+    assert main(["claims", "--reports", f"{tmp_path}/r"]) == 0
+    shown = capsys.readouterr().out
+    assert "# The paper's claims" in shown and "not tested" in shown
+    assert (tmp_path / "r" / "claims" / "claims.html").is_file()
+
+
 def test_a_mirror_names_everything_that_it_lacks(run, tmp_path):
     mirror = tmp_path / "mirror"
     boolq(mirror)

@@ -46,7 +46,7 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
     data, train, evaluate = (str(tmp_path / name) for name in ("data", "train", "evaluate"))
 
     def report(name, *rows):
-        folders = {"evaluations": dict.fromkeys(rows, [evaluate]), "models": dict.fromkeys(rows, train)}
+        folders = {"evaluations": {row: [evaluate] for row in rows}, "models": dict.fromkeys(rows, train)}
         return {"folder": str(tmp_path / name)} | folders
 
     parameters = {
