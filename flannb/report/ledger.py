@@ -18,6 +18,9 @@ from flannb.report.page import escaped, shown_claims, template
 from flannb.report.published import published
 from flannb.report.table import to_csv
 
+LEDGER = "claims"
+"""The folder of the ledger among the reports."""
+
 NOT_TESTED = "not tested"
 VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_TESTED)
 COLUMNS = (*CLAIM_COLUMNS, "source", "report")
@@ -129,8 +132,8 @@ def write_ledger(reports: Path) -> list[Path]:
         ),
     }
     for name, text in texts.items():
-        write_text(reports / "claims" / name, text)
-    return [reports / "claims" / name for name in texts]
+        write_text(reports / LEDGER / name, text)
+    return [reports / LEDGER / name for name in texts]
 
 
 def _scales(table: pd.DataFrame) -> list[str]:
