@@ -67,8 +67,11 @@ def figure1(table: pd.DataFrame, scale: str) -> Figure:
         figure = new_figure(4.1)
         panels = figure.subplots(len(SETTINGS), 1, sharex=True, sharey=True)
         for axes, (setting, title) in zip(panels, SETTINGS.items(), strict=True):
-            _draw_suites(axes, table[table["setting"] == setting], setting)
-            axes.set_title(title.capitalize(), loc="left")
+            of_setting = table[table["setting"] == setting]
+            _draw_suites(axes, of_setting, setting)
+            n = of_setting["n"].dropna()
+            counts = f"{n.min():,}" + (f" to {n.max():,}" if n.max() > n.min() else "") if len(n) else ""
+            axes.set_title(f"{title.capitalize()}{f', n = {counts} a suite' if counts else ''}", loc="left")
         panels[0].set_ylim(0, None)
         figure.legend(handles=_legend(scale), loc="outside lower center", ncols=2, frameon=False)
         return figure

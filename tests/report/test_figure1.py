@@ -25,6 +25,7 @@ def test_figure1_shows_measured_and_paper_scores(predictions, setup):
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
     assert labels == [*(name for name, *_ in COLLECTIONS.values()), "measured, scale smoke", "paper, T5-XL", OPT_IML]
     zero_shot = figure.axes[0]
+    assert zero_shot.get_title(loc="left") == "Zero-shot, n = 300 to 480 a suite"
     shown = {round(float(y), 6) for drawn in zero_shot.lines for y in np.atleast_1d(drawn.get_ydata())}
     expected = table[(table["setting"] == "zs") & table["row"].isin(COLLECTIONS)]
     assert {round(y, 6) for y in expected["score"]} <= shown
