@@ -8,11 +8,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flannb.errors import UserError, printable
-from flannb.trust import damage, kills
+from flannb.trust import damage, fuzz, kills, together
 from flannb.trust.case import Bench, Case
 from flannb.trust.report import summary, write_report
 
-AREAS: dict[str, Callable[[Bench], None]] = {"kill": kills.run, "damage": damage.run}
+AREAS: dict[str, Callable[[Bench], None]] = {
+    "kill": kills.run,
+    "damage": damage.run,
+    "together": together.run,
+    "input": fuzz.run,
+}
 """The areas by their names, in order."""
 
 
