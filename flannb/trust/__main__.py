@@ -7,8 +7,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from flannb.build import default_workers
 from flannb.errors import UserError, printable
-from flannb.trust import damage, fuzz, kills, together
+from flannb.trust import damage, fuzz, hostile, kills, scarcity, together
 from flannb.trust.case import Bench, Case
 from flannb.trust.report import summary, write_report
 
@@ -16,7 +17,9 @@ AREAS: dict[str, Callable[[Bench], None]] = {
     "kill": kills.run,
     "damage": damage.run,
     "together": together.run,
+    "scarce": scarcity.run,
     "input": fuzz.run,
+    "hostile": hostile.run,
 }
 """The areas by their names, in order."""
 
@@ -31,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--areas", metavar="A,B", help=f"of {', '.join(AREAS)} (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of moments, files and bits (default: 0)")
     parser.add_argument("--share", type=float, default=1.0, help="of the full number of faults (default: 1)")
+    parser.add_argument("--jobs", type=int, default=default_workers(), help="runs side by side (default: cores)")
     parser.add_argument("--to", default="reports/trust", metavar="DIR", help="folder of the report")
     parser.add_argument("--work", metavar="DIR", help="folder to work in, which is kept (default: a temporary one)")
     given = parser.parse_args(arguments)
@@ -38,11 +42,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if unknown := [name for name in areas if name not in AREAS]:
             raise UserError(f"--areas {unknown[0]}: unknown; choose from {', '.join(AREAS)}")
+        if given.jobs < 1:
+            raise UserError(f"--jobs {given.jobs}: must be at least 1")
         if not 0 < given.share <= 1:
             raise UserError(f"--share {given.share}: must be above 0 and at most 1")
         with tempfile.TemporaryDirectory(prefix="flannb-trust-", ignore_cleanup_errors=True) as temporary:
             os.environ["HF_HOME"] = str(Path(given.work or temporary).absolute() / "hf")  # before its client is there
-            bench = Bench(Path(given.work or temporary).absolute(), given.seed, given.share, _say)
+            bench = Bench(Path(given.work or temporary).absolute(), given.seed, given.share, given.jobs, _say)
             for name in areas:
                 AREAS[name](bench)
     except UserError as error:

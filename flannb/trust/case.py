@@ -56,6 +56,7 @@ class Bench:
         folder: for everything that is made; its contents may be thrown away.
         seed: of the moments, files and bits.
         share: of the full number of faults, at most 1; the short form has less.
+        jobs: reproductions side by side.
         say: called with every case.
         cases, figures: what was found so far.
     """
@@ -63,6 +64,7 @@ class Bench:
     folder: Path
     seed: int
     share: float = 1.0
+    jobs: int = 1
     say: Callable[[Case], object] = lambda case: None
     cases: list[Case] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)

@@ -4,8 +4,11 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from queue import Queue
 
 from flannb.experiments.runner import INPUTS
 from flannb.trust.case import Bench, demand, until
@@ -22,25 +25,34 @@ STARTING = 0.15
 
 def run(bench: Bench) -> None:
     """Injects the faults of this area."""
-    rehearsed = Rehearsed(bench.folder / AREA / "home")
     rng = random.Random(bench.seed)
+    faults: list[tuple[str, Callable[[Rehearsed], str]]] = []
     for number in range(bench.count(KILLS)):
         stage = STAGES[number % len(STAGES)]
         through = number % NOTEBOOKS == NOTEBOOKS - 1
         moment = rng.random() if rng.random() > STARTING else -rng.random()
         when = f"at {moment:.0%} of" if moment >= 0 else f"{-moment:.0%} into the start before"
         how = "notebooks" if through else "one process"
-        bench.inject(
-            AREA,
-            f"SIGKILL {when} {stage}, {how}",
-            partial(_kill, rehearsed, stage, moment, through),
-        )
+        faults.append((f"SIGKILL {when} {stage}, {how}", partial(_kill, stage, moment, through)))
     for asked in (signal.SIGTERM, signal.SIGINT):
         for stage in STAGES[: bench.count(len(STAGES))]:
-            bench.inject(AREA, f"{asked.name} in {stage}", partial(_stop, rehearsed, stage, asked))
+            faults.append((f"{asked.name} in {stage}", partial(_stop, stage, asked)))
+    with ThreadPoolExecutor(bench.jobs) as pool:
+        homes: Queue[Rehearsed] = Queue()
+        for made in pool.map(Rehearsed, [bench.folder / AREA / f"home{job}" for job in range(bench.jobs)]):
+            homes.put(made)
+
+        def inject(fault: tuple[str, Callable[[Rehearsed], str]]) -> None:
+            home = homes.get()
+            try:
+                bench.inject(AREA, fault[0], partial(fault[1], home))
+            finally:
+                homes.put(home)
+
+        list(pool.map(inject, faults))
 
 
-def _kill(rehearsed: Rehearsed, stage: str, moment: float, through: bool) -> str:
+def _kill(stage: str, moment: float, through: bool, rehearsed: Rehearsed) -> str:
     rehearsed.back_to(stage)
     folder = Path(rehearsed.steps()[stage].folder)
     options = () if through else PLAIN
@@ -57,7 +69,7 @@ def _kill(rehearsed: Rehearsed, stage: str, moment: float, through: bool) -> str
     return "killed, run again, the same bytes" if alive else "had ended before, the same bytes"
 
 
-def _stop(rehearsed: Rehearsed, stage: str, number: signal.Signals) -> str:
+def _stop(stage: str, number: signal.Signals, rehearsed: Rehearsed) -> str:
     rehearsed.back_to(stage)
     folder = Path(rehearsed.steps()[stage].folder)
     process = rehearsed.start(*PLAIN)
