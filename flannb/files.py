@@ -1,5 +1,6 @@
 """Files that are whole or absent, and known by their hashes: atomic writes, JSON, lists of sums."""
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,8 @@ from flannb.errors import UserError
 SUMS = "SHA256SUMS"
 """A list of files with their hashes, in the format of ``sha256sum --check``; each stage keeps one beside what it wrote
 and the next believes no file that is not as the list says."""
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
 
 _SUM = re.compile(r"([0-9a-f]{64})  (.+)\n")
 _SEAL = "digest"
@@ -55,6 +58,17 @@ def atomic(path: Path, durable: bool = True) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def unwritable(error: BaseException) -> UserError | None:
+    """What to tell people where an error, or one that it came of, says that nothing can be written; else ``None``."""
+    while not isinstance(error, OSError) or error.errno not in _NO_ROOM:
+        if (before := error.__cause__ or error.__context__) is None:
+            return None
+        error = before
+    return UserError(
+        f"{error.filename or 'a file'}: cannot be written ({error.strerror}). Free space or choose another folder."
+    )
 
 
 def write_text(path: Path, text: str) -> None:

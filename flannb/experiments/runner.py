@@ -9,6 +9,7 @@ since is named and made again.
 import importlib
 import logging
 import os
+import re
 import shutil
 import signal
 import sys
@@ -25,7 +26,7 @@ from filelock import FileLock
 
 from flannb.build.workers import CLUSTER, dask_client
 from flannb.errors import UserError
-from flannb.files import code_digest, digest, inside, is_intact, read_sealed, sha256, write_sealed
+from flannb.files import code_digest, digest, inside, is_intact, read_sealed, sha256, unwritable, write_sealed
 from flannb.processes import are_several
 
 MANIFEST = "manifest.json"
@@ -118,6 +119,10 @@ def run_step(step: Step, papermill: bool = True) -> float:
         return _run_step(step, papermill)
     except UserError as error:
         raise UserError(f"{step.name}: {error}") from None
+    except Exception as error:
+        if (told := unwritable(error)) is None:
+            raise
+        raise UserError(f"{step.name}: {told}") from error
 
 
 def _run_step(step: Step, papermill: bool) -> float:
@@ -213,6 +218,9 @@ def _execute(step: Step) -> None:
     except PapermillExecutionError as error:
         if error.ename in (UserError.__name__, "SystemExit"):
             raise UserError(error.evalue) from None
+        found = re.fullmatch(r"\[Errno (\d+)\] ([^:]*)(?:: '(.*)')?", error.evalue)
+        if found and (told := unwritable(OSError(int(found[1]), found[2], found[3]))):
+            raise told from None
         raise UserError(
             f"{error.ename}: {error.evalue}\n"
             f"  The traceback is in {output}; this is a defect of flannb, please report it."

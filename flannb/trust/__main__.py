@@ -9,7 +9,7 @@ from pathlib import Path
 
 from flannb.build import default_workers
 from flannb.errors import UserError, printable
-from flannb.trust import damage, fuzz, hostile, kills, scarcity, together
+from flannb.trust import damage, fuzz, hostile, kills, load, processes, scarcity, together
 from flannb.trust.case import Bench, Case
 from flannb.trust.report import summary, write_report
 
@@ -20,6 +20,8 @@ AREAS: dict[str, Callable[[Bench], None]] = {
     "scarce": scarcity.run,
     "input": fuzz.run,
     "hostile": hostile.run,
+    "load": load.run,
+    "distributed": processes.run,
 }
 """The areas by their names, in order."""
 
