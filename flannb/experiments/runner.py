@@ -118,7 +118,7 @@ def run_step(step: Step, papermill: bool = True) -> float:
     try:
         return _run_step(step, papermill)
     except UserError as error:
-        raise UserError(f"{step.name}: {error}") from None
+        raise type(error)(f"{step.name}: {error}") from None
     except Exception as error:
         if (told := unwritable(error)) is None:
             raise

@@ -11,7 +11,7 @@ from flannb.build import default_workers
 from flannb.errors import UserError, printable
 from flannb.trust import damage, fuzz, hostile, kills, load, processes, scarcity, together
 from flannb.trust.case import Bench, Case
-from flannb.trust.report import summary, write_report
+from flannb.trust.report import PAGE, read_cases, summary, write_report
 
 AREAS: dict[str, Callable[[Bench], None]] = {
     "kill": kills.run,
@@ -38,8 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--share", type=float, default=1.0, help="of the full number of faults (default: 1)")
     parser.add_argument("--jobs", type=int, default=default_workers(), help="runs side by side (default: cores)")
     parser.add_argument("--to", default="reports/trust", metavar="DIR", help="folder of the report")
+    parser.add_argument("--again", action="store_true", help="only the cases that the report has as not survived")
     parser.add_argument("--work", metavar="DIR", help="folder to work in, which is kept (default: a temporary one)")
     given = parser.parse_args(arguments)
+    to = Path(given.to).absolute()  # runs inside this process change the working directory
     areas = [name.strip() for name in given.areas.split(",")] if given.areas else list(AREAS)
     try:
         if unknown := [name for name in areas if name not in AREAS]:
@@ -51,14 +53,18 @@ def main(arguments: list[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="flannb-trust-", ignore_cleanup_errors=True) as temporary:
             os.environ["HF_HOME"] = str(Path(given.work or temporary).absolute() / "hf")  # before its client is there
             bench = Bench(Path(given.work or temporary).absolute(), given.seed, given.share, given.jobs, _say)
+            if given.again:
+                left = [case for case in read_cases(to) if case.survived is False]
+                bench.only = frozenset((case.area, case.fault) for case in left)
+                areas = [name for name in areas if any(case.area == name for case in left)]
             for name in areas:
                 AREAS[name](bench)
+                write_report(bench, to, areas[: areas.index(name) + 1])
     except UserError as error:
         print(printable(f"error: {error}"), file=sys.stderr)
         return 2
-    write_report(bench, Path(given.to), areas)
     print(summary(bench.cases))
-    print(f"The report: {given.to}/README.md", file=sys.stderr)
+    print(f"The report: {to / PAGE}", file=sys.stderr)
     return int(any(case.survived is False for case in bench.cases))
 
 

@@ -39,6 +39,7 @@ class Figure:
 
     Attributes:
         size: of what was measured, such as a number of rows.
+        seconds: of a processor.
         memory: the most resident memory of the process, in MB.
     """
 
@@ -58,6 +59,7 @@ class Bench:
         share: of the full number of faults, at most 1; the short form has less.
         jobs: reproductions side by side.
         say: called with every case.
+        only: area and fault of the cases to inject; all by default.
         cases, figures: what was found so far.
     """
 
@@ -66,6 +68,7 @@ class Bench:
     share: float = 1.0
     jobs: int = 1
     say: Callable[[Case], object] = lambda case: None
+    only: frozenset[tuple[str, str]] | None = None
     cases: list[Case] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
 
@@ -79,6 +82,8 @@ class Bench:
         It raises ``NotSurvived`` or any error for a fault that was not survived, and ``NotHere`` for one that this
         machine does not allow.
         """
+        if self.only is not None and (area, fault) not in self.only:
+            return
         began = time.monotonic()
         survived: bool | None
         try:

@@ -17,10 +17,9 @@ from flannb.build.github import GitHub
 from flannb.build.mirror import copy_mirror, plan_mirror
 from flannb.collection import Data, RawFile, Split
 from flannb.errors import UserError
-from flannb.experiments.__main__ import main
 from flannb.experiments.runner import MANIFEST, find_state
 from flannb.trust.case import Bench, demand
-from flannb.trust.reproduction import PLAIN, ROW, Rehearsed
+from flannb.trust.reproduction import PLAIN, ROW, Rehearsed, rehearse
 from flannb.trust.server import HubServer, serving
 
 AREA = "damage"
@@ -99,7 +98,7 @@ def run(bench: Bench) -> None:
     kinds = [target for target in (*DONE, *RESUMED) for _ in range(target.share)]
     others = CASES - len(kinds)
     rng.shuffle(kinds)
-    rehearsed = Rehearsed(bench.folder / AREA / "home")
+    rehearsed = rehearse(bench)
     for target in kinds[: bench.count(len(kinds))]:
         bench.inject(AREA, f"{target.what} spoilt", partial(_file, rehearsed, target, rng))
     with _sources(bench.folder / AREA / "sources") as tried:
@@ -124,10 +123,7 @@ def _file(rehearsed: Rehearsed, target: Target, rng: random.Random) -> str:
     if "jax" in chosen.parts:
         rehearsed.finish(*PLAIN)  # this process has compiled already
     else:
-        said = io.StringIO()
-        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-            code = main(rehearsed.command(*PLAIN)[3:])
-        demand(code == 0, f"{done}: the run ended with {code}: {said.getvalue()[-300:]}")
+        rehearsed.finish_here()
     rehearsed.compare()
     return f"{done}; " + ("named and made again" if named else "not believed, made again")
 

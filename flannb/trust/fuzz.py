@@ -18,7 +18,7 @@ from flannb.files import SUMS, read_sums, write_sealed
 from flannb.model import open_checkpoint
 from flannb.trust.case import Bench, demand
 from flannb.trust.damage import MODEL, PREDICTIONS
-from flannb.trust.reproduction import Rehearsed
+from flannb.trust.reproduction import Rehearsed, rehearse
 
 AREA = "input"
 MUTANTS = 3000
@@ -44,7 +44,8 @@ def run(bench: Bench) -> None:
     bench.inject(
         AREA, f"{bench.count(MUTANTS)} template files", partial(_templates, home, files, bench.count(MUTANTS), rng)
     )
-    rehearsed = Rehearsed(home / "home")
+    rehearsed = rehearse(bench)
+    rehearsed.back_to("end")
     for what, source, read in _kinds(rehearsed, home):
         some = bench.count(MUTANTS // 10)
         bench.inject(AREA, f"{some} mutants of {what}", partial(_mutants, source, read, some, rng))

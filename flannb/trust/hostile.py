@@ -20,6 +20,7 @@ from flannb.build import Mirror
 from flannb.build.mirror import copy_mirror, plan_mirror
 from flannb.build.sources import Hub
 from flannb.collection import Split
+from flannb.collection.cot import cot_file
 from flannb.errors import UserError
 from flannb.experiments.reproduce import project_root
 from flannb.trust.case import Bench, NotHere, demand
@@ -106,6 +107,10 @@ def _hostile_mirror(folder: Path, texts: list[str]) -> Path:
             for n, text in enumerate(texts * 3)
         ]
         pq.write_table(pa.Table.from_pylist(rows), path)
+    path = folder / str(cot_file("aqua"))
+    path.parent.mkdir(parents=True)
+    lines = [f"how many {n} {text}\t{n}\t{text} so it is {n}\n" for n, text in enumerate(texts * 3)]
+    path.write_text("".join(lines), encoding="utf-8")
     return folder
 
 
@@ -132,9 +137,10 @@ def _as_page(notebook: Path, home: Path) -> Path:
 def _opened(pages: dict[str, Path], name: str, asked: list[str]) -> str:
     demand(name in pages, "it was not made")
     dom = _browse(pages[name])
-    demand("data-pwned" not in dom.split(">", 2)[1], "a script ran")
+    demand("data-pwned" not in re.search(r"<html[^>]*>", dom)[0], "a script ran")  # type: ignore[index]
     demand(not asked, f"it reached out: {asked}")
-    made = re.search(rf"<[^>&]*\s{MARK}[^>]*>", dom)
+    # The state of widgets lies in a script that is none, as JSON.
+    made = re.search(rf"<[^>&]*\s{MARK}[^>]*>", re.sub(r"<script.*?</script>", "", dom, flags=re.DOTALL))
     demand(not made, f"an element came of a row: {made[0] if made else ''}")
     loose = [
         table for table in re.findall(r"<table[^>]*>", dom) if "dataframe" in table and "tex2jax_ignore" not in table

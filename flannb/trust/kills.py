@@ -12,7 +12,7 @@ from queue import Queue
 
 from flannb.experiments.runner import INPUTS
 from flannb.trust.case import Bench, demand, until
-from flannb.trust.reproduction import PLAIN, STAGES, Rehearsed, ended, kill
+from flannb.trust.reproduction import PLAIN, STAGES, Rehearsed, ended, kill, rehearse
 
 AREA = "kill"
 KILLS = 40
@@ -34,13 +34,13 @@ def run(bench: Bench) -> None:
         when = f"at {moment:.0%} of" if moment >= 0 else f"{-moment:.0%} into the start before"
         how = "notebooks" if through else "one process"
         faults.append((f"SIGKILL {when} {stage}, {how}", partial(_kill, stage, moment, through)))
-    for asked in (signal.SIGTERM, signal.SIGINT):
-        for stage in STAGES[: bench.count(len(STAGES))]:
-            faults.append((f"{asked.name} in {stage}", partial(_stop, stage, asked)))
+    stops = [(asked, stage) for asked in (signal.SIGTERM, signal.SIGINT) for stage in reversed(STAGES[:3])]
+    for asked, stage in stops[: bench.count(len(stops))]:
+        faults.append((f"{asked.name} in {stage}", partial(_stop, stage, asked)))
     with ThreadPoolExecutor(bench.jobs) as pool:
         homes: Queue[Rehearsed] = Queue()
-        for made in pool.map(Rehearsed, [bench.folder / AREA / f"home{job}" for job in range(bench.jobs)]):
-            homes.put(made)
+        for job in range(min(bench.jobs, len(faults))):
+            homes.put(rehearse(bench, job))
 
         def inject(fault: tuple[str, Callable[[Rehearsed], str]]) -> None:
             home = homes.get()

@@ -41,8 +41,11 @@ def write_report(bench: Bench, folder: Path, areas: Sequence[str]) -> Path:
     Returns:
         The path of the page.
     """
-    cases = [*_kept(folder / CASES, Case, "area", areas), *bench.cases]
-    figures = [*_kept(folder / FIGURES, Figure, "", ("load",) if "load" in areas else ()), *bench.figures]
+    new = {(case.area, case.fault) for case in bench.cases}
+    before = read_cases(folder)
+    kept = [c for c in before if (c.area, c.fault) not in new and (c.area not in areas or bench.only is not None)]
+    cases = [*kept, *bench.cases]
+    figures = bench.figures or _read_figures(folder)
     order = list(ABOUT)
     cases.sort(key=lambda case: order.index(case.area))
     table = pd.DataFrame([vars(case) for case in cases], columns=list(Case.__annotations__))
@@ -54,16 +57,19 @@ def write_report(bench: Bench, folder: Path, areas: Sequence[str]) -> Path:
     return folder / PAGE
 
 
-def _kept(path: Path, kind: type, by: str, areas: Sequence[str]) -> list:
-    """The lines of an earlier table that were not found anew."""
-    if not path.is_file() or (not by and areas):
+def read_cases(folder: Path) -> list[Case]:
+    """The cases of an earlier report; none where there is none."""
+    if not (folder / CASES).is_file():
         return []
-    table = pd.read_csv(path, keep_default_na=False)
-    lines = [line for line in table.to_dict("records") if not by or line[by] not in areas]
-    for line in lines:
-        if "survived" in line:
-            line["survived"] = {"True": True, "False": False}.get(str(line["survived"]))
-    return [kind(**line) for line in lines]
+    lines = pd.read_csv(folder / CASES, keep_default_na=False).to_dict("records")
+    verdicts = {"True": True, "False": False}
+    return [Case(**{**line, "survived": verdicts.get(str(line["survived"]))}) for line in lines]
+
+
+def _read_figures(folder: Path) -> list[Figure]:
+    if not (folder / FIGURES).is_file():
+        return []
+    return [Figure(**line) for line in pd.read_csv(folder / FIGURES).to_dict("records")]
 
 
 def _page(cases: Sequence[Case], figures: Sequence[Figure], seed: int) -> str:
@@ -79,7 +85,7 @@ def _page(cases: Sequence[Case], figures: Sequence[Figure], seed: int) -> str:
     lines += _listed("Not survived", [case for case in cases if case.survived is False])
     lines += _listed("Not tried on this machine", [case for case in cases if case.survived is None])
     if figures:
-        lines += ["## Load", "", "| what | size | seconds | memory, MB |", "|---|---:|---:|---:|"]
+        lines += ["## Load", "", "| what | size | processor seconds | memory, MB |", "|---|---:|---:|---:|"]
         lines += [f"| {f.what} | {f.size:,} | {f.seconds:.2f} | {f.memory:,.0f} |" for f in figures]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -1,5 +1,7 @@
 """A reproduction of one row of Table 1 at the scale ``tiny``, as a user runs it, and the bytes that it ends with."""
 
+import contextlib
+import io
 import os
 import shutil
 import signal
@@ -13,7 +15,7 @@ from pathlib import Path
 from flannb.experiments.artefacts import TABLE1
 from flannb.experiments.reproduce import Options, artefact_steps, project_root
 from flannb.experiments.runner import INPUTS, Step
-from flannb.trust.case import NotSurvived, demand
+from flannb.trust.case import Bench, NotSurvived, demand
 
 STAGES = ("data", "train", "evaluate", "report")
 ROW = "flan2022"
@@ -81,6 +83,16 @@ class Reproduction:
         demand(code == 0, f"the run ended with {code}: {said[-500:]}")
         return said
 
+    def finish_here(self, command: str = "table1") -> str:
+        """As ``finish`` with ``PLAIN``, in this process, which spares the start of another."""
+        from flannb.experiments.__main__ import main
+
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            code = main(self.command(*PLAIN, command=command)[3:])
+        demand(code == 0, f"the run ended with {code}: {said.getvalue()[-500:]}")
+        return said.getvalue()
+
     def outcome(self) -> dict[str, bytes]:
         """What the run made, by file: shards, log, weights, predictions and the report's numbers."""
         steps = self.steps()
@@ -113,12 +125,15 @@ def ended(process: subprocess.Popen[str], timeout: float = TIMEOUT) -> tuple[int
 
 def kill(process: subprocess.Popen[str]) -> None:
     """Kills a run and all processes of its group."""
-    os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+        os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
 
 
 class Rehearsed(Reproduction):
     """A reproduction that was run once undisturbed, and can be put back to the beginning of each of its stages.
+
+    All areas of a bench share one (``rehearse``).
 
     Attributes:
         seconds: that each stage took, from when its folder was there.
@@ -131,7 +146,7 @@ class Rehearsed(Reproduction):
         for stage in STAGES:
             self._keep(stage)
             began = time.time()
-            self.finish(*PLAIN, command="table1" if stage == "report" else stage)
+            self.finish_here(command="table1" if stage == "report" else stage)
             started = (Path(self.steps()[stage].folder) / INPUTS).stat().st_mtime
             self.seconds[stage] = time.time() - max(began, started)
         self._keep("end")
@@ -159,3 +174,14 @@ class Rehearsed(Reproduction):
         shutil.rmtree(self._kept(stage), ignore_errors=True)
         self.home.mkdir(parents=True, exist_ok=True)
         shutil.copytree(self.home, self._kept(stage))
+
+
+_REHEARSED: dict[Path, Rehearsed] = {}
+
+
+def rehearse(bench: Bench, job: int = 0) -> Rehearsed:
+    """The rehearsed reproduction of a bench, one for each job side by side; made when it is first asked for."""
+    home = bench.folder / f"home{job}"
+    if home not in _REHEARSED:
+        _REHEARSED[home] = Rehearsed(home)
+    return _REHEARSED[home]

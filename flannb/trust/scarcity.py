@@ -14,7 +14,7 @@ from flannb.build.mirror import copy_mirror, plan_mirror
 from flannb.errors import UserError
 from flannb.trust.case import Bench, NotHere, demand
 from flannb.trust.damage import RAW, TRAIN, parquet
-from flannb.trust.reproduction import PLAIN, Rehearsed, Reproduction, ended
+from flannb.trust.reproduction import PLAIN, Rehearsed, Reproduction, ended, rehearse
 from flannb.trust.server import HubServer, serving
 
 AREA = "scarce"
@@ -35,7 +35,7 @@ def run(bench: Bench) -> None:
     """Injects the faults of this area."""
     home = bench.folder / AREA
     rng = random.Random(bench.seed)
-    rehearsed = Rehearsed(home / "disk")
+    rehearsed = rehearse(bench)
     for size in DISKS[: bench.count(len(DISKS))]:
         bench.inject(AREA, f"a disk of {size} MiB", partial(_full_disk, rehearsed, size))
     bench.inject(AREA, "a read-only folder of runs", partial(_read_only, rehearsed, "runs"))

@@ -15,7 +15,7 @@ from flannb.build import Hub
 from flannb.build.github import GitHub
 from flannb.trust.case import Bench, demand, until
 from flannb.trust.damage import RAW, TRAIN, parquet
-from flannb.trust.reproduction import PLAIN, STAGES, Rehearsed, ended
+from flannb.trust.reproduction import PLAIN, STAGES, Rehearsed, ended, rehearse
 from flannb.trust.server import serving
 
 AREA = "together"
@@ -24,7 +24,7 @@ READERS = 4
 
 def run(bench: Bench) -> None:
     """Injects the faults of this area."""
-    rehearsed = Rehearsed(bench.folder / AREA / "home")
+    rehearsed = rehearse(bench)
     bench.inject(AREA, "two reproductions in one folder", partial(_two, rehearsed, (PLAIN, PLAIN)))
     bench.inject(AREA, "a process dies with the lock of a step", partial(_dead_holder, rehearsed))
     bench.inject(AREA, f"{READERS} users of one cache, from empty", partial(_one_cache, bench.folder / AREA / "cache"))
