@@ -60,15 +60,19 @@ def atomic(path: Path, durable: bool = True) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def unwritable(error: BaseException) -> UserError | None:
-    """What to tell people where an error, or one that it came of, says that nothing can be written; else ``None``."""
-    while not isinstance(error, OSError) or error.errno not in _NO_ROOM:
-        if (before := error.__cause__ or error.__context__) is None:
-            return None
-        error = before
-    return UserError(
-        f"{error.filename or 'a file'}: cannot be written ({error.strerror}). Free space or choose another folder."
-    )
+def exhausted(error: BaseException) -> UserError | None:
+    """What to tell people where an error, or one that it came of, says that disk or memory ran out; else ``None``."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or "Cannot allocate memory" in str(cause):
+            return UserError(
+                "memory ran out. Pass a smaller --workers, or use a machine with more; the same command goes on."
+            )
+        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+            where = cause.filename or "a file"
+            return UserError(f"{where}: cannot be written ({cause.strerror}). Free space or choose another folder.")
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def write_text(path: Path, text: str) -> None:

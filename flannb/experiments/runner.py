@@ -26,7 +26,7 @@ from filelock import FileLock
 
 from flannb.build.workers import CLUSTER, dask_client
 from flannb.errors import UserError
-from flannb.files import code_digest, digest, inside, is_intact, read_sealed, sha256, unwritable, write_sealed
+from flannb.files import code_digest, digest, exhausted, inside, is_intact, read_sealed, sha256, write_sealed
 from flannb.processes import are_several
 
 MANIFEST = "manifest.json"
@@ -120,7 +120,7 @@ def run_step(step: Step, papermill: bool = True) -> float:
     except UserError as error:
         raise type(error)(f"{step.name}: {error}") from None
     except Exception as error:
-        if (told := unwritable(error)) is None:
+        if (told := exhausted(error)) is None:
             raise
         raise UserError(f"{step.name}: {told}") from error
 
@@ -219,7 +219,7 @@ def _execute(step: Step) -> None:
         if error.ename in (UserError.__name__, "SystemExit"):
             raise UserError(error.evalue) from None
         found = re.fullmatch(r"\[Errno (\d+)\] ([^:]*)(?:: '(.*)')?", error.evalue)
-        if found and (told := unwritable(OSError(int(found[1]), found[2], found[3]))):
+        if found and (told := exhausted(OSError(int(found[1]), found[2], found[3]))):
             raise told from None
         raise UserError(
             f"{error.ename}: {error.evalue}\n"
