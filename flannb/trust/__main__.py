@@ -57,9 +57,11 @@ def main(arguments: list[str] | None = None) -> int:
                 left = [case for case in read_cases(to) if case.survived is False]
                 bench.only = frozenset((case.area, case.fault) for case in left)
                 areas = [name for name in areas if any(case.area == name for case in left)]
-            for name in areas:
-                AREAS[name](bench)
-                write_report(bench, to, areas[: areas.index(name) + 1])
+            for number, name in enumerate(areas, 1):
+                try:
+                    AREAS[name](bench)
+                finally:  # Ctrl-C keeps what was found
+                    write_report(bench, to, areas[:number])
     except UserError as error:
         print(printable(f"error: {error}"), file=sys.stderr)
         return 2

@@ -2,10 +2,13 @@
 
 import contextlib
 import io
+import multiprocessing
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,8 +21,8 @@ from flannb.build.mirror import copy_mirror, plan_mirror
 from flannb.collection import Data, RawFile, Split
 from flannb.errors import UserError
 from flannb.experiments.runner import MANIFEST, find_state
-from flannb.trust.case import Bench, demand
-from flannb.trust.reproduction import PLAIN, ROW, Rehearsed, rehearse
+from flannb.trust.case import Bench, Case, demand
+from flannb.trust.reproduction import PLAIN, ROW, rehearse
 from flannb.trust.server import HubServer, serving
 
 AREA = "damage"
@@ -93,21 +96,40 @@ def spoil(path: Path, rng: random.Random) -> str:
 
 
 def run(bench: Bench) -> None:
-    """Injects the faults of this area."""
-    rng = random.Random(bench.seed)
+    """Injects the faults of this area, in as many processes as the bench has jobs."""
     kinds = [target for target in (*DONE, *RESUMED) for _ in range(target.share)]
-    others = CASES - len(kinds)
-    rng.shuffle(kinds)
-    rehearsed = rehearse(bench)
-    for target in kinds[: bench.count(len(kinds))]:
-        bench.inject(AREA, f"{target.what} spoilt", partial(_file, rehearsed, target, rng))
+    random.Random(bench.seed).shuffle(kinds)
+    kinds = kinds[: bench.count(len(kinds))]
+    others = bench.count(CASES - sum(target.share for target in (*DONE, *RESUMED)))
+    if bench.jobs == 1:
+        _some(bench, kinds, others, 0)
+        return
+    with ProcessPoolExecutor(bench.jobs, multiprocessing.get_context("spawn")) as pool:
+        apart = [replace(bench, folder=bench.folder / f"job{job}", jobs=1, cases=[]) for job in range(bench.jobs)]
+        for cases in pool.map(partial(_apart, kinds, others, bench.jobs), apart, range(bench.jobs)):
+            bench.cases += cases
+
+
+def _apart(kinds: list[Target], others: int, jobs: int, bench: Bench, job: int) -> list[Case]:
+    """Every so manieth of the cases, in a process of their own."""
+    os.environ["HF_HOME"] = str(bench.folder / "hf")
+    _some(bench, kinds, others, job, jobs)
+    return bench.cases
+
+
+def _some(bench: Bench, kinds: list[Target], others: int, first: int, step: int = 1) -> None:
+    for number in range(first, len(kinds), step):
+        rng = random.Random(f"{bench.seed} {number}")
+        bench.inject(AREA, f"{number}: {kinds[number].what} spoilt", partial(_file, bench, kinds[number], rng))
     with _sources(bench.folder / AREA / "sources") as tried:
-        for number in range(bench.count(others)):
+        for number in range(first, others, step):
             what, act = tried[number % len(tried)]
-            bench.inject(AREA, f"{what} spoilt", partial(act, rng))
+            rng = random.Random(f"{bench.seed} source {number}")
+            bench.inject(AREA, f"source {number}: {what} spoilt", partial(act, rng))
 
 
-def _file(rehearsed: Rehearsed, target: Target, rng: random.Random) -> str:
+def _file(bench: Bench, target: Target, rng: random.Random) -> str:
+    rehearsed = rehearse(bench)
     rehearsed.back_to("end")
     for pattern in target.undo:
         for path in rehearsed.home.glob(pattern):

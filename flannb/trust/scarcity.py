@@ -34,7 +34,6 @@ SERVERS = 30
 def run(bench: Bench) -> None:
     """Injects the faults of this area."""
     home = bench.folder / AREA
-    rng = random.Random(bench.seed)
     rehearsed = rehearse(bench)
     for size in DISKS[: bench.count(len(DISKS))]:
         bench.inject(AREA, f"a disk of {size} MiB", partial(_full_disk, rehearsed, size))
@@ -45,7 +44,11 @@ def run(bench: Bench) -> None:
     bench.inject(AREA, "no network, embedded data", partial(_no_network, rehearsed))
     bench.inject(AREA, "no network, the Hub", partial(_no_hub, Reproduction(home / "hub")))
     for number in range(bench.count(SERVERS)):
-        bench.inject(AREA, f"server {number} that fails", partial(_server, home / "servers", rng))
+        bench.inject(
+            AREA,
+            f"server {number} that fails",
+            partial(_server, home / "servers", random.Random(f"{bench.seed} {number}")),
+        )
     for what, fault in (("refuses", ("status", 500)), ("cuts every answer", ("cut", 0)), ("garbles", ("garble",))):
         bench.inject(AREA, f"a server that always {what}", partial(_hopeless, home / "hopeless", fault))
 
