@@ -10,7 +10,7 @@ from pathlib import Path
 from flannb.build import default_workers
 from flannb.errors import UserError, printable
 from flannb.trust import damage, fuzz, hostile, kills, load, processes, scarcity, together
-from flannb.trust.case import Bench, Case
+from flannb.trust.case import Bench
 from flannb.trust.report import PAGE, read_cases, summary, write_report
 
 AREAS: dict[str, Callable[[Bench], None]] = {
@@ -52,7 +52,7 @@ def main(arguments: list[str] | None = None) -> int:
             raise UserError(f"--share {given.share}: must be above 0 and at most 1")
         with tempfile.TemporaryDirectory(prefix="flannb-trust-", ignore_cleanup_errors=True) as temporary:
             os.environ["HF_HOME"] = str(Path(given.work or temporary).absolute() / "hf")  # before its client is there
-            bench = Bench(Path(given.work or temporary).absolute(), given.seed, given.share, given.jobs, _say)
+            bench = Bench(Path(given.work or temporary).absolute(), given.seed, given.share, given.jobs)
             if given.again:
                 left = [case for case in read_cases(to) if case.survived is False]
                 bench.only = frozenset((case.area, case.fault) for case in left)
@@ -68,11 +68,6 @@ def main(arguments: list[str] | None = None) -> int:
     print(summary(bench.cases))
     print(f"The report: {to / PAGE}", file=sys.stderr)
     return int(any(case.survived is False for case in bench.cases))
-
-
-def _say(case: Case) -> None:
-    verdict = {True: "survived", False: "NOT SURVIVED", None: "not tried"}[case.survived]
-    print(printable(f"{case.area}: {case.fault}: {verdict} ({case.detail})"), file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """Cases: a fault that was injected, and whether flannb survived it."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from flannb.errors import printable
 
 
 class NotSurvived(Exception):
@@ -31,6 +34,12 @@ class Case:
     survived: bool | None
     detail: str
     seconds: float
+
+
+def tell(case: Case) -> None:
+    """Prints a case."""
+    verdict = {True: "survived", False: "NOT SURVIVED", None: "not tried"}[case.survived]
+    print(printable(f"{case.area}: {case.fault}: {verdict} ({case.detail})"), file=sys.stderr, flush=True)
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class Bench:
     seed: int
     share: float = 1.0
     jobs: int = 1
-    say: Callable[[Case], object] = lambda case: None
+    say: Callable[[Case], object] = tell
     only: frozenset[tuple[str, str]] | None = None
     cases: list[Case] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
