@@ -110,6 +110,12 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=False, requires=["environment"])
+def trust(session: nox.Session) -> None:
+    """Make things go wrong and count what is survived: `-- --areas kill,damage`; writes `reports/trust/`."""
+    shared(session, "flannb.trust", *session.posargs)
+
+
+@nox.session(python=False, requires=["environment"])
 def lab(session: nox.Session) -> None:
     """Open the notebooks in JupyterLab; options go to `jupyter lab`."""
     shared(session, "jupyterlab", "--LabApp.default_url=/lab/tree/notebooks", *session.posargs)

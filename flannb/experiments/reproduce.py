@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from flannb.build import Hub, Source, open_source
 from flannb.build.data import build_key
 from flannb.collection import EvalTask
@@ -312,5 +314,11 @@ def from_project(path: str) -> str:
 
 
 def enter_project() -> None:
-    """Makes the project's root the working directory, wherever a notebook was opened."""
+    """Makes the project's root the working directory, wherever a notebook was opened, and text in tables mere text.
+
+    pandas would take what is in a cell for HTML where a table has a style, and for a formula where it has dollar signs.
+    """
     os.chdir(project_root())
+    pd.set_option("styler.format.escape", "html")
+    pd.set_option("styler.html.mathjax", False)
+    pd.set_option("display.html.use_mathjax", False)

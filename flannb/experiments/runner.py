@@ -8,6 +8,7 @@ since is named and made again.
 
 import importlib
 import os
+import re
 import shutil
 import sys
 import time
@@ -22,7 +23,7 @@ from filelock import FileLock
 from flannb.errors import UserError
 from flannb.experiments.cluster import on_cluster
 from flannb.experiments.side_by_side import side_by_side
-from flannb.files import code_digest, digest, inside, is_intact, read_sealed, sha256, write_sealed
+from flannb.files import code_digest, digest, exhausted, inside, is_intact, read_sealed, sha256, write_sealed
 from flannb.processes import are_several
 
 MANIFEST = "manifest.json"
@@ -117,7 +118,11 @@ def run_step(step: Step, papermill: bool = True) -> float:
     try:
         return _run_step(step, papermill)
     except UserError as error:
-        raise UserError(f"{step.name}: {error}") from None
+        raise type(error)(f"{step.name}: {error}") from None
+    except Exception as error:
+        if (told := exhausted(error)) is None:
+            raise
+        raise UserError(f"{step.name}: {told}") from error
 
 
 def _run_step(step: Step, papermill: bool) -> float:
@@ -213,6 +218,9 @@ def _execute(step: Step) -> None:
     except PapermillExecutionError as error:
         if error.ename in (UserError.__name__, "SystemExit"):
             raise UserError(error.evalue) from None
+        found = re.fullmatch(r"\[Errno (\d+)\] ([^:]*)(?:: '(.*)')?", error.evalue)
+        if found and (told := exhausted(OSError(int(found[1]), found[2], found[3]))):
+            raise told from None
         raise UserError(
             f"{error.ename}: {error.evalue}\n"
             f"  The traceback is in {output}; this is a defect of flannb, please report it."

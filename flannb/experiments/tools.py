@@ -13,7 +13,7 @@ from flannb.build.contamination import find_overlap, write_overlap
 from flannb.build.mirror import copy_mirror, needed_data, plan_mirror
 from flannb.build.sources import Hub
 from flannb.collection import EvalTask, Task, eval_tasks, tasks
-from flannb.errors import UserError
+from flannb.errors import UserError, printable
 from flannb.experiments import sweep
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ def contamination(given: argparse.Namespace) -> None:
         found = find_overlap(source, training, scored, lambda name: bar.update() and None)
     folder = Path(given.to or Path("reports", "contamination", source.name))
     write_overlap(found, folder)
-    print((folder / "contamination.md").read_text(encoding="utf-8"))
+    print(printable((folder / "contamination.md").read_text(encoding="utf-8")))
     print(f"The report: {folder}", file=sys.stderr)
 
 

@@ -14,7 +14,7 @@ from flannb.report.table import Setup
 
 ABSENT = "–"
 
-_ESCAPES = {character: f"\\{character}" for character in "\\|*_`[]"} | {"<": "&lt;", ">": "&gt;", "\n": " "}
+_ESCAPES = {character: f"\\{character}" for character in "\\|*_`[]$"} | {"<": "&lt;", ">": "&gt;", "\n": " "}
 
 
 def caption(
