@@ -136,7 +136,15 @@ def _run_step(step: Step, papermill: bool) -> float:
         if jax.process_index():  # the first process keeps the folder; the others train with it
             if not done:
                 _call(step)
-            return 0.0
+            seconds = 0.0
+        else:
+            seconds = _run_alone(step, papermill)
+        of_all_processes(True)  # nobody goes on before the folder is whole
+        return seconds
+    return _run_alone(step, papermill)
+
+
+def _run_alone(step: Step, papermill: bool) -> float:
     folder = Path(step.folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder):

@@ -58,15 +58,6 @@ def test_pretraining_ends_with_a_report(home):
     assert {"pretrain.md", "pretrain.html", "held_out.csv", "loss.png", "loss.svg"} <= names
 
 
-def test_a_row_starts_from_the_model_that_is_there_already(home):
-    pretrained = home / "runs/smoke/mini-0/pretrain/prefix_lm"
-    before = (pretrained / "manifest.json").stat().st_mtime_ns
-    run(home, "train", "--rows", "flan2022", "--start", "pretrained")
-    assert (pretrained / "manifest.json").stat().st_mtime_ns == before
-    (row,) = (home / "runs/smoke/mini-0").glob("from-pretrained-*/flan2022/train/model")
-    assert all(map(np.array_equal, weights(row), weights(pretrained / "model")))
-
-
 def test_a_row_starts_from_a_given_model_with_its_vocabulary(home):
     given = home / "runs/smoke/mini-0/pretrain/span_corruption/model"
     out = run(home, "table1", "--rows", "flan2022", "--start", str(given))
