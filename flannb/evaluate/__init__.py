@@ -4,9 +4,19 @@ from flannb.evaluate.extract import correct, extract
 from flannb.evaluate.intervals import Interval, difference, suite_score
 from flannb.evaluate.metrics import METRICS, metric_difference, metric_score
 from flannb.evaluate.models import FlannbModel, Seq2Seq
-from flannb.evaluate.prompts import KINDS, NoExemplars, Prompt, PromptSet, Tokens, make_prompts, tokenize
-from flannb.evaluate.record import MODES, read_predictions, read_problems
-from flannb.evaluate.run import evaluate, missing_data, present_tasks, suite_prompts
+from flannb.evaluate.prompts import (
+    KINDS,
+    NoExemplars,
+    Prompt,
+    PromptSet,
+    Tokens,
+    make_prompts,
+    plain_wording,
+    prompts_of,
+    tokenize,
+)
+from flannb.evaluate.record import MODES, read_predictions, read_problems, read_set, write_set
+from flannb.evaluate.run import answer, evaluate, missing_data, present_tasks, suite_prompts
 from flannb.evaluate.scores import set_scores, side_by_side, suite_differences, suite_scores
 
 __all__ = [
@@ -20,6 +30,7 @@ __all__ = [
     "PromptSet",
     "Seq2Seq",
     "Tokens",
+    "answer",
     "correct",
     "difference",
     "evaluate",
@@ -28,9 +39,12 @@ __all__ = [
     "metric_difference",
     "metric_score",
     "missing_data",
+    "plain_wording",
     "present_tasks",
+    "prompts_of",
     "read_predictions",
     "read_problems",
+    "read_set",
     "set_scores",
     "side_by_side",
     "suite_differences",
@@ -38,4 +52,5 @@ __all__ = [
     "suite_score",
     "suite_scores",
     "tokenize",
+    "write_set",
 ]

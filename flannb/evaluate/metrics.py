@@ -178,18 +178,25 @@ METRICS: dict[str, tuple[Callable[[pd.DataFrame], Pair], tuple[str, ...]]] = {
 already. The positive class of ``auc_roc`` is the second option; which one it is does not change the area."""
 
 
+REPEAT = "repeat"
+"""Column that numbers the models of a task that was trained several times; their predictions stand below each other."""
+
+
 def metric_score(frame: pd.DataFrame, metric: str, seed: int = 0) -> Interval:
     """The score of predictions by a metric, in percent, with its 95% bootstrap interval over rows.
 
     Args:
-        frame: the predictions of one mode and setting, of one set or of several pooled (ARC Easy and Challenge).
+        frame: the predictions of one mode and setting, of one set or of several pooled (ARC Easy and Challenge). Those
+            of several models have the column ``REPEAT``: the score is the mean over the models, and the interval is
+            over rows and models.
         metric: a key of ``METRICS``.
 
     Raises:
-        ValueError: the metric is unknown, or undefined for the mode of the predictions.
+        ValueError: the metric is unknown, or undefined for the mode of the predictions; models with other rows.
     """
-    exact, fast = _metric(frame, metric)
-    return metric_interval(exact, len(frame), seed, fast)
+    models = _models(frame)
+    exact, fast = _metric(models, metric, seed)
+    return metric_interval(exact, len(models[0]), seed, fast)
 
 
 def metric_difference(a: pd.DataFrame, b: pd.DataFrame, metric: str, seed: int = 0) -> Interval:
@@ -198,19 +205,44 @@ def metric_difference(a: pd.DataFrame, b: pd.DataFrame, metric: str, seed: int =
     Raises:
         ValueError: as ``metric_score``, or the two are not of the same rows.
     """
-    a, b = (frame.sort_values(["task", "row"], kind="stable") for frame in (a, b))
-    if a[["task", "row"]].to_numpy().tolist() != b[["task", "row"]].to_numpy().tolist():
+    first, second = _models(a), _models(b)
+    if _rows(first[0]) != _rows(second[0]):
         raise ValueError("a paired difference needs predictions of the same rows")
-    exact, fast = zip(_metric(a, metric), _metric(b, metric), strict=True)
+    # models of the two are drawn apart from each other
+    exact, fast = zip(_metric(first, metric, seed), _metric(second, metric, seed + 1), strict=True)
     return metric_interval(
-        lambda rows: exact[0](rows) - exact[1](rows), len(a), seed, lambda rows: fast[0](rows) - fast[1](rows)
+        lambda rows: exact[0](rows) - exact[1](rows),
+        len(first[0]),
+        seed,
+        lambda rows: fast[0](rows) - fast[1](rows),
     )
 
 
-def _metric(frame: pd.DataFrame, metric: str) -> Pair:
+def _models(frame: pd.DataFrame) -> list[pd.DataFrame]:
+    """The predictions of each model, in one order of rows."""
+    ordered = frame.sort_values(["task", "row"], kind="stable")
+    models = [part for _, part in ordered.groupby(REPEAT)] if REPEAT in frame else [ordered]
+    if any(_rows(model) != _rows(models[0]) for model in models):
+        raise ValueError("the models of one task must have predictions of the same rows")
+    return models
+
+
+def _rows(frame: pd.DataFrame) -> list[list[object]]:
+    return frame[["task", "row"]].to_numpy().tolist()
+
+
+def _metric(models: Sequence[pd.DataFrame], metric: str, seed: int) -> Pair:
+    """The mean of a metric over models; a sample draws as many of them as there are."""
     if metric not in METRICS:
         raise ValueError(f"metric '{metric}' is unknown; it must be one of {', '.join(METRICS)}")
     make, modes = METRICS[metric]
-    if undefined := sorted(set(frame["mode"]) - set(modes)):
+    if undefined := sorted({mode for frame in models for mode in frame["mode"]} - set(modes)):
         raise ValueError(f"metric '{metric}' is undefined for mode '{undefined[0]}'; it needs {' or '.join(modes)}")
-    return make(frame)
+    pairs = [make(frame) for frame in models]
+    if len(pairs) == 1:
+        return pairs[0]
+    rng = np.random.default_rng([seed, len(pairs)])
+    return (
+        lambda rows: float(np.mean([exact(rows) for exact, _ in pairs])),
+        lambda rows: float(np.mean([pairs[i][1](rows) for i in rng.integers(len(pairs), size=len(pairs))])),
+    )
