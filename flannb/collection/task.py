@@ -240,3 +240,54 @@ class EvalTask:
     def split(self) -> str:
         """The scored split, as tables report it."""
         return self.data.split if isinstance(self.data, Split) else "file"
+
+
+@dataclass(frozen=True)
+class FinetuningSet:
+    """A dataset of a task.
+
+    Attributes:
+        reads: how its rows read, what its prompts look like, and how answers are found; the rows of ``reads.data`` are
+            not used.
+        train: the training rows.
+        validation, test: the public splits with answers, where there are.
+        train_fields: the fields of training rows, where they have more (an explanation to learn).
+    """
+
+    reads: EvalTask
+    train: Data
+    validation: Data | None = None
+    test: Data | None = None
+    train_fields: Mapping[str, Field] = field(default_factory=dict)
+
+    @property
+    def data(self) -> list[Data]:
+        """All that it reads."""
+        return [data for data in (self.train, self.validation, self.test) if data is not None]
+
+
+@dataclass(frozen=True)
+class FinetuningTask:
+    """A task to finetune on.
+
+    Attributes:
+        name: its key, such as ``arc``.
+        title: as Table 3 writes it.
+        members: its datasets, whose splits are pooled.
+        held_out: whether the Flan collection has no such task.
+        metric: a key of ``flannb.evaluate.METRICS``.
+    """
+
+    name: str
+    title: str
+    members: tuple[FinetuningSet, ...]
+    held_out: bool = False
+
+    @property
+    def metric(self) -> str:
+        return self.members[0].reads.metric
+
+    @property
+    def data(self) -> list[Data]:
+        """All that it reads."""
+        return [data for member in self.members for data in member.data]
