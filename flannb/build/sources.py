@@ -99,7 +99,7 @@ class Mini:
         if not isinstance(data, Split):
             raise UserError(f"{data}: the embedded collection has no raw files")
         whole = table(data)
-        return whole.select(_present(columns, whole.column_names, str(data)))
+        return whole.select(present_columns(columns, whole.column_names, str(data)))
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
         yield str(data), self.read(data, columns).to_reader(BATCH_ROWS)
@@ -321,7 +321,7 @@ def _parquet_rows(path: Path, columns: tuple[str, ...]) -> pa.RecordBatchReader:
         file = pq.ParquetFile(path)
     except (pa.ArrowException, OSError) as error:
         raise damaged(error) from error
-    names = _present(columns, file.schema_arrow.names, str(path))
+    names = present_columns(columns, file.schema_arrow.names, str(path))
     schema = pa.schema([file.schema_arrow.field(name) for name in names])
 
     def batches() -> Iterator[pa.RecordBatch]:
@@ -335,7 +335,7 @@ def _parquet_rows(path: Path, columns: tuple[str, ...]) -> pa.RecordBatchReader:
     return pa.RecordBatchReader.from_batches(schema, batches())
 
 
-def _present(columns: Iterable[str], names: Iterable[str], where: str) -> list[str]:
+def present_columns(columns: Iterable[str], names: Iterable[str], where: str) -> list[str]:
     """The columns, all checked to be there."""
     names = list(names)
     missing = [column for column in columns if column not in names]
@@ -347,7 +347,7 @@ def _present(columns: Iterable[str], names: Iterable[str], where: str) -> list[s
 def _raw_rows(data: RawFile, path: Path, columns: tuple[str, ...]) -> pa.RecordBatchReader:
     try:
         if path.suffix == ".tsv":
-            _present(columns, data.columns, str(path))
+            present_columns(columns, data.columns, str(path))
             schema = pa.schema([(name, pa.string()) for name in (*columns, UNREADABLE)])
             return pa.RecordBatchReader.from_batches(schema, _tsv_rows(path, data.columns, schema))
         if path.suffix == ".json":
@@ -356,7 +356,7 @@ def _raw_rows(data: RawFile, path: Path, columns: tuple[str, ...]) -> pa.RecordB
             table = pa.table({"text": [path.read_text(encoding="utf-8")], UNREADABLE: pa.nulls(1, pa.string())})
     except (pa.ArrowException, OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}). Copy or download it again.") from error
-    return table.select([*_present(columns, table.column_names, str(path)), UNREADABLE]).to_reader(BATCH_ROWS)
+    return table.select([*present_columns(columns, table.column_names, str(path)), UNREADABLE]).to_reader(BATCH_ROWS)
 
 
 def _tsv_rows(path: Path, names: tuple[str, ...], schema: pa.Schema) -> Iterator[pa.RecordBatch]:

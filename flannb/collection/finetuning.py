@@ -15,7 +15,6 @@ from flannb.collection.single_task import SINGLE_TASK
 from flannb.collection.suites import CHAIN_OF_THOUGHT, HELD_IN
 from flannb.collection.task import Apply, Column, EvalTask, Field, FinetuningSet, FinetuningTask, RowError, Split
 
-
 _READS = {task.name: task for task in (*HELD_IN, *CHAIN_OF_THOUGHT, *SINGLE_TASK)}
 
 
@@ -25,9 +24,11 @@ def _hub(
     """A set of the suites by its name, and the splits of its dataset; ``more`` are fields of training rows."""
     reads = reads or _READS[name]
     assert isinstance(reads.data, Split)
-    splits = [replace(reads.data, split=split) if split else None for split in (validation, test)]
-    fields = {**reads.fields, **more} if more else {}
-    return FinetuningSet(reads, replace(reads.data, split=train), *splits, train_fields=fields)
+    train_data, validation_data, test_data = (
+        replace(reads.data, split=split) if split else None for split in (train, validation, test)
+    )
+    assert train_data is not None
+    return FinetuningSet(reads, train_data, validation_data, test_data, {**reads.fields, **more} if more else {})
 
 
 def _direct(name: str, templates: str, **fields: Field) -> EvalTask:
@@ -81,9 +82,7 @@ FINETUNING_TASKS: tuple[FinetuningTask, ...] = (
     FinetuningTask("rte", "RTE", (_hub("rte", "validation"),)),
     FinetuningTask("squad_v2", "SQuAD v2", (_hub("squad_v2", "validation"),)),
     FinetuningTask("cosmos_qa", "CosmosQA", (_hub("cosmos_qa", "validation"),)),
-    FinetuningTask(
-        "gsm8k", "GSM8K", (_hub("gsm8k", test="test", rationale=Apply(gsm8k_rationale, ("answer",))),)
-    ),
+    FinetuningTask("gsm8k", "GSM8K", (_hub("gsm8k", test="test", rationale=Apply(gsm8k_rationale, ("answer",))),)),
     FinetuningTask("strategyqa", "StrategyQA", (_hub("strategyqa", test="test", rationale=Column("facts")),)),
     FinetuningTask("svamp", "SVAMP", (_hub("svamp", test="test", reads=_direct("svamp", "equation")),)),
     FinetuningTask("asdiv", "ASDiv", (_hub("asdiv", train="validation", reads=_direct("asdiv", "equation")),)),

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from flannb.collection.template import TemplateSet
+
 Record = dict[str, str | tuple[str, ...]]
 """One usable row: field name -> text. ``answer`` is the target's text; ``options``, where there is a choice, holds the
 texts of all options, and ``answer`` is one of them."""
@@ -220,6 +222,7 @@ class EvalTask:
         metric: what Table 3 scores the set by, a key of ``flannb.evaluate.metrics.METRICS``; suite means are of
             accuracies.
         candidates: all possible answers, where rows have no options of their own; ranking chooses among them.
+        wordings: templates of the set's own, instead of those of the package that ``templates`` names.
     """
 
     name: str
@@ -235,6 +238,7 @@ class EvalTask:
     chain_of_thought: bool = False
     metric: str = "accuracy"
     candidates: tuple[str, ...] = ()
+    wordings: TemplateSet | None = None
 
     @property
     def split(self) -> str:
@@ -273,21 +277,21 @@ class FinetuningTask:
     Attributes:
         name: its key, such as ``arc``.
         title: as Table 3 writes it.
-        members: its datasets, whose splits are pooled.
+        sets: its datasets, whose splits are pooled.
         held_out: whether the Flan collection has no such task.
         metric: a key of ``flannb.evaluate.METRICS``.
     """
 
     name: str
     title: str
-    members: tuple[FinetuningSet, ...]
+    sets: tuple[FinetuningSet, ...]
     held_out: bool = False
 
     @property
     def metric(self) -> str:
-        return self.members[0].reads.metric
+        return self.sets[0].reads.metric
 
     @property
     def data(self) -> list[Data]:
         """All that it reads."""
-        return [data for member in self.members for data in member.data]
+        return [data for part in self.sets for data in part.data]

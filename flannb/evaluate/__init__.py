@@ -2,7 +2,7 @@
 
 from flannb.evaluate.extract import correct, extract
 from flannb.evaluate.intervals import Interval, difference, suite_score
-from flannb.evaluate.metrics import METRICS, metric_difference, metric_score
+from flannb.evaluate.metrics import METRICS, metric_difference, metric_score, metric_value
 from flannb.evaluate.models import FlannbModel, Seq2Seq
 from flannb.evaluate.prompts import (
     KINDS,
@@ -38,6 +38,7 @@ __all__ = [
     "make_prompts",
     "metric_difference",
     "metric_score",
+    "metric_value",
     "missing_data",
     "plain_wording",
     "present_tasks",

@@ -199,6 +199,15 @@ def metric_score(frame: pd.DataFrame, metric: str, seed: int = 0) -> Interval:
     return metric_interval(exact, len(models[0]), seed, fast)
 
 
+def metric_value(frame: pd.DataFrame, metric: str) -> float:
+    """The score of one model's predictions in percent, without an interval; not a number where it is undefined.
+
+    Raises:
+        ValueError: as ``metric_score``.
+    """
+    return 100 * _metric([frame], metric, 0)[1](np.arange(len(frame)))
+
+
 def metric_difference(a: pd.DataFrame, b: pd.DataFrame, metric: str, seed: int = 0) -> Interval:
     """The score of ``a`` minus that of ``b``, paired by task and row, in percentage points.
 

@@ -112,7 +112,7 @@ class Shown(NamedTuple):
 
 def plain_wording(task: EvalTask, setting: str = "zs") -> tuple[Wording, OptionStyle]:
     """The wording of a set's prompts, which is the first of its templates, and how options are shown in it."""
-    family = templates()[task.templates]
+    family = task.wordings or templates()[task.templates]
     word = wordings(family.few_shot if setting == "fs" else family.zero_shot, "options" in task.fields)[0]
     return word, LETTERED[0] if word.by_letter else STYLES[0]
 

@@ -2,7 +2,7 @@
 
 from flannb.mixture.named import MIXTURES, mixture
 from flannb.mixture.packing import Batch, pack
-from flannb.mixture.pipeline import BatchShape, batches, packed_batches
+from flannb.mixture.pipeline import BatchShape, Epochs, batches, packed_batches
 from flannb.mixture.table import expected, planned_shards
 from flannb.mixture.weights import (
     RELEASED_RATES,
@@ -18,6 +18,7 @@ __all__ = [
     "RELEASED_RATES",
     "Batch",
     "BatchShape",
+    "Epochs",
     "Mixture",
     "batches",
     "draw_tasks",

@@ -15,7 +15,7 @@ import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -72,9 +72,7 @@ def batches(
         )
     ordered = sorted(weights, key=lambda shard: shard.path)
     parts = [
-        grain.MapDataset.source(
-            _Epochs(TokenColumns(build.home / shard.path), int(digest([seed, shard.path])[:16], 16))
-        )
+        grain.MapDataset.source(Epochs(TokenColumns(build.home / shard.path), int(digest([seed, shard.path])[:16], 16)))
         for shard in ordered
     ]
     mixed = grain.MapDataset.mix(parts, [weights[shard] for shard in ordered])
@@ -116,15 +114,26 @@ def packed_batches(
     return Lanes({number: lane(number) for number in range(process * own, (process + 1) * own)})
 
 
-class _Epochs:
-    """A shard's examples without end, every epoch in an order of its own.
+class Examples(Protocol):
+    """Random access to examples, ``{"encoder": ids, "decoder": ids}``; equal ones have equal ``repr``."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]: ...
+
+
+class Epochs:
+    """Examples without end, every epoch in an order of its own.
+
+    Args:
+        examples: such as a shard's ``TokenColumns``.
 
     Grain's ``shuffle`` computes each position anew, by steps that are the more the smaller the shard: 0.1 ms at 500
     examples, 4 ms at 10. A permutation of each epoch costs four bytes an example.
     """
 
-    def __init__(self, columns: TokenColumns, seed: int):
-        self._columns = columns
+    def __init__(self, examples: Examples, seed: int):
+        self._examples = examples
         self._seed = seed
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int32))
 
@@ -132,12 +141,12 @@ class _Epochs:
         return sys.maxsize
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        epoch, place = divmod(int(index), len(self._columns))
+        epoch, place = divmod(int(index), len(self._examples))
         current, order = self._order
         if current != epoch:
-            order = np.random.default_rng([self._seed, epoch]).permutation(len(self._columns)).astype(np.int32)
+            order = np.random.default_rng([self._seed, epoch]).permutation(len(self._examples)).astype(np.int32)
             self._order = (epoch, order)
-        return self._columns[order[place]]
+        return self._examples[order[place]]
 
     def __repr__(self) -> str:  # part of Grain's state of an iterator
-        return f"{self._columns!r}, shuffled by {self._seed}"
+        return f"{self._examples!r}, shuffled by {self._seed}"

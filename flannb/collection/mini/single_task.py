@@ -106,8 +106,11 @@ def _held_out(
 ) -> FinetuningTask:
     DATA_SETS[name] = DataSet(name, make, inputs, rows)
     reads = EvalTask(name, "single_task", _split(name, "train"), fields, templates, answer, metric=metric)
-    splits = [_split(name, split) if split in rows else None for split in ("validation", "test")]
-    return FinetuningTask(name, title, (FinetuningSet(reads, _split(name, "train"), *splits),), held_out=True)
+    train, validation, test = (
+        _split(name, split) if split in rows else None for split in ("train", "validation", "test")
+    )
+    assert train is not None
+    return FinetuningTask(name, title, (FinetuningSet(reads, train, validation, test),), held_out=True)
 
 
 _EVALUATIONS = {task.name: task for task in EVAL_TASKS if task.suite == "held_in"}
@@ -118,7 +121,9 @@ def _held_in(name: str, title: str, *names: str, metric: str = "accuracy") -> Fi
     sets = tuple(
         FinetuningSet(
             replace(_EVALUATIONS[each], metric=metric),
-            *(_split(each, split) for split in ("train", "validation", "test")),
+            _split(each, "train"),
+            _split(each, "validation"),
+            _split(each, "test"),
         )
         for each in names or (name,)
     )
