@@ -98,7 +98,7 @@ def make_prompts(task: EvalTask, setting: str, source: Source, limit: int | None
     """
     draw = int(digest([seed, task.suite, task.name])[:16], 16)
     records = read_records(source, task.data, task.fields, limit=limit, seed=draw)
-    shown = _shown(task, source, draw) if setting == "fs" else Shown()
+    shown = _shown(task, source, draw) if setting == "fs" else NOTHING
     return PromptSet(prompts_of(task, records, setting, shown), records.rejected)
 
 
@@ -110,6 +110,9 @@ class Shown(NamedTuple):
     rows: tuple[int, ...] = ()
 
 
+NOTHING = Shown()
+
+
 def plain_wording(task: EvalTask, setting: str = "zs") -> tuple[Wording, OptionStyle]:
     """The wording of a set's prompts, which is the first of its templates, and how options are shown in it."""
     family = task.wordings or templates()[task.templates]
@@ -117,7 +120,7 @@ def plain_wording(task: EvalTask, setting: str = "zs") -> tuple[Wording, OptionS
     return word, LETTERED[0] if word.by_letter else STYLES[0]
 
 
-def prompts_of(task: EvalTask, records: Records, setting: str = "zs", shown: Shown = Shown()) -> list[Prompt]:
+def prompts_of(task: EvalTask, records: Records, setting: str = "zs", shown: Shown = NOTHING) -> list[Prompt]:
     """The prompts of records that are at hand, in their order. For the arguments see ``make_prompts``."""
     word, style = plain_wording(task, setting)
     separator = "\n\n" if setting == "fs" and task.prompt is not None else word.template.separator

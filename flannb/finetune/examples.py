@@ -1,4 +1,4 @@
-"""Training examples of one task: every row in the plain wording of the task's prompts, tokenised, packed into batches."""
+"""Training examples of one task: every row in the plain wording of the task's prompts, tokenised and packed."""
 
 from __future__ import annotations
 

@@ -37,6 +37,9 @@ WORKING = ("checkpoints", "model")
 """What a training leaves in its folder and nobody needs once it is tested."""
 
 
+PAPER_BATCH = BatchShape(128, 512, 512)
+
+
 @dataclass(frozen=True)
 class FinetuneOptions:
     """How a model is finetuned; as in the paper's appendix A.2 unless said otherwise.
@@ -54,7 +57,7 @@ class FinetuneOptions:
     """
 
     steps: int = 100_000
-    shape: BatchShape = BatchShape(128, 512, 512)
+    shape: BatchShape = PAPER_BATCH
     learning_rate: float = 1e-3
     dropout: float = 0.1
     checkpoint_every: int = 20

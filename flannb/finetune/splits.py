@@ -86,6 +86,7 @@ class Splits:
 
 
 def size(pools: Pools) -> int:
+    """Rows of all pools."""
     return sum(map(len, pools))
 
 
