@@ -1,8 +1,16 @@
 """Evaluation: prompts, answers by generation and by ranking, metrics, intervals, records."""
 
+from flannb.evaluate.convergence import NEARLY, Convergence, convergence
 from flannb.evaluate.extract import correct, extract
 from flannb.evaluate.intervals import Interval, difference, suite_score
-from flannb.evaluate.metrics import METRICS, metric_difference, metric_score, metric_value
+from flannb.evaluate.metrics import (
+    METRICS,
+    REPEAT,
+    metric_difference,
+    metric_score,
+    metric_value,
+    share_not_worse,
+)
 from flannb.evaluate.models import FlannbModel, Seq2Seq
 from flannb.evaluate.prompts import (
     KINDS,
@@ -23,6 +31,9 @@ __all__ = [
     "KINDS",
     "METRICS",
     "MODES",
+    "NEARLY",
+    "REPEAT",
+    "Convergence",
     "FlannbModel",
     "Interval",
     "NoExemplars",
@@ -31,6 +42,7 @@ __all__ = [
     "Seq2Seq",
     "Tokens",
     "answer",
+    "convergence",
     "correct",
     "difference",
     "evaluate",
@@ -47,6 +59,7 @@ __all__ = [
     "read_problems",
     "read_set",
     "set_scores",
+    "share_not_worse",
     "side_by_side",
     "suite_differences",
     "suite_prompts",

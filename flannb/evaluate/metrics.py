@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from flannb.evaluate.extract import option_index
-from flannb.evaluate.intervals import Interval, Metric, metric_interval
+from flannb.evaluate.intervals import Interval, Metric, metric_interval, metric_samples, percentiles
 
 NO_CLASS = -1
 """The class of a prediction in which no answer could be read: wrong for every class."""
@@ -104,6 +104,16 @@ def _fast_auc_roc(positive: NDArray[np.bool_], margin: NDArray[np.float64]) -> f
     return float((rankdata(margin)[positive].sum() - up * (up + 1) / 2) / (up * down))
 
 
+def _fast_spearman(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:
+    from scipy.stats import rankdata
+
+    known = np.isfinite(predicted)
+    values = np.where(known, predicted, predicted[known].mean() if known.any() else 0.0)
+    ranks = [rankdata(side) - (len(side) + 1) / 2 for side in (gold, values)]
+    sizes = [float(side @ side) for side in ranks]
+    return float(ranks[0] @ ranks[1] / np.sqrt(sizes[0] * sizes[1])) if min(sizes) > 0 else np.nan
+
+
 # Of predictions -----------------------------------------------------------------------------------------------------
 
 
@@ -161,10 +171,10 @@ def _auc_roc(frame: pd.DataFrame) -> Pair:
 def _spearman(frame: pd.DataFrame) -> Pair:
     gold, predicted = _numbers(frame["target"]), _numbers(frame["extraction"])
 
-    def correlation(rows: NDArray[np.intp]) -> float:
-        return spearman(gold[rows], predicted[rows])
-
-    return correlation, correlation
+    return (
+        lambda rows: spearman(gold[rows], predicted[rows]),
+        lambda rows: _fast_spearman(gold[rows], predicted[rows]),
+    )
 
 
 METRICS: dict[str, tuple[Callable[[pd.DataFrame], Pair], tuple[str, ...]]] = {
@@ -214,17 +224,42 @@ def metric_difference(a: pd.DataFrame, b: pd.DataFrame, metric: str, seed: int =
     Raises:
         ValueError: as ``metric_score``, or the two are not of the same rows.
     """
+    exact, fast, n = _paired(a, b, metric, seed)
+    return metric_interval(exact, n, seed, fast)
+
+
+def share_not_worse(pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame, str]], seed: int = 0) -> Interval:
+    """The share of tasks, in percent, in which the first predictions score at least as well as the second.
+
+    Args:
+        pairs: for each task the predictions of two models and the metric, as ``metric_difference`` takes them.
+        seed: as in ``metric_difference``.
+
+    Raises:
+        ValueError: as ``metric_difference``, or there are no tasks.
+    """
+    if not pairs:
+        raise ValueError("a share needs at least one task")
+    tasks = [_paired(a, b, metric, seed) for a, b, metric in pairs]
+    share = np.mean([exact(np.arange(n)) >= -ROUNDING for exact, _, n in tasks])
+    samples = np.mean(
+        [metric_samples(fast, n, seed + place) >= -ROUNDING for place, (_, fast, n) in enumerate(tasks)], axis=0
+    )
+    return percentiles(100 * float(share), 100 * samples, sum(n for _, _, n in tasks))
+
+
+ROUNDING = 1e-9
+"""Differences within it are none: a tie must not be lost by the last bit of a sum."""
+
+
+def _paired(a: pd.DataFrame, b: pd.DataFrame, metric: str, seed: int) -> tuple[Metric, Metric, int]:
+    """The difference of two models' scores as a metric over rows, the way to it that samples take, and the rows."""
     first, second = _models(a), _models(b)
     if _rows(first[0]) != _rows(second[0]):
         raise ValueError("a paired difference needs predictions of the same rows")
     # models of the two are drawn apart from each other
     exact, fast = zip(_metric(first, metric, seed), _metric(second, metric, seed + 1), strict=True)
-    return metric_interval(
-        lambda rows: exact[0](rows) - exact[1](rows),
-        len(first[0]),
-        seed,
-        lambda rows: fast[0](rows) - fast[1](rows),
-    )
+    return lambda rows: exact[0](rows) - exact[1](rows), lambda rows: fast[0](rows) - fast[1](rows), len(first[0])
 
 
 def _models(frame: pd.DataFrame) -> list[pd.DataFrame]:

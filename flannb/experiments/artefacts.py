@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from flannb.collection import finetuning_tasks
 from flannb.errors import UserError
 
 
@@ -83,7 +84,26 @@ TABLE2 = Artefact(
 )
 """The six submixtures alike, less one of them, and at the rates of Flan 2022."""
 
-ARTEFACTS = {artefact.name: artefact for artefact in (TABLE1, TABLE2)}
+_SINGLE_TASKS = tuple((task, Row(task.name, task.title, "flan2022")) for task in finetuning_tasks("flan2022"))
+
+TABLE3 = Artefact("table3", "Table 3", "notebooks/12_table3.ipynb", tuple(row for _, row in _SINGLE_TASKS))
+"""Single tasks: T5 finetuned on each, and a model of Flan 2022 as it is and finetuned on each."""
+
+FIGURE5 = Artefact("figure5", "Figure 5", "notebooks/25_figure5.ipynb", TABLE3.rows)
+"""The same as bars."""
+
+FIGURE6 = Artefact(
+    "figure6",
+    "Figure 6",
+    "notebooks/26_figure6.ipynb",
+    tuple(row for task, row in _SINGLE_TASKS if task.held_out),
+)
+"""The learning curves of the tasks that Flan 2022 does not have."""
+
+SINGLE_TASK = {artefact.name: artefact for artefact in (TABLE3, FIGURE5, FIGURE6)}
+"""Artefacts whose rows are tasks that models are finetuned on (``flannb.experiments.finetuning``)."""
+
+ARTEFACTS = {artefact.name: artefact for artefact in (TABLE1, TABLE2)} | SINGLE_TASK
 
 
 def artefact(name: str) -> Artefact:

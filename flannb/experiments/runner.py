@@ -39,7 +39,8 @@ class Step:
         name: for people, such as ``flan2022/train``.
         folder: where it writes, relative to the project's root.
         notebook: the notebook that papermill executes.
-        function: the plain function of ``flannb.experiments.steps`` that does the same without papermill.
+        function: the plain function that does the same without papermill: its name in ``flannb.experiments.steps``, or
+            in another module of ``flannb.experiments`` as ``module.name``.
         parameters: of notebook and function; JSON.
         code: the parts of the package that its result depends on.
         state: hashes of other inputs, such as the source's files.
@@ -149,9 +150,10 @@ def _key_in(path: Path) -> str:
 def _call(step: Step) -> None:
     import jax
 
-    for name, value in _compilation_cache(step).items():  # JAX has read its environment already
-        jax.config.update(name, value)
-    function = getattr(importlib.import_module("flannb.experiments.steps"), step.function)
+    for option, value in _compilation_cache(step).items():  # JAX has read its environment already
+        jax.config.update(option, value)
+    module, _, name = step.function.rpartition(".")
+    function = getattr(importlib.import_module(f"flannb.experiments.{module or 'steps'}"), name)
     function(folder=step.folder, **step.parameters)
 
 

@@ -24,15 +24,13 @@ from flannb.collection import FinetuningTask
 from flannb.errors import UserError
 from flannb.files import read_json, write_json
 from flannb.finetune.examples import Examples, example_stream
+from flannb.finetune.result import RESULT, START, TEST, Finetuned
 from flannb.finetune.splits import Splits, read_splits, size
 from flannb.finetune.validation import Questions, Validation
 from flannb.mixture import BatchShape
 from flannb.model import load_checkpoint, open_checkpoint
 from flannb.train import TrainOptions, train
 
-RESULT = "finetuning.json"
-START = "start.parquet"
-TEST = "test.parquet"
 WORKING = ("checkpoints", "model")
 """What a training leaves in its folder and nobody needs once it is tested."""
 
@@ -78,7 +76,7 @@ def finetune(
     vocabulary: str | Path = "",
     say: Callable[[str], object] = lambda line: None,
     quiet: bool = False,
-) -> dict[str, Any]:
+) -> Finetuned:
     """Finetunes a checkpoint on a task; what is done already in ``folder`` is kept, and what was killed goes on.
 
     Args:
@@ -87,9 +85,6 @@ def finetune(
         vocabulary: a SentencePiece model, for a checkpoint that has none.
         say: is told how it goes, a line at a time.
         quiet: no progress bars.
-
-    Returns:
-        The content of ``finetuning.json``.
 
     Raises:
         UserError: the source lacks the data, or they are too few; no such checkpoint, or none with a vocabulary; what
@@ -153,7 +148,7 @@ def finetune(
         )
     result = {**about, "start_score": test.score(folder / START), "trainings": trainings}
     write_json(folder / RESULT, result)
-    return result
+    return Finetuned(folder, result)
 
 
 def _tokenizer(name: str, vocabulary: str | Path | None) -> Tokenizer:

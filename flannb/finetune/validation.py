@@ -17,6 +17,17 @@ SCORE = "validation"
 """Name of the validation score among a training's evaluations."""
 
 
+def mode_of(metric: str) -> str:
+    """How the answers are found that a metric scores: by generation, or by ranking if it needs likelihoods."""
+    modes = METRICS[metric][1]
+    return "generation" if "generation" in modes else modes[0]
+
+
+def predictions_path(folder: Path, step: int) -> Path:
+    """Where a training's predictions of the validation rows after so many steps are."""
+    return Path(folder) / "validation" / f"{step:07}.parquet"
+
+
 class Questions:
     """Prompts that models are asked, and the metric of their answers.
 
@@ -34,8 +45,7 @@ class Questions:
     ):
         self.prompts, self.metric = prompts, metric
         self._tokenizer, self._limit, self._longest, self._batch = tokenizer, limit, longest, batch_size
-        modes = METRICS[metric][1]
-        self.mode = "generation" if "generation" in modes else modes[0]
+        self.mode = mode_of(metric)
 
     def ask(self, model: T5, path: Path, **meta: Any) -> None:
         """Writes the model's predictions to ``path``, which are read back by ``read``."""
@@ -71,15 +81,16 @@ class Validation:
 
     def __init__(self, questions: Questions, tokenizer: Tokenizer, folder: Path):
         self._questions, self._tokenizer = questions, tokenizer
-        self._predictions, self._models = Path(folder) / "validation", Path(folder) / "best"
-        self._scores = {int(path.stem): questions.score(path) for path in self._predictions.glob("*.parquet")}
+        self._folder, self._models = Path(folder), Path(folder) / "best"
+        recorded = (self._folder / "validation").glob("*.parquet")
+        self._scores = {int(path.stem): questions.score(path) for path in recorded}
 
     def __call__(self, step: int, model: T5) -> dict[str, float]:
         self._scores = {done: score for done, score in self._scores.items() if done < step}
         # Only now is the checkpoint before this step certain to be saved: a training that is killed goes on from one
         # whose best model is still there.
         self._keep_best()
-        path = self._predictions / f"{step:07}.parquet"
+        path = predictions_path(self._folder, step)
         self._questions.ask(model, path, step=step)
         score = self._questions.score(path)
         if score > max(self._scores.values(), default=-math.inf):

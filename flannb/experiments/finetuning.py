@@ -1,0 +1,217 @@
+"""Single-task finetuning at a scale, and the artefacts that are made of it: Table 3, Figures 5 and 6."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from flannb.build import Source, open_source
+from flannb.collection import FinetuningTask, finetuning_tasks
+from flannb.errors import UserError
+from flannb.experiments.artefacts import SINGLE_TASK, TABLE1, Artefact
+from flannb.experiments.artefacts import artefact as artefact_of
+from flannb.experiments.reproduce import EVALUATE_CODE, REPORT_CODE, Options, artefact_steps
+from flannb.experiments.runner import Step
+from flannb.experiments.scales import scale as scale_of
+from flannb.experiments.steps import built
+from flannb.files import digest
+from flannb.finetune import Finetuned, FinetuneOptions, finetune, own_task
+from flannb.mixture import BatchShape
+
+FINETUNE_CODE = (*EVALUATE_CODE, "finetune", "experiments/finetuning.py")
+
+FINETUNING: Mapping[str, FinetuneOptions] = {
+    "smoke": FinetuneOptions(160, BatchShape(8, 128, 32), learning_rate=0.005, most_rows=192),
+    "micro": FinetuneOptions(
+        1000, BatchShape(32, 512, 128), learning_rate=0.002, checkpoint_every=50, most_rows=1024, eval_batch=256
+    ),
+}
+"""Scale -> how its models are finetuned; those of other scales as in the paper. Small models learn at higher rates."""
+
+REAL_SMOKE = replace(FINETUNING["smoke"], shape=BatchShape(4, 384, 64), checkpoint_every=40, most_rows=128)
+"""On the collection of the paper, whose texts are longer than mini's."""
+
+STARTS = ("t5", "flan_t5")
+"""What is finetuned: the model before instruction tuning, and after."""
+
+
+def finetune_options(scale: str, collection: str, seed: int) -> FinetuneOptions:
+    """How models of a scale are finetuned.
+
+    Raises:
+        UserError: an unknown scale; the message lists them.
+    """
+    chosen = scale_of(scale, collection)
+    options = FINETUNING.get(scale, FinetuneOptions())
+    if scale == "smoke" and collection != "mini":
+        options = REAL_SMOKE
+    return replace(options, dtype=chosen.dtype, seed=seed)
+
+
+def task_named(name: str, collection: str) -> FinetuningTask:
+    """A task of Table 3 by its name.
+
+    Raises:
+        UserError: the collection has none of that name; the message lists them.
+    """
+    known = {task.name: task for task in finetuning_tasks(collection)}
+    if name not in known:
+        raise UserError(f"--task {name}: unknown; choose one of {', '.join(known)}")
+    return known[name]
+
+
+# --- Steps ------------------------------------------------------------------------------------------------------------
+
+
+def finetune_step(
+    folder: str,
+    start: str,
+    task: str = "",
+    source: str = "mini",
+    scale: str = "smoke",
+    seed: int = 0,
+    data: str = "",
+    template: str = "",
+    metric: str = "accuracy",
+    quiet: bool = False,
+) -> Finetuned:
+    """Finetunes a checkpoint on a task of Table 3, or on one's own data.
+
+    Args:
+        folder: see ``flannb.finetune.run``.
+        start: the checkpoint.
+        task: its key; empty for one's own.
+        data, template, metric: instead of ``task`` and ``source`` a file of rows, how they read, and their metric (see
+            ``flannb.finetune.own``).
+    """
+    if task:
+        opened = open_source(source)
+        chosen, collection = task_named(task, opened.collection), opened.collection
+    else:
+        chosen, opened = own_task({"train": Path(data)}, Path(template), metric)
+        collection = "mini"
+    options = finetune_options(scale, collection, seed)
+    return finetune(chosen, opened, start, options, Path(folder), say=print, quiet=quiet)
+
+
+def initial_step(folder: str, data: str, scale: str, seed: int) -> Path:
+    """Saves the weights that the scale's models start from, with the vocabulary of ``build_step``; returns the folder.
+
+    They stand for T5 at scales that pretrain none: what instruction tuning starts from.
+    """
+    from flannb.build import Tokenizer
+    from flannb.model import SIZES, build_model, save_model
+
+    build = built(data)
+    config = SIZES[scale_of(scale, build.collection).size].with_vocabulary(build.vocabulary_size)
+    save_model(build_model(config, seed), Path(folder) / "model", Tokenizer(build.tokenizer_path))
+    return Path(folder) / "model"
+
+
+def single_task_step(
+    folder: str,
+    artefact: str,
+    finetunings: Mapping[str, Mapping[str, str]],
+    source: str,
+    scale: str,
+    seed: int,
+) -> list[Path]:
+    """Writes the report on Table 3, Figure 5 or Figure 6.
+
+    Args:
+        folder: of the report.
+        finetunings: task -> ``t5`` or ``flan_t5`` -> folder of ``finetune_step``.
+    """
+    from flannb.report.single_task import Comparison, Setting, write_single_task
+
+    done = {
+        task: Comparison(*(Finetuned.read(Path(homes[start])) for start in STARTS))
+        for task, homes in finetunings.items()
+    }
+    named = [row.name for row in artefact_of(artefact).rows]
+    return write_single_task(Path(folder), artefact, done, Setting(scale, open_source(source).name, seed, named))
+
+
+# --- Plans ------------------------------------------------------------------------------------------------------------
+
+
+def steps_of(artefact: Artefact, options: Options) -> list[Step]:
+    """All steps of any artefact. Raises as ``artefact_steps``."""
+    return (finetuning_steps if artefact.name in SINGLE_TASK else artefact_steps)(artefact, options)
+
+
+def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
+    """All steps of an artefact of single tasks, each after the steps that it needs.
+
+    Raises:
+        UserError: an unknown scale or task, a source that does not exist or lacks datasets.
+    """
+    source = open_source(options.source)
+    tasks = _tasks(artefact, source, options)
+    shared = artefact_steps(TABLE1, replace(options, rows=("flan2022",), repeats={}))
+    data, flan = (next(s for s in shared if s.function == function) for function in ("build_step", "train_step"))
+    home = Path(flan.folder).parents[1].as_posix()
+    where = {"source": options.source, "scale": options.scale, "seed": options.seed}
+    initial = Step(
+        name="t5",
+        folder=f"{home}/initial",
+        notebook="notebooks/04_finetune.ipynb",
+        function="finetuning.initial_step",
+        parameters={"data": data.folder, "scale": options.scale, "seed": options.seed},
+        code=FINETUNE_CODE,
+        needs=(data,),
+    )
+    finetunings: dict[str, dict[str, Step]] = {}
+    for task in tasks:
+        for start, before in zip(STARTS, (initial, flan), strict=True):
+            finetunings.setdefault(task.name, {})[start] = Step(
+                name=f"{task.name}/{start}",
+                folder=f"{home}/finetune/{task.name}/{start}",
+                notebook="notebooks/04_finetune.ipynb",
+                function="finetuning.finetune_step",
+                parameters={**where, "task": task.name, "start": f"{before.folder}/model"},
+                code=FINETUNE_CODE,
+                state=digest({str(data): source.fingerprint(data) for data in task.data}),
+                needs=(before,),
+                threads=flan.threads,
+                cache=flan.cache,
+            )
+    made = [step for by_start in finetunings.values() for step in by_start.values()]
+    report = Step(
+        name=f"{artefact.name}/report",
+        folder=f"{options.reports}/{artefact.name}/{options.scale}",
+        notebook=artefact.notebook,
+        function="finetuning.single_task_step",
+        parameters={
+            **where,
+            "artefact": artefact.name,
+            "finetunings": {
+                task: {start: step.folder for start, step in by_start.items()} for task, by_start in finetunings.items()
+            },
+        },
+        code=(*REPORT_CODE, "finetune", "experiments/finetuning.py"),
+        needs=tuple(made),
+    )
+    return [data, initial, flan, *made, report]
+
+
+def _tasks(artefact: Artefact, source: Source, options: Options) -> list[FinetuningTask]:
+    """The tasks of an artefact that a source has.
+
+    Raises:
+        UserError: an unknown one, or one that the source promises and lacks where ``allow_missing`` is not set.
+    """
+    names = options.rows or tuple(row.name for row in artefact.rows)
+    for name in names:
+        artefact.row(name)
+    tasks = [task for task in finetuning_tasks(source.collection) if task.name in names]
+    lacking = {str(data) for task in tasks for data in task.data if not source.has(data)}
+    if (missing := sorted(name for name in lacking if source.promises(name))) and not options.allow_missing:
+        raise UserError(
+            f"{source.name} lacks {len(missing)} datasets:\n  "
+            + "\n  ".join(missing)
+            + "\nMirror them, or pass --allow-missing to go on without them; the report marks what is absent."
+        )
+    present = [task for task in tasks if not lacking & {str(data) for data in task.data}]
+    if not present:
+        raise UserError(f"{source.name}: has none of the tasks {', '.join(names)}")
+    return present
