@@ -16,8 +16,7 @@ from flannb.build.workers import WORKERS
 from flannb.errors import UserError
 from flannb.experiments import listing
 from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
-from flannb.experiments.finetuning import steps_of
-from flannb.experiments.reproduce import Options, default_workers, enter_project, from_project
+from flannb.experiments.reproduce import Options, artefact_steps, default_workers, enter_project, from_project
 from flannb.experiments.runner import MANIFEST, Step, is_done, run_all
 from flannb.experiments.scales import SCALES
 from flannb.experiments.steps import built
@@ -179,7 +178,7 @@ def _run(given: argparse.Namespace) -> None:
     exports = given.command == "data" and bool(given.export)
     if exports:
         listing.check_options(given)
-    steps = _chosen(given.command, steps_of(chosen, options))
+    steps = _chosen(given.command, artefact_steps(chosen, options))
     if given.force:
         for step in steps:
             shutil.rmtree(step.folder, ignore_errors=True)

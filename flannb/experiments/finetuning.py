@@ -7,7 +7,7 @@ from pathlib import Path
 from flannb.build import Source, open_source
 from flannb.collection import FinetuningTask, finetuning_tasks
 from flannb.errors import UserError
-from flannb.experiments.artefacts import SINGLE_TASK, TABLE1, Artefact
+from flannb.experiments.artefacts import TABLE1, Artefact
 from flannb.experiments.artefacts import artefact as artefact_of
 from flannb.experiments.reproduce import EVALUATE_CODE, REPORT_CODE, Options, artefact_steps
 from flannb.experiments.runner import Step
@@ -132,11 +132,6 @@ def single_task_step(
 
 
 # --- Plans ------------------------------------------------------------------------------------------------------------
-
-
-def steps_of(artefact: Artefact, options: Options) -> list[Step]:
-    """All steps of any artefact. Raises as ``artefact_steps``."""
-    return (finetuning_steps if artefact.name in SINGLE_TASK else artefact_steps)(artefact, options)
 
 
 def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:

@@ -1,5 +1,7 @@
 """Figures 5 and 6: bars of every task, and learning curves of the held-out ones."""
 
+from typing import Literal
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,7 +20,9 @@ MODELS = {
 }
 """Model -> its name, colour and hatching; the colours are near the paper's and differ in lightness."""
 
-STARTS = {"T5": (BLUE, "s", "--"), "Flan-T5": (ORANGE, "o", "-")}
+Dashes = Literal["-", "--"]
+
+STARTS: dict[str, tuple[str, str, Dashes]] = {"T5": (BLUE, "s", "--"), "Flan-T5": (ORANGE, "o", "-")}
 """Start -> its colour, marker and dashes."""
 
 BAR = 0.27
