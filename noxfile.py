@@ -26,6 +26,13 @@ PYTHON = None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "3.11"
 EXPERIMENTS = (
     ("reproduce_table1", "table1", "Reproduce Table 1 of the paper: data, training, evaluation, report."),
     ("reproduce_table2", "table2", "Reproduce Table 2: mixtures that leave one submixture out."),
+    ("reproduce_figure1", "figure1", "Reproduce Figure 1: public collections in every suite."),
+    ("reproduce_figure2", "figure2", "Reproduce Figure 2: a timeline of public collections."),
+    ("reproduce_figure3", "figure3", "Reproduce Figure 3: the share of few-shot data in training."),
+    ("reproduce_figure4", "figure4", "Reproduce Figure 4: the number of tasks, for several model sizes."),
+    ("reproduce_figure7", "figure7", "Reproduce Figure 7: permutations of question, answer, explanation."),
+    ("reproduce_all", "all", "Reproduce every table and figure and the ledger; tells what changed."),
+    ("claims", "claims", "Write the ledger of the paper's claims from the reports that there are."),
     ("data", "data", "Build the collection; --list, --mixture, --export."),
     ("mirror", "mirror", "Copy what tasks need from the Hub to a folder: --to DIR."),
     ("contamination", "contamination", "Report which training rows hold text of evaluation rows."),

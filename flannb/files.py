@@ -1,15 +1,24 @@
-"""Files that are whole or absent: atomic writes, hashes, JSON."""
+"""Files that are whole or absent, and known by their hashes: atomic writes, JSON, lists of sums."""
 
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from flannb.errors import UserError
+
+SUMS = "SHA256SUMS"
+"""A list of files with their hashes, in the format of ``sha256sum --check``; each stage keeps one beside what it wrote
+and the next believes no file that is not as the list says."""
+
+_SUM = re.compile(r"([0-9a-f]{64})  (.+)\n")
+_SEAL = "digest"
 
 
 @contextmanager
@@ -71,6 +80,75 @@ def read_json(path: Path) -> Any:
         raise UserError(f"{path}: not readable as JSON ({error}). Delete it and run again to rebuild it.") from error
 
 
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """As ``write_json``, with a digest of the object in it, so that ``read_sealed`` sees any change."""
+    write_json(path, {**value, _SEAL: digest(value)})
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """The object that ``write_sealed`` wrote.
+
+    Raises:
+        UserError: the file is missing, or is not as it was written.
+    """
+    value = read_json(path)
+    seal = value.pop(_SEAL, None) if isinstance(value, dict) else None
+    if seal is None or seal != digest(value):
+        raise UserError(f"{path}: is not as it was written. Delete it and run again to rebuild it.")
+    return value
+
+
+def add_sum(folder: Path, name: str, sha: str = "") -> None:
+    """Adds a file to the list of its folder; several processes may do so at once.
+
+    Args:
+        name: of the file, relative to the folder.
+        sha: its hash, where it is known already.
+    """
+    line = f"{sha or sha256(Path(folder) / name)}  {name}\n"
+    path = Path(folder) / SUMS
+    try:
+        # What a kill left of a line ends here.
+        torn = path.is_file() and not path.read_bytes().endswith(b"\n")
+        with path.open("a", encoding="utf-8", newline="\n") as file:
+            file.write("\n" * torn + line)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from error
+
+
+def write_sums(folder: Path, sums: Mapping[str, str]) -> None:
+    """Writes the list of a folder anew, in order: name of each file -> its hash."""
+    text = "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+    if not (Path(folder) / SUMS).is_file() or (Path(folder) / SUMS).read_bytes() != text.encode():
+        write_text(Path(folder) / SUMS, text)
+
+
+def read_sums(folder: Path) -> dict[str, str]:
+    """Name of each file on the list of a folder -> its hash; the last one counts, and lines that are none do not."""
+    try:
+        lines = (Path(folder) / SUMS).read_bytes().decode(errors="replace").splitlines(keepends=True)
+    except OSError:
+        return {}
+    return {found[2]: found[1] for line in lines if (found := _SUM.fullmatch(line))}
+
+
+def is_intact(path: Path, sha: str | None) -> bool:
+    """Whether a file is there and has this hash."""
+    return sha is not None and Path(path).is_file() and sha256(path) == sha
+
+
+def inside(folder: Path, name: str) -> Path:
+    """The path of a name that a file gives, below the folder.
+
+    Raises:
+        UserError: it leads out of the folder, or is none.
+    """
+    path = Path(name)
+    if not name or "\0" in name or path.is_absolute() or ".." in path.parts:
+        raise UserError(f"{name!r} leads out of {folder}; correct the file that names it")
+    return Path(folder) / path
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, in hexadecimal."""
     with Path(path).open("rb") as handle:
@@ -86,10 +164,17 @@ def digest(value: Any) -> str:
 def code_digest(*folders: str, without: Collection[str] = ()) -> str:
     """A hash of the source and data files of these subpackages of flannb: the "code version" in manifests.
 
+    It is that of when it was first asked for: what a process runs does not change with the files.
+
     Args:
         folders: names below the package, such as ``"collection"`` or ``"build"``; a single module is ``"files.py"``.
         without: files of these that do not count, such as ``"build/mirror.py"``.
     """
+    return _code_digest(folders, tuple(without))
+
+
+@cache
+def _code_digest(folders: tuple[str, ...], without: tuple[str, ...]) -> str:
     root = Path(__file__).parent
     files = sorted(
         path

@@ -9,8 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flannb.errors import UserError
-from flannb.files import atomic, code_digest, digest, read_json, sha256, write_json, write_text
+from flannb.errors import UserError, printable
+from flannb.files import (
+    SUMS,
+    add_sum,
+    atomic,
+    code_digest,
+    digest,
+    inside,
+    is_intact,
+    read_json,
+    read_sealed,
+    read_sums,
+    sha256,
+    write_json,
+    write_sealed,
+    write_sums,
+    write_text,
+)
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -108,3 +124,45 @@ def test_code_digest_covers_the_named_parts_only():
     assert code_digest("build", "files.py") == code_digest("files.py", "build")
     assert code_digest("build", without=("build/mirror.py",)) != code_digest("build")
     assert code_digest("files.py", without=("build/mirror.py",)) == code_digest("files.py")
+
+
+@given(st.dictionaries(st.text(max_size=5).filter(lambda name: name != "digest"), JSON, max_size=4), st.data())
+def test_a_sealed_object_reads_back_and_no_changed_byte_goes_unseen(tmp_path_factory, value, data):
+    path = tmp_path_factory.mktemp("sealed") / "a.json"
+    write_sealed(path, value)
+    assert read_sealed(path) == value
+    whole = path.read_bytes()
+    i, bit = data.draw(st.integers(0, len(whole) - 1)), data.draw(st.integers(0, 7))
+    path.write_bytes(whole[:i] + bytes([whole[i] ^ 1 << bit]) + whole[i + 1 :])
+    with pytest.raises(UserError, match=r"a\.json"):
+        read_sealed(path)
+
+
+def test_sums_are_those_of_sha256sum_and_survive_a_torn_line(tmp_path):
+    for name in ("a b", "c"):
+        (tmp_path / name).write_text(name)
+        add_sum(tmp_path, name)
+    subprocess.run(["sha256sum", "--check", "--strict", SUMS], cwd=tmp_path, check=True, capture_output=True)
+    with (tmp_path / SUMS).open("a") as file:
+        file.write("0" * 30)
+    add_sum(tmp_path, "c")
+    assert read_sums(tmp_path) == {name: sha256(tmp_path / name) for name in ("a b", "c")}
+    write_sums(tmp_path, read_sums(tmp_path))
+    assert (tmp_path / SUMS).read_text().count("\n") == 2
+    (tmp_path / "c").write_text("d")
+    assert is_intact(tmp_path / "a b", read_sums(tmp_path)["a b"])
+    assert not is_intact(tmp_path / "c", read_sums(tmp_path)["c"]) and not is_intact(tmp_path / "a b", None)
+    assert read_sums(tmp_path / "none") == {}
+
+
+@pytest.mark.parametrize("name", ["../a", "/etc/passwd", "a/../../b", "", "a\0b", ".."])
+def test_names_that_lead_out_of_a_folder_are_refused(tmp_path, name):
+    with pytest.raises(UserError, match="leads out of"):
+        inside(tmp_path, name)
+
+
+@given(st.text())
+def test_printed_text_cannot_steer_a_terminal(text):
+    shown = printable(text)
+    assert not set(shown) & {chr(c) for c in [*range(9), *range(11, 32), *range(127, 160), 0x202E, 0x2066]}
+    assert printable(shown) == shown and (not text.isalnum() or not text.isascii() or shown == text)

@@ -1,9 +1,14 @@
 """The command line: ``python -m flannb.bench train --json FILE``; the nox session ``bench`` calls it."""
 
 import argparse
+import shlex
 import sys
+import time
+from pathlib import Path
 
-from flannb.errors import UserError
+from flannb.bench.report import write_report
+from flannb.errors import UserError, printable
+from flannb.files import write_json
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,13 +24,30 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m flannb.bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     for name, (module, meaning) in benchmarks.items():
-        module.add_options(commands.add_parser(name, help=meaning))
+        command = commands.add_parser(name, help=meaning)
+        module.add_options(command)
+        command.add_argument("--json", type=Path, metavar="FILE", help="writes every figure there")
+    report = commands.add_parser("report", help="a page of the figures that --json kept in a folder")
+    report.add_argument("folder", type=Path, metavar="DIR", help="gets README.md")
+    words = sys.argv[1:] if arguments is None else arguments
     given = parser.parse_args(arguments)
-    chosen, _ = benchmarks[given.command]
     try:
-        print(chosen.show(chosen.bench(given)))
+        if given.command == "report":
+            shows = {name: module.show for name, (module, _) in benchmarks.items()}
+            print(write_report(given.folder, shows))
+            return 0
+        chosen, _ = benchmarks[given.command]
+        figures = chosen.bench(given)
+        figures |= {
+            "benchmark": given.command,
+            "command": f"nox -s bench -- {shlex.join(words)}",
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        }
+        if given.json:
+            write_json(given.json, figures)
+        print(chosen.show(figures))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return 2
     return 0
 

@@ -18,7 +18,6 @@ from flannb.bench.synthetic import SHARES, write_source
 from flannb.build import Mirror, first_records, train_tokenizer
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
-from flannb.files import write_json
 
 CONTENDERS = "flannb.bench.contenders"
 VOCABULARY = 16_000
@@ -44,7 +43,6 @@ MOST_START_SECONDS = 3.0
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``nox -s bench -- data``."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="writes every figure there")
     parser.add_argument(
         "--source", type=Path, metavar="DIR", help="a mirror folder (default: a synthetic source of the same shape)"
     )
@@ -95,8 +93,6 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
         "machine": machine(),
         "versions": versions() | {"datasets": version("datasets")},
     }
-    if given.json:
-        write_json(given.json, figures)
     return figures
 
 

@@ -23,7 +23,6 @@ from flannb.build import Mirror, read_records, train_tokenizer
 from flannb.collection import eval_tasks
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
-from flannb.files import write_json
 
 CONTENDERS = "flannb.bench.evaluate_contenders"
 SIZES = ("tiny", "smoke", "micro", "small", "base", "large", "xl", "xxl")
@@ -40,7 +39,6 @@ CLOSE = 1e-3
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``nox -s bench -- evaluate``."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="writes every figure there")
     parser.add_argument(
         "--source", type=Path, metavar="DIR", help="a mirror folder with MMLU (default: synthetic, of the same shape)"
     )
@@ -94,8 +92,6 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
         "machine": machine(),
         "versions": versions() | {name: _version(name) for name in ("lm_eval", "transformers", "torch")},
     }
-    if given.json:
-        write_json(given.json, figures)
     return figures
 
 

@@ -8,13 +8,11 @@ asked for. What is not installed is reported as absent.
 import argparse
 import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from flannb.bench.measure import Measured, measure
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
-from flannb.files import write_json
 
 CONTENDERS = "flannb.bench.generate_contenders"
 SIZES = ("tiny", "smoke", "micro", "small", "base", "large", "xl", "xxl")
@@ -27,7 +25,6 @@ TARGETS = {"keras_hub": 1.5, "transformers": 4.5, "one_by_one": 3.0}
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``nox -s bench -- generate``."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="writes every figure there")
     parser.add_argument("--size", default="base", choices=SIZES, help="of the model (default: base)")
     for (name, meaning), default in zip(SHAPES.items(), (256, 512, 64), strict=True):
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{meaning} (default: {default})")
@@ -66,8 +63,6 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
         "machine": machine(),
         "versions": versions(),
     }
-    if given.json:
-        write_json(given.json, figures)
     return figures
 
 

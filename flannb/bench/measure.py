@@ -7,6 +7,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,11 +39,14 @@ class Measured:
     peak_bytes: int
 
 
-def measure(module: str, *arguments: str) -> Measured:
+def measure(module: str, *arguments: str, limit: float | None = None) -> Measured:
     """Runs ``python -m MODULE ARGUMENTS FILE`` and reads the JSON that it writes to ``FILE``.
 
+    Args:
+        limit: seconds after which it is given up; None waits for its end.
+
     Raises:
-        UserError: it failed; the message has its last lines.
+        UserError: it failed, the message has its last lines; or it took longer than the limit.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "result.json"
@@ -51,17 +55,19 @@ def measure(module: str, *arguments: str) -> Measured:
             process = subprocess.Popen(
                 [sys.executable, "-m", module, *arguments, str(path)], stdout=errors, stderr=errors
             )
-            peak = _watch(process)
+            peak = _watch(process, limit)
             seconds = time.perf_counter() - started
+            if limit is not None and seconds > limit:
+                raise UserError(f"{module} {' '.join(arguments)}: took longer than {limit:g} s")
             if process.returncode or not path.is_file():
                 errors.seek(0)
                 raise UserError(f"{module} {' '.join(arguments)} failed:\n{errors.read()[-2000:]}")
         return Measured(json.loads(path.read_text()), seconds, peak)
 
 
-def _watch(process: subprocess.Popen) -> int:
-    """The most memory of a process and its children, until it ends."""
-    peak = 0
+def _watch(process: subprocess.Popen, limit: float | None) -> int:
+    """The most memory of a process and its children, until it ends or is killed at the limit in seconds."""
+    peak, began = 0, time.perf_counter()
     ended = threading.Event()
 
     def wait() -> None:
@@ -83,6 +89,10 @@ def _watch(process: subprocess.Popen) -> int:
             except psutil.Error:
                 continue
         peak = max(peak, total)
+        if limit is not None and time.perf_counter() - began > limit:
+            for member in family[::-1]:
+                with suppress(psutil.NoSuchProcess):
+                    member.kill()
         pause = max(EVERY, (time.perf_counter() - started) / SHARE)
     process.wait()
     return peak

@@ -8,7 +8,6 @@ not count as work done. What is not installed, or fails, is reported so.
 import argparse
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
@@ -16,7 +15,6 @@ from tqdm.auto import tqdm
 from flannb.bench.measure import Measured, measure
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
-from flannb.files import write_json
 
 CONTENDERS = "flannb.bench.train_contenders"
 NAMES = ("flannb", "keras_hub", "transformers", "transformers_compiled")
@@ -31,7 +29,6 @@ NUMBERS = {
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``nox -s bench -- train``."""
-    parser.add_argument("--json", type=Path, metavar="FILE", help="writes every figure there")
     parser.add_argument("--size", default="base", metavar="SIZE", help="a key of flannb.model.SIZES (default: base)")
     for name, (default, meaning) in NUMBERS.items():
         parser.add_argument(f"--{name}", type=int, default=default, metavar="N", help=f"{meaning} (default: {default})")
@@ -41,7 +38,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--dtype", choices=("float32", "mixed_bfloat16"), help="(default: mixed_bfloat16 on a GPU)")
     parser.add_argument("--attention", default="auto", help="flannb's: auto, plain, flash, cudnn (default: auto)")
     parser.add_argument("--remat", default="none", help="flannb's: none, dots, full (default: none)")
-    parser.add_argument("--embedding", default="scatter", help="flannb's: scatter, sorted, product (default: scatter)")
+    parser.add_argument(
+        "--limit", type=float, metavar="SECONDS", help="gives up on a contender that takes longer (default: none)"
+    )
     parser.add_argument(
         "--contenders", default=",".join(NAMES), metavar="A,B", help="what is measured (default: %(default)s)"
     )
@@ -61,16 +60,16 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
     names = given.contenders.split(",")
     if unknown := set(names) - set(NAMES):
         raise UserError(f"--contenders {sorted(unknown)[0]}: unknown; choose from {', '.join(NAMES)}")
-    options = {name: value for name, value in vars(given).items() if name not in ("json", "contenders", "command")}
+    options = {
+        name: value for name, value in vars(given).items() if name not in ("json", "contenders", "command", "limit")
+    }
     figures: dict[str, Any] = {"options": options}
     for name in tqdm(names, desc="bench", unit="contender"):
         try:
-            figures[name] = run(CONTENDERS, name, json.dumps(options)).result
+            figures[name] = run(CONTENDERS, name, json.dumps(options), limit=given.limit).result
         except UserError as error:
             figures[name] = {"failed": str(error).strip().splitlines()[-1]}
     figures |= {"machine": machine(), "versions": versions()}
-    if given.json:
-        write_json(given.json, figures)
     return figures
 
 

@@ -94,7 +94,6 @@ def flannb(given: Namespace) -> dict[str, Any]:
     if attention == "auto" and not packed and _dtype(given) == "mixed_bfloat16" and jax.default_backend() == "gpu":
         attention = "cudnn"
     model = build_model(config, SEED, _dtype(given), attention, given.remat)
-    model.token_embedding.gradient = given.embedding
     optimizer = Adafactor(LEARNING_RATE)
     optimizer.build(model.trainable_variables)
     groups = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)

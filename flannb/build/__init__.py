@@ -1,8 +1,9 @@
 """How the data are made: sources, rendering, tokenizing, shards."""
 
-from flannb.build.data import Build, build_data, missing_tasks, open_build
+from flannb.build.data import build_data, missing_tasks
 from flannb.build.drawing import EXEMPLAR_COUNTS
 from flannb.build.examples import Lengths, make_examples
+from flannb.build.index import Build, open_build
 from flannb.build.inversion import (
     INVERTED_SHARE,
     PERMUTATIONS,

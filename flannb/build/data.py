@@ -1,8 +1,9 @@
 """Building the data: every task of a source, in every setting, to tokenised shards with an index and a report.
 
 A build's folder is named by the hash of what goes into it (data, tasks, templates, code, seed, limits), so a build is
-never mixed with another; each file is stamped with the same hash, so a killed build goes on where it was. The bytes
-depend on nothing else: not on the number of workers, nor on the order in which they finish.
+never mixed with another. ``SHA256SUMS`` lists the files as they are finished, so a killed build goes on where it was,
+and keeps none that has changed since. The bytes depend on nothing else: not on the number of workers, nor on the order
+in which they finish.
 
 The way: rows are staged and chosen (``plan``), cut into parts (``parts``), built by workers (``workers``), and the
 index, with size and hash of every shard, is written when all are there.
@@ -11,15 +12,14 @@ index, with size and hash of every shard, is written when all are there.
 import dataclasses
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
-from flannb.build.examples import Lengths
+from flannb.build.index import INDEX, damaged_files, open_build
 from flannb.build.inventory import rows_by_value
 from flannb.build.inversion import with_inversions
 from flannb.build.parts import (
@@ -34,19 +34,29 @@ from flannb.build.parts import (
     sample,
     shard_path,
 )
-from flannb.build.plan import Plan, make_plan
+from flannb.build.plan import Plan, make_plan, positives_at
 from flannb.build.records import no_usable_row
 from flannb.build.render import instruction, render, wordings
 from flannb.build.report import Tally, counts, located, tally, together
-from flannb.build.shards import Shard, shard_files
+from flannb.build.shards import Shard
 from flannb.build.sources import Source
 from flannb.build.tokenizer import Tokenizer, open_tokenizer, train_tokenizer
 from flannb.build.workers import Run, default_workers, workers
 from flannb.collection import Task, check, eval_tasks, templates
 from flannb.errors import UserError
-from flannb.files import code_digest, digest, read_json, sha256, write_json
+from flannb.files import (
+    add_sum,
+    atomic,
+    code_digest,
+    digest,
+    is_intact,
+    read_sums,
+    sha256,
+    write_json,
+    write_sealed,
+    write_sums,
+)
 
-INDEX = "index.json"
 REPORT = "report.json"
 TOKENIZER = "spiece.model"
 STAGING = ".staged"
@@ -94,12 +104,14 @@ def build_key(source: Source, tasks: tuple[Task, ...], options: BuildOptions) ->
     # What is dropped depends on the evaluation rows too.
     scored = eval_tasks(source.collection) if options.drop_contaminated else ()
     read = {task.data for task in tasks} | {task.data for task in scored if source.has(task.data)}
+    read |= {found for task in tasks if (found := positives_at(source, task))}
     data = {str(data): source.fingerprint(data) for data in read}
     unused = APART if options.drop_contaminated else (*APART, *ABOUT_EVALUATION)
     code = code_digest("collection", "build", "files.py", "vocabulary.py", without=unused)
     chosen = [(task.name, str(task.data)) for task in tasks]
     tokenizer = sha256(Path(options.tokenizer)) if options.tokenizer else ""
-    return digest([source.collection, data, code, chosen, dataclasses.asdict(options), tokenizer])[:16]
+    settings = dataclasses.asdict(options) | {"tokenizer": tokenizer}  # its bytes, wherever they lie
+    return digest([source.collection, data, code, chosen, settings])[:16]
 
 
 def build_data(
@@ -141,6 +153,7 @@ def build_data(
     home.mkdir(parents=True, exist_ok=True)
     with FileLock(home.with_name(f".{key}.lock")), ExitStack() as stack:
         if not _is_whole(home):
+            _sweep(home)
             started = run or stack.enter_context(workers(count or 1, cluster))
             plan = make_plan(source, everything, options, home / STAGING, started)
             if run is None and count is None and not cluster and plan.examples > WORTH_WORKERS:
@@ -152,17 +165,26 @@ def build_data(
 def _build(plan: Plan, key: str, home: Path, run: Run, progress: Callable[[str, int, int], object]) -> None:
     """Builds what is planned and writes report and index."""
     options = plan.options
-    path = Path(options.tokenizer).absolute() if options.tokenizer else home / TOKENIZER
-    tokenizer = open_tokenizer(path) if path.is_file() or options.tokenizer else _tokenizer(plan, path)
+    sums, path = read_sums(home), home / TOKENIZER
+    if not is_intact(path, sums.get(TOKENIZER)):
+        if options.tokenizer:  # a build is whole without what was given to it
+            with atomic(path) as temporary:
+                temporary.write_bytes(open_tokenizer(Path(options.tokenizer)).content)
+        else:
+            _tokenizer(plan, path)
+        add_sum(home, TOKENIZER)
+    tokenizer = open_tokenizer(path)
     parts = _parts(plan)
     waiting = Counter(task.name for part in parts for task in part.tasks)
     total, done = len(plan.tasks), len(plan.tasks) - len(waiting)
     progress(plan.tasks[0].name, done, total)
     written: dict[tuple[str, str], list[Written]] = defaultdict(list)
-    jobs = [Job(some, home, key, path, options) for some in bundle(parts)]
+    jobs = [Job(some, home, key, path, options, _known(some, sums, options)) for some in bundle(parts)]
     for job, made in run(build_parts, jobs):
         for file in made:
             written[file.task, file.setting].append(file)
+            if sums.get(file.path) != file.sha256:
+                add_sum(home, file.path, file.sha256)
         for task in (task for part in job.parts for task in part.tasks):
             waiting[task.name] -= 1
             if not waiting[task.name]:
@@ -172,19 +194,38 @@ def _build(plan: Plan, key: str, home: Path, run: Run, progress: Callable[[str, 
         plan, {place: sorted(files, key=lambda file: file.part) for place, files in written.items()}
     )
     write_json(home / REPORT, report)
-    write_json(
+    files = {file.path: file.sha256 for made in written.values() for file in made}
+    own = {name: sha256(home / name) for name in (REPORT, *([] if options.tokenizer else [TOKENIZER]))}
+    write_sums(home, files | own)
+    write_sealed(
         home / INDEX,
         {
             "key": key,
             "source": plan.source.name,
             "collection": plan.source.collection,
             "options": dataclasses.asdict(options),
-            "tokenizer": str(path if options.tokenizer else TOKENIZER),
+            "tokenizer": TOKENIZER,
             "vocabulary_size": tokenizer.vocabulary_size,
+            "sha256": own,
             "shards": [shard.as_json() for shard in shards],
         },
     )
     shutil.rmtree(home / STAGING, ignore_errors=True)
+
+
+def _known(parts: Sequence[Part], sums: Mapping[str, str], options: BuildOptions) -> dict[str, str]:
+    """The hashes on record of the files of some parts."""
+    paths = [
+        part.path(task, s).as_posix() for part in parts for task in part.tasks for s in built_settings(task, options)
+    ]
+    return {path: sums[path] for path in paths if path in sums}
+
+
+def _sweep(home: Path) -> None:
+    """Removes what a killed build left that nothing reads: temporary files, and rows staged halfway."""
+    shutil.rmtree(home / STAGING, ignore_errors=True)
+    for path in home.rglob(".*.tmp"):
+        path.unlink(missing_ok=True)
 
 
 def _parts(plan: Plan) -> list[Part]:
@@ -197,7 +238,8 @@ def _parts(plan: Plan) -> list[Part]:
         twins = twins if twins and twins[0].inverted and not task.inverted else ()
         i += 1 + len(twins)
         if len(rows := plan.rows[task.name][1]):
-            parts += cut((task, *twins), plan.staged[task.data], rows, plan.options.seed)
+            positives = plan.positives.get(task.name, ())
+            parts += cut((task, *twins), plan.staged[task.data], rows, plan.options.seed, positives)
     return parts
 
 
@@ -276,55 +318,8 @@ def _tokenizer(plan: Plan, path: Path) -> Tokenizer:
 
 
 def _is_whole(home: Path) -> bool:
-    """Whether a build is finished and all its files have the size on record."""
-    if not (home / INDEX).is_file():
-        return False
-    build = open_build(home / INDEX)
-    return build.tokenizer_path.is_file() and not damaged_shards(build)
-
-
-def damaged_shards(build: "Build") -> list[Shard]:
-    """The shards that are missing or have another size than the index says."""
-    return [
-        shard
-        for shard in build.shards
-        if sum(file.stat().st_size if file.is_file() else 0 for file in shard_files(build.home / shard.path))
-        != shard.bytes
-    ]
-
-
-@dataclass(frozen=True)
-class Build:
-    """A finished build, as later stages read it."""
-
-    home: Path
-    key: str
-    source: str
-    collection: str
-    lengths: Lengths
-    tokenizer_path: Path
-    vocabulary_size: int
-    shards: tuple[Shard, ...]
-
-
-def open_build(index: Path) -> Build:
-    """Reads a build's index.
-
-    Raises:
-        UserError: the index is missing or damaged.
-    """
-    content = read_json(index)
-    home = Path(index).parent
+    """Whether a build is finished and all its files are as they were written."""
     try:
-        return Build(
-            home=home,
-            key=content["key"],
-            source=content["source"],
-            collection=content["collection"],
-            lengths=Lengths(**content["options"]["lengths"]),
-            tokenizer_path=home / content["tokenizer"],
-            vocabulary_size=content["vocabulary_size"],
-            shards=tuple(Shard(**entry) for entry in content["shards"]),
-        )
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{index}: not an index of shards ({error!r}). Delete the folder and build again.") from error
+        return not damaged_files(open_build(home / INDEX))
+    except UserError:
+        return False

@@ -27,6 +27,16 @@ released code has both kinds; the paper does not state the share."""
 UNLIKE = 0.2
 """Share of few-shot examples whose exemplars show options where the query shows none, or none where it shows them."""
 
+POSITIVE = 0.5
+"""Share of few-shot examples whose exemplars are positive examples, where the task has some; in the others they are
+drawn from its rows. The paper has both kinds and does not state the share."""
+
+EXPLAINED = 0.5
+"""Share of those that show the explanations of their positive examples, too."""
+
+KINDS = ("drawn", "positive", "explained")
+"""Kinds of exemplars: rows of the task, or its positive examples without and with explanations."""
+
 CANDIDATES = 3 * max(EXEMPLAR_COUNTS)
 """Rows that are drawn for an example, of which the first that suit become its exemplars."""
 
@@ -45,6 +55,7 @@ class Draws:
         unlike: whether exemplars show options and the query none, or the other way round.
         candidates: positions of rows for exemplars (records x ``CANDIDATES``).
         shown: for each of them, the position of the wording that shows it.
+        kind: position in ``KINDS``.
     """
 
     words: Sequence[Wording]
@@ -55,6 +66,7 @@ class Draws:
     unlike: np.ndarray
     candidates: np.ndarray
     shown: np.ndarray
+    kind: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -79,8 +91,10 @@ _NONE = np.empty(0, np.int64)
 NO_EXEMPLARS = Exemplars(_NONE, _NONE, _NONE)
 
 
-def draw_examples(task: Task, setting: str, n: int, pool: int, seed: int, part: int, counts: Sequence[int]) -> Draws:
-    """Draws for ``n`` records, with exemplars from ``pool`` ones."""
+def draw_examples(
+    task: Task, setting: str, n: int, pool: int, seed: int, part: int, counts: Sequence[int], positives: int = 0
+) -> Draws:
+    """Draws for ``n`` records, with exemplars from ``pool`` ones or from the ``positives`` that come after them."""
     few_shot, with_options = setting.startswith("fs"), setting.endswith("_opt") and task.has_options
     family = templates()[task.templates]
     words = wordings(family.few_shot if few_shot else family.zero_shot, with_options)
@@ -96,16 +110,24 @@ def draw_examples(task: Task, setting: str, n: int, pool: int, seed: int, part: 
     own = rng.integers(len(words), size=candidates.shape)
     # Letters and texts as answers do not mix in one prompt.
     alone = shared[:, None] | (by_letter[own] != by_letter[word][:, None])
+    # A letter says nothing without the options.
+    unlike = (rng.random(n) < UNLIKE) & task.has_options & ~by_letter[word]
+    kind = np.zeros(n, np.int64)
+    if few_shot and positives > 1:  # one alone may be the query itself
+        kind += (rng.random(n) < POSITIVE) | (pool == 0)
+        kind *= 1 + ((rng.random(n) < EXPLAINED) & all(word.explained.names for word in words))
+        written = pool + rng.integers(positives, size=candidates.shape)
+        candidates = np.where(kind[:, None] > 0, written, candidates)
     return Draws(
         words=words,
         turned=[w if w.by_letter else wording(w.template, not with_options, w.position) for w in words],
         word=word,
         style=np.where(by_letter[word], _LETTERED[style % len(LETTERED)], style % len(STYLES)),
         counts=exemplars,
-        # A letter says nothing without the options.
-        unlike=(rng.random(n) < UNLIKE) & task.has_options & ~by_letter[word],
+        unlike=unlike,
         candidates=candidates,
         shown=np.where(alone, word[:, None], own),
+        kind=kind,
     )
 
 

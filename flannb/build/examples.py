@@ -12,13 +12,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flannb.build.drawing import EXEMPLAR_COUNTS, NO_EXEMPLARS, Draws, Exemplars, choose_exemplars, draw_examples
+from flannb.build.drawing import (
+    EXEMPLAR_COUNTS,
+    KINDS,
+    NO_EXEMPLARS,
+    Draws,
+    Exemplars,
+    choose_exemplars,
+    draw_examples,
+)
 from flannb.build.options import STYLES
 from flannb.build.phrases import TEXT, Phraser, Phrases, by_key, together
 from flannb.build.ragged import Ragged
 from flannb.build.records import LeftOut, Records
 from flannb.build.tokenizer import Texts
-from flannb.collection import Task
+from flannb.collection import Record, Task
 from flannb.errors import UserError
 from flannb.vocabulary import EOS_ID
 
@@ -34,13 +42,15 @@ SCHEMA = pa.schema(
         ("exemplars", pa.list_(pa.int32())),
         ("exemplar_templates", pa.list_(pa.int16())),
         ("exemplar_style", pa.string()),
+        ("exemplar_kind", pa.string()),
         ("truncated", pa.bool_()),
     ]
 )
 """Columns of a shard: texts; token ids, each ended by ``EOS_ID``; and the provenance: the row of the split, the
 position of the template in its set, the style of the query's options, the rows of the exemplars in order, their
-templates, the style of their options, and whether a text was cut to the length limit. A style is empty where no options
-are shown."""
+templates, the style of their options, their kind (of ``KINDS``), and whether a text was cut to the length limit. A
+style is empty where no options are shown, a kind where there are no exemplars. The positive examples of a task have the
+rows -1, -2 and so on."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +79,7 @@ def make_examples(
     part: int = 0,
     pool: Records | None = None,
     counts: Sequence[int] = EXEMPLAR_COUNTS,
+    positives: Sequence[Record] = (),
 ) -> tuple[pa.Table, LeftOut]:
     """Renders and tokenises all records of a part of a task in one setting.
 
@@ -77,6 +88,7 @@ def make_examples(
         part: number of the part; draws of different parts are independent.
         pool: where exemplars are drawn from; the records themselves by default.
         counts: numbers of exemplars.
+        positives: the task's positive examples; what they do not say, such as the definition, is as in its records.
 
     Returns:
         A table of ``SCHEMA``, one row for each usable record in the records' order, and the rows of the records that
@@ -90,7 +102,9 @@ def make_examples(
             f"{texts.tokenizer.path}: {texts.tokenizer.vocabulary_size} pieces do not fit the shards' 16-bit ids"
         )
     pool = records if pool is None else pool
-    draws = draw_examples(task, setting, len(records), len(pool), seed, part, counts)
+    draws = draw_examples(task, setting, len(records), len(pool), seed, part, counts, len(positives))
+    if draws.kind.any():
+        pool = _with_positives(pool, records.records[0], positives)
     asked = Phraser(records, texts)
     shots = asked if pool is records else Phraser(pool, texts)
     words, styles = draws.words, draws.style
@@ -99,7 +113,7 @@ def make_examples(
     made, exemplars, left_out = np.arange(len(records)), NO_EXEMPLARS, LeftOut()
     if setting.startswith("fs"):
         exemplars = choose_exemplars(draws, asked, records, shots, pool)
-        prompts = _Prompts(draws, inputs, asked, shots, exemplars)
+        prompts = _Prompts(draws, inputs, asked, shots, pool, exemplars)
         fits = prompts.fitting(texts.tokens(), lengths.input - 1)
         made = np.unique(exemplars.example[fits])
         inputs = prompts.inputs(fits, made)
@@ -115,6 +129,12 @@ def make_examples(
     return pa.table(columns, schema=SCHEMA), sorted(left_out)
 
 
+def _with_positives(pool: Records, like: Record, positives: Sequence[Record]) -> Records:
+    """The records followed by the positive examples, which have the fields that they lack from ``like``."""
+    rows = [*pool.rows, *range(-1, -len(positives) - 1, -1)]
+    return Records(rows, [*({**r, "explanation": ""} for r in pool.records), *({**like, **p} for p in positives)])
+
+
 class _Prompts:
     """Few-shot prompts: instruction, exemplars and query in the order that a template wants.
 
@@ -123,7 +143,9 @@ class _Prompts:
         exemplars: of all examples.
     """
 
-    def __init__(self, draws: Draws, queries: Phrases, asked: Phraser, shots: Phraser, exemplars: Exemplars):
+    def __init__(
+        self, draws: Draws, queries: Phrases, asked: Phraser, shots: Phraser, pool: Records, exemplars: Exemplars
+    ):
         self._words, self._word, self._exemplars = draws.words, draws.word, exemplars
         self._told = np.flatnonzero(np.array([bool(word.template.instruction) for word in draws.words])[draws.word])
         instructions = by_key(
@@ -131,7 +153,7 @@ class _Prompts:
             lambda word, at: asked.phrases(draws.words[word].instruction, self._told[at], draws.style[self._told[at]]),
         )
         self._n = len(draws.word)
-        self._parts = together([queries, instructions, _shown(draws, shots, exemplars)])
+        self._parts = together([queries, instructions, _shown(draws, shots, pool, exemplars)])
 
     def fitting(self, tokens: Ragged, limit: int) -> np.ndarray:
         """Which exemplars are left when the first of each prompt are pruned until it has at most ``limit`` tokens."""
@@ -159,18 +181,21 @@ class _Prompts:
         return Phrases(pc.binary_join(lists, separators), self._parts.spans.gather(chosen))
 
 
-def _shown(draws: Draws, shots: Phraser, exemplars: Exemplars) -> Phrases:
+def _shown(draws: Draws, shots: Phraser, pool: Records, exemplars: Exemplars) -> Phrases:
     """Each exemplar with its answer."""
     word = draws.word[exemplars.example]
     style = draws.style[exemplars.example]
     betweens = sorted({word.template.between for word in draws.words})
     between = np.array([betweens.index(word.template.between) for word in draws.words])[word]
-    keys = (exemplars.shown * len(betweens) + between) * 2 + draws.unlike[exemplars.example]
+    explained = draws.kind[exemplars.example] == KINDS.index("explained")
+    explained[explained] = [bool(pool.records[i]["explanation"]) for i in exemplars.record[explained]]
+    keys = (exemplars.shown * len(betweens) + between) * 4 + 2 * draws.unlike[exemplars.example] + explained
 
     def phrases(key: int, at: np.ndarray) -> Phrases:
-        shown, unlike = key // 2, key % 2
+        shown, unlike, told = key // 4, key // 2 % 2, key % 2
         found = (draws.turned if unlike else draws.words)[shown // len(betweens)]
-        return shots.phrases(found.exemplar(betweens[shown % len(betweens)]), exemplars.record[at], style[at])
+        pattern = found.exemplar(betweens[shown % len(betweens)], bool(told))
+        return shots.phrases(pattern, exemplars.record[at], style[at])
 
     return by_key(keys, phrases)
 
@@ -200,4 +225,5 @@ def _provenance(
         "exemplars": Ragged.from_lengths(np.array(pool.rows, np.int32)[exemplars.record], counts).to_arrow(),
         "exemplar_templates": Ragged.from_lengths(positions[exemplars.shown].astype(np.int16), counts).to_arrow(),
         "exemplar_style": np.where((draws.unlike[made] ^ with_options) & (counts > 0), names, ""),
+        "exemplar_kind": np.where(counts > 0, np.array(KINDS, object)[draws.kind[made]], ""),
     }

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flannb import __version__
-from flannb.build.data import Build
+from flannb.build.index import Build
 from flannb.build.shards import Shard, read_shard
 from flannb.collection import SUBMIXTURES
 from flannb.errors import UserError
@@ -46,6 +46,7 @@ COLUMNS = pa.schema(
         ("style", pa.string()),
         ("exemplar_templates", pa.list_(pa.int16())),
         ("exemplar_style", pa.string()),
+        ("exemplar_kind", pa.string()),
     ]
 )
 """The columns: the first six are those of the public datasets."""
@@ -263,6 +264,7 @@ datasets.load_dataset("{loader}", data_files="{names[0]}/*.{form}", split="train
 | `style` | how the query's options are shown; empty without options |
 | `exemplar_templates` | the templates of the exemplars, as `template_idx` |
 | `exemplar_style` | how the exemplars' options are shown; empty without options |
+| `exemplar_kind` | `drawn` from the task's rows, its `positive` examples (rows -1, -2, ...), or these `explained` |
 
 ## Licences
 

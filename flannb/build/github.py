@@ -11,10 +11,12 @@ from urllib.parse import quote
 from flannb.build.download import RETRIES, TIMEOUT, Remote, download, patiently
 from flannb.collection import RawFile
 from flannb.errors import UserError
+from flannb.files import add_sum, is_intact, read_sums
 
 COMMITS = {
     "google-research/FLAN": "e9e4ec6e2701",
     "suzgunmirac/BIG-Bench-Hard": "9ee07bd481feebf959a6b59d61ea57bdcf30964d",
+    "allenai/natural-instructions": "e0fd31052b21acea5bd95fb00253e1ee1f5d8259",
     "google-research-datasets/simulated-dialogue": "9c5752ffa60d00c58efe52ce2ec6a29f2c2bb47b",
 }
 """Repository -> the commit that is read; a new repository needs a line here."""
@@ -75,11 +77,12 @@ class GitHub:
             UserError: as ``remote`` and ``flannb.build.download.download``.
         """
         path = self.cached(data)
-        if not path.is_file():  # a name is given to whole, verified files only
+        # What was read once is believed while it is as it was then; whether GitHub agrees was seen at that time.
+        if not is_intact(path, read_sums(path.parent).get(path.name)):
             found = self.remote(data)
             if found is None:
                 return None
-            download(found[1], path)
+            add_sum(path.parent, path.name, download(found[1], path))
         return path
 
     def _tree(self, repo: str, commit: str) -> tuple[str, dict[str, tuple[int, str]]]:

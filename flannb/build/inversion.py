@@ -52,8 +52,9 @@ class Permutation:
 
 
 def permutation_of(template: Template) -> Permutation:
-    """What a template gives and asks for."""
-    return Permutation(names_in(template.input) | names_in(template.instruction), names_in(template.target))
+    """What a template gives and asks for of ``PARTS``; options belong to the question."""
+    given = names_in(template.input) | names_in(template.instruction)
+    return Permutation(given.intersection(PARTS), names_in(template.target).intersection(PARTS))
 
 
 def _permutations() -> tuple[Permutation, ...]:

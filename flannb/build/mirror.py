@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from flannb.build.download import Remote, download
-from flannb.build.sources import MANIFEST, Hub
+from flannb.build.sources import MANIFEST, Hub, read_manifest
 from flannb.collection import Data, EvalTask, RawFile, Task
-from flannb.errors import UserError
-from flannb.files import read_json, write_json
+from flannb.files import SUMS, sha256, write_json, write_sums
 
 Entry = dict[str, Any]
 """An object of the manifest: ``repo_id``, and ``config``, ``split`` and ``file`` or ``path``; ``revision``, ``bytes``,
@@ -59,8 +58,9 @@ class Plan:
 
 def needed_data(tasks: Iterable[Task], suites: Iterable[EvalTask]) -> tuple[Data, ...]:
     """The data that training tasks and evaluation sets read, in order, each once; what nobody serves is left out."""
-    scored = [data for task in suites for data in (task.data, task.exemplars, task.prompt) if data is not None]
-    return tuple(dict.fromkeys([*(task.data for task in tasks if not task.unavailable), *scored]))
+    trained = [data for task in tasks if not task.unavailable for data in (task.data, task.positives)]
+    scored = [data for task in suites for data in (task.data, task.exemplars, task.prompt)]
+    return tuple(dict.fromkeys(data for data in (*trained, *scored) if data is not None))
 
 
 def plan_mirror(
@@ -220,19 +220,10 @@ def _why(hub: Hub, data: Data, pinned: dict[str, str]) -> str:
 
 
 def _manifest(folder: Path) -> list[Entry]:
-    path = folder / MANIFEST
-    if not path.is_file():
-        return []
-    entries = read_json(path)
-    try:
-        for entry in entries:
-            entry_path(entry)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path}: not a list of objects with repo_id, config and split ({error!r}). Delete it and mirror again."
-        ) from error
-    return list(entries)
+    return read_manifest(folder) if (folder / MANIFEST).is_file() else []
 
 
 def _write_manifest(folder: Path, entries: dict[str, Entry]) -> None:
+    (folder / SUMS).unlink(missing_ok=True)  # a kill between the two leaves a manifest without a sum, not a wrong one
     write_json(folder / MANIFEST, [entries[path] for path in sorted(entries)])
+    write_sums(folder, {MANIFEST: sha256(folder / MANIFEST)})

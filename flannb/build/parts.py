@@ -5,8 +5,8 @@ is read and tokenised once. A task of up to ``PART_ROWS`` rows is one part. Larg
 more than that at a time; the exemplars of a part then come from a pool of its own, drawn from all rows of the task.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ from flannb.build.report import counts, tally
 from flannb.build.shards import shard_stamp, write_shard
 from flannb.build.staging import Staged
 from flannb.build.tokenizer import Texts, open_tokenizer
-from flannb.collection import SUBMIXTURES, Task
+from flannb.collection import SUBMIXTURES, Record, Task
 from flannb.errors import UserError
-from flannb.files import digest, sha256
+from flannb.files import digest, is_intact
 
 PART_ROWS = 8192
 POOL_ROWS = 2048
@@ -67,6 +67,7 @@ class Part:
         pool: positions of the rows that exemplars are drawn from; the part's own where it is the only one.
         number: from 0.
         only: whether the task has no other part.
+        positives: the task's positive examples.
     """
 
     tasks: tuple[Task, ...]
@@ -75,6 +76,7 @@ class Part:
     pool: np.ndarray | None
     number: int
     only: bool
+    positives: tuple[Record, ...] = ()
 
     def path(self, task: Task, setting: str) -> Path:
         """Of its file, below the build's folder."""
@@ -90,6 +92,7 @@ class Job:
         home: the build's folder.
         key: of the build.
         tokenizer: path of its model.
+        known: hashes of files that an earlier try has written, by their paths.
     """
 
     parts: tuple[Part, ...]
@@ -97,6 +100,7 @@ class Job:
     key: str
     tokenizer: Path
     options: BuildOptions
+    known: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,6 +108,7 @@ class Written:
     """A file that a worker wrote, or found whole.
 
     Attributes:
+        path: below the build's folder.
         stamp: its stamp: ``examples``, ``tokens``, ``truncated``, ``records``, and the tallies ``rows`` (without a
             usable record) and ``left_out`` (records without an example).
     """
@@ -111,6 +116,7 @@ class Written:
     task: str
     setting: str
     part: int
+    path: str
     stamp: dict[str, Any]
     sha256: str
     bytes: int
@@ -144,15 +150,17 @@ def contaminated_rows(task: Task, staged: Staged, rows: np.ndarray, evaluation: 
     return found
 
 
-def cut(tasks: tuple[Task, ...], staged: Staged, rows: np.ndarray, seed: int) -> Iterator[Part]:
+def cut(
+    tasks: tuple[Task, ...], staged: Staged, rows: np.ndarray, seed: int, positives: tuple[Record, ...] = ()
+) -> Iterator[Part]:
     """The parts of a task with these rows."""
     if len(rows) <= PART_ROWS:
-        yield Part(tasks, staged, rows, None, 0, only=True)
+        yield Part(tasks, staged, rows, None, 0, only=True, positives=positives)
         return
     for number, start in enumerate(range(0, len(rows), PART_ROWS)):
         rng = np.random.default_rng(int(digest([seed, tasks[0].name, "pool", number])[:16], 16))
         pool = np.unique(rows[rng.integers(len(rows), size=POOL_ROWS)])
-        yield Part(tasks, staged, rows[start : start + PART_ROWS], pool, number, only=False)
+        yield Part(tasks, staged, rows[start : start + PART_ROWS], pool, number, False, positives)
 
 
 def bundle(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
@@ -179,13 +187,8 @@ def build_parts(job: Job) -> list[Written]:
 
 def _build(part: Part, job: Job) -> list[Written]:
     wanted = [(task, setting) for task in part.tasks for setting in built_settings(task, job.options)]
-    stamps = [shard_stamp(job.home / part.path(*one)) for one in wanted]
-    if all(stamp.get("key") == job.key for stamp in stamps):
-        paths = [job.home / part.path(*one) for one in wanted]
-        return [
-            Written(task.name, setting, part.number, stamp, sha256(path), path.stat().st_size)
-            for (task, setting), stamp, path in zip(wanted, stamps, paths, strict=True)
-        ]
+    if (kept := _kept(part, job, wanted)) is not None:
+        return kept
     texts = Texts(open_tokenizer(job.tokenizer))
     table = part.staged.take(part.rows)
     pool_table = None if part.pool is None else part.staged.take(part.pool)
@@ -203,6 +206,19 @@ def _build(part: Part, job: Job) -> list[Written]:
             read[fields] = (records, pool)
         made.append(_write(part, job, task, setting, texts, *read[fields]))
     return made
+
+
+def _kept(part: Part, job: Job, wanted: Sequence[tuple[Task, str]]) -> list[Written] | None:
+    """The files of a part that an earlier try has written; ``None`` unless all are there as they were written."""
+    found = []
+    for task, setting in wanted:
+        name = part.path(task, setting).as_posix()
+        path = job.home / name
+        stamp = shard_stamp(path)
+        if stamp.get("key") != job.key or not is_intact(path, job.known.get(name)):
+            return None
+        found.append(Written(task.name, setting, part.number, name, stamp, job.known[name], path.stat().st_size))
+    return found
 
 
 def usable(task: Task, staged: Staged, table: pa.Table, rows: np.ndarray, must: bool) -> Records:
@@ -237,6 +253,7 @@ def _write(
         part=part.number,
         pool=pool,
         counts=options.exemplars,
+        positives=part.positives,
     )
     stamp = {
         "key": job.key,
@@ -247,9 +264,8 @@ def _write(
         "rows": tally(records.left_out),
         "left_out": tally(left_out),
     }
-    return Written(
-        task.name, setting, part.number, stamp, *write_shard(job.home / part.path(task, setting), table, stamp)
-    )
+    path = part.path(task, setting)
+    return Written(task.name, setting, part.number, path.as_posix(), stamp, *write_shard(job.home / path, table, stamp))
 
 
 def sample(task: Task, staged: Staged, rows: np.ndarray, limit: int) -> Records:

@@ -8,11 +8,11 @@ import numpy as np
 
 from flannb.build.decontaminate import EvaluationText
 from flannb.build.parts import BuildOptions, all_columns, built_settings, contaminated_rows, task_rows
-from flannb.build.records import LeftOut, no_usable_row
+from flannb.build.records import LeftOut, columns_of, no_usable_row, to_records
 from flannb.build.sources import Source
 from flannb.build.staging import Staged, Staging, stage
 from flannb.build.workers import Run
-from flannb.collection import Data, Task, eval_tasks
+from flannb.collection import Data, RawFile, Record, Task, eval_tasks
 from flannb.errors import UserError
 
 
@@ -24,6 +24,7 @@ class Plan:
         staged: data -> its staged rows.
         rows: name of a task -> the number of its rows in the data, and those that the build uses.
         contaminated: name of a task -> rows drawn for it that hold text of evaluation rows, which it does without.
+        positives: name of a task -> its positive examples, where the source has them.
         examples: how many there will be about.
     """
 
@@ -33,6 +34,7 @@ class Plan:
     staged: dict[Data, Staged]
     rows: dict[str, tuple[int, np.ndarray]]
     contaminated: dict[str, LeftOut]
+    positives: dict[str, tuple[Record, ...]]
 
     @property
     def examples(self) -> int:
@@ -79,4 +81,18 @@ def make_plan(source: Source, tasks: tuple[Task, ...], options: BuildOptions, fo
                 flagged = contaminated_rows(task, found, drawn, evaluation)
             contaminated[task.name] = flagged
             rows[task.name] = (len(own), np.setdiff1d(drawn, [row for row, _ in flagged]).astype(drawn.dtype))
-    return Plan(source, tasks, options, staged, rows, contaminated)
+    positives = {task.name: _positives(source, task) for task in tasks if positives_at(source, task)}
+    return Plan(source, tasks, options, staged, rows, contaminated, positives)
+
+
+def positives_at(source: Source, task: Task) -> RawFile | None:
+    """Where a source has the positive examples of a task."""
+    return task.positives if task.positives is not None and source.has(task.positives) else None
+
+
+def _positives(source: Source, task: Task) -> tuple[Record, ...]:
+    assert task.positives is not None
+    tables = [reader.read_all() for _, reader in source.stream(task.positives, columns_of(task.positive_fields))]
+    return tuple(
+        record for table in tables for record in to_records(table, range(table.num_rows), task.positive_fields).records
+    )

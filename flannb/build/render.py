@@ -87,6 +87,7 @@ class Wording:
     instruction: Pattern
     with_options: bool
     position: int
+    explained: Pattern
 
     @cached_property
     def by_letter(self) -> bool:
@@ -94,9 +95,10 @@ class Wording:
         return "letter" in self.target.names
 
     @cache  # noqa: B019 - wordings are few and stay
-    def exemplar(self, between: str) -> Pattern:
+    def exemplar(self, between: str, explained: bool = False) -> Pattern:
         """Input and target together, as an exemplar shows them in a prompt whose template puts ``between`` there."""
-        return Pattern((*self.input.segments, (between, None), *self.target.segments))
+        target = self.explained if explained else self.target
+        return Pattern((*self.input.segments, (between, None), *target.segments))
 
     def values(self, record: Record, style: OptionStyle) -> Mapping[str, object]:
         """The record with the fields that only a style can give: ``options`` as a block and the answer's ``letter``."""
@@ -134,6 +136,7 @@ def wording(template: Template, with_options: bool, position: int = 0) -> Wordin
         instruction=Pattern(parse(template.instruction)),
         with_options=with_options,
         position=position,
+        explained=Pattern(parse(template.explained)),
     )
 
 

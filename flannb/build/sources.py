@@ -8,7 +8,7 @@ downloaded.
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,7 +22,7 @@ from flannb.build.download import Remote, patiently
 from flannb.build.github import GitHub
 from flannb.collection import Data, RawFile, Split
 from flannb.errors import UserError
-from flannb.files import digest, read_json, sha256
+from flannb.files import SUMS, digest, inside, read_json, read_sums, sha256
 
 MANIFEST = "MANIFEST.json"
 
@@ -56,8 +56,8 @@ class Source(Protocol):
         """Whether the data are there."""
         ...
 
-    def promises(self, data: Data | str) -> bool:
-        """Whether the data ought to be there, so that their absence is an error."""
+    def promises(self, data: Data | str, optional: bool = False) -> bool:
+        """Whether the data ought to be there, so that absence is an error: optional ones if a manifest has them."""
         ...
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
@@ -90,8 +90,8 @@ class Mini:
         except UserError:
             return False
 
-    def promises(self, data: Data | str) -> bool:
-        return True
+    def promises(self, data: Data | str, optional: bool = False) -> bool:
+        return not optional
 
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
         from flannb.collection.mini import table
@@ -114,7 +114,8 @@ class Mirror:
 
     A ``MANIFEST.json`` in it, a list of objects with ``repo_id``, ``config`` and ``split`` (or ``path``), says what a
     partial mirror holds; without one a mirror ought to hold everything. Where its objects have a ``file`` too, as those
-    of ``flannb.build.mirror`` do, a split is these files, and not there before all of them are.
+    of ``flannb.build.mirror`` do, a split is these files, and not there before all of them are. Where they have a
+    ``sha256``, a file that has another is never read.
     """
 
     root: Path
@@ -136,7 +137,7 @@ class Mirror:
             path = self.root / data.path
             return [path] if path.is_file() else []
         folder = self.root / str(data)
-        listed = sorted(folder / name for name in (self._manifest or {}).get(str(data), ()))
+        listed = sorted(folder / name for name in (self._manifest or {}).get(str(data), {}) if name)
         if listed:
             return listed if all(path.is_file() for path in listed) else []
         return sorted(folder.glob("*.parquet"))
@@ -145,31 +146,86 @@ class Mirror:
         return bool(self.files(data))
 
     @cached_property
-    def _manifest(self) -> dict[str, list[str]] | None:
-        """Data -> names of their files, as far as the manifest says them."""
-        path = self.root / MANIFEST
-        if not path.is_file():
+    def _manifest(self) -> dict[str, dict[str, str]] | None:
+        """Data -> names of their files, empty for a raw file's own, and their hashes, as far as the manifest says."""
+        if not (self.root / MANIFEST).is_file():
             return None
-        named: dict[str, list[str]] = {}
-        try:
-            for entry in read_json(path):
-                data = entry.get("path") or Split(entry["repo_id"], entry["config"], entry["split"])
-                named.setdefault(str(data), []).extend([entry["file"]] if "file" in entry else [])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}: not a list of objects with repo_id, config and split ({error!r})") from error
+        named: dict[str, dict[str, str]] = {}
+        for entry in read_manifest(self.root):
+            data = entry.get("path") or Split(entry["repo_id"], entry["config"], entry["split"])
+            files = named.setdefault(str(data), {})
+            if "file" in entry or "path" in entry:
+                files[entry.get("file", "")] = entry.get("sha256", "")
         return named
 
-    def promises(self, data: Data | str) -> bool:
-        return self._manifest is None or str(data) in self._manifest
+    def _sound(self, data: Data) -> list[Path]:
+        """The data's files.
+
+        Raises:
+            UserError: one is not what the manifest says.
+        """
+        sums = (self._manifest or {}).get(str(data), {})
+        for path in (files := self.files(data)):
+            wanted = sums.get("" if isinstance(data, RawFile) else path.name)
+            if wanted and wanted != _sha256(path):
+                raise UserError(
+                    f"{path}: is not the file that {self.root / MANIFEST} lists. Copy it again, as"
+                    f" `nox -s mirror -- --to {self.root} --check` does."
+                )
+        return files
+
+    def promises(self, data: Data | str, optional: bool = False) -> bool:
+        return not optional if self._manifest is None else str(data) in self._manifest
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
-        return _stream(data, columns, self.files(data), self.root / str(data))
+        return _stream(data, columns, self._sound(data), self.root / str(data))
 
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
         return _together(self.stream(data, columns), columns)
 
     def fingerprint(self, data: Data) -> str:
-        return digest([sha256(path) for path in self.files(data)])
+        return digest([_sha256(path) for path in self._sound(data)])
+
+
+def read_manifest(root: Path) -> list[dict[str, Any]]:
+    """The objects of a mirror's manifest.
+
+    Raises:
+        UserError: it is none, names what is outside the mirror, or is not as ``flannb.build.mirror`` wrote it.
+    """
+    path = root / MANIFEST
+    if (wanted := read_sums(root).get(MANIFEST)) and wanted != sha256(path):
+        raise UserError(
+            f"{path}: has changed since it was written. Mirror again with --check; or, if it was you who changed it,"
+            f" delete {root / SUMS}."
+        )
+    entries = read_json(path)
+    try:
+        for entry in entries:
+            if not isinstance(entry, dict) or not all(isinstance(entry.get(name, ""), str) for name in _TEXTS):
+                raise TypeError(f"{entry!r}")
+            name = entry.get("path") or "/".join([entry["repo_id"], entry["config"], entry["split"]])
+            inside(inside(root, name), entry.get("file", "0000.parquet"))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{path}: not a list of objects with repo_id, config and split ({error!r}). Correct it, or delete it and"
+            " mirror again."
+        ) from error
+    return list(entries)
+
+
+_TEXTS = ("path", "repo_id", "config", "split", "file", "revision", "sha256")
+
+
+def _sha256(path: Path) -> str:
+    """The hash of a file, computed once for as long as it stays as it is."""
+    state = path.stat()
+    return _sha256_of(path, state.st_size, state.st_mtime_ns, state.st_ino)
+
+
+@lru_cache(100_000)
+def _sha256_of(path: Path, *state: int) -> str:
+    return sha256(path)
 
 
 @dataclass
@@ -253,8 +309,8 @@ class Hub:
             return self.github.cached(data).is_file() or self.github.remote(data) is not None
         return bool(self.remotes(data))
 
-    def promises(self, data: Data | str) -> bool:
-        return True
+    def promises(self, data: Data | str, optional: bool = False) -> bool:
+        return not optional
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
         from huggingface_hub import hf_hub_download
@@ -265,14 +321,22 @@ class Hub:
             return _stream(data, columns, [found] if found else [], where)
         commit, folder = self.commit(data.repo_id), f"{data.config}/{data.split}"
         try:
-            paths = [
-                Path(
-                    hf_hub_download(
-                        data.repo_id, f"{folder}/{name}", repo_type="dataset", revision=commit, endpoint=self.endpoint
-                    )
+            paths = []
+            for name, remote in self.remotes(data).items():
+                fetch = partial(
+                    hf_hub_download,
+                    data.repo_id,
+                    f"{folder}/{name}",
+                    repo_type="dataset",
+                    revision=commit,
+                    endpoint=self.endpoint,
                 )
-                for name in self.remotes(data)
-            ]
+                path = Path(fetch())
+                if not download.verify(path, remote):  # damaged in the cache
+                    path = Path(fetch(force_download=True))
+                if not download.verify(path, remote):
+                    raise UserError(f"{path}: is not what {remote.url} should be. Delete it, or try again later.")
+                paths.append(path)
         except UserError:
             raise
         except Exception as error:  # the client's network errors have no base class of their own
@@ -318,7 +382,7 @@ def _parquet_rows(path: Path, columns: tuple[str, ...]) -> pa.RecordBatchReader:
         return UserError(f"{path}: not a whole Parquet file ({error}). Copy or download it again.")
 
     try:
-        file = pq.ParquetFile(path)
+        file = pq.ParquetFile(path, page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise damaged(error) from error
     names = present_columns(columns, file.schema_arrow.names, str(path))
@@ -351,7 +415,7 @@ def _raw_rows(data: RawFile, path: Path, columns: tuple[str, ...]) -> pa.RecordB
             schema = pa.schema([(name, pa.string()) for name in (*columns, UNREADABLE)])
             return pa.RecordBatchReader.from_batches(schema, _tsv_rows(path, data.columns, schema))
         if path.suffix == ".json":
-            table = _json_rows(path)
+            table = _json_rows(path, data.key)
         else:
             table = pa.table({"text": [path.read_text(encoding="utf-8")], UNREADABLE: pa.nulls(1, pa.string())})
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -395,15 +459,17 @@ def _cells(lines: list[bytes], width: int) -> Iterator[tuple[str | None, ...]]:
             yield *nothing, f"{len(cells)} columns instead of {width}"
 
 
-def _json_rows(path: Path) -> pa.Table:
-    """Rows of a list of objects.
+def _json_rows(path: Path, key: str) -> pa.Table:
+    """Rows of a list of objects, which an object may have under a key.
 
     Raises:
         ValueError: it is no such list.
     """
     rows = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    if key and isinstance(rows, dict):
+        rows = rows.get(key)
     if not isinstance(rows, list):
-        raise ValueError("not a list of objects")
+        raise ValueError("not a list of objects" + f", nor an object that has one as '{key}'" * bool(key))
     reasons = [_why_unreadable(row) for row in rows]
     rows = [{} if reason else row for row, reason in zip(rows, reasons, strict=True)]
     columns = {

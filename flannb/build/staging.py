@@ -91,7 +91,7 @@ class Staged:
 
 
 def stage(staging: Staging) -> tuple[Staged, dict[str, np.ndarray]]:
-    """Stages some data; what is staged already is kept.
+    """Stages some data.
 
     Returns:
         The staged rows; and each value of the ``where`` column with the rows that have it.
@@ -104,8 +104,7 @@ def stage(staging: Staging) -> tuple[Staged, dict[str, np.ndarray]]:
     try:
         for i, (name, reader) in enumerate(staging.source.stream(staging.data, staging.columns)):
             path = staging.folder / f"{stem}.{i}.arrow"
-            batches = _batches(path)
-            files.append(StagedFile(name, path, _write(path, reader) if batches is None else batches))
+            files.append(StagedFile(name, path, _write(path, reader)))
     except UserError as error:
         more = f" and {len(staging.tasks) - 1} more" if len(staging.tasks) > 1 else ""
         raise UserError(f"task {staging.tasks[0]}{more}: {error}") from error
@@ -119,16 +118,6 @@ def _write(path: Path, reader: pa.RecordBatchReader) -> tuple[int, ...]:
             writer.write_batch(batch)
             batches.append(batch.num_rows)
     return tuple(batches)
-
-
-def _batches(path: Path) -> tuple[int, ...] | None:
-    """Rows of each batch of a staged file; ``None`` where there is no whole one."""
-    try:
-        with pa.memory_map(str(path)) as mapped:
-            file = pa.ipc.open_file(mapped)
-            return tuple(file.get_batch(i).num_rows for i in range(file.num_record_batches))
-    except (OSError, pa.ArrowInvalid):
-        return None
 
 
 def _choices(files: Sequence[StagedFile], column: str) -> dict[str, np.ndarray]:

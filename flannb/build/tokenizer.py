@@ -35,6 +35,11 @@ _IN_WORD = np.ones(256, bool)
 _IN_WORD[list(b" \t\r\n")] = False
 
 
+def model_vocabulary(pieces: int) -> int:
+    """Size of the vocabulary of a model whose tokenizer has so many pieces."""
+    return -(-(pieces + SENTINELS) // 128) * 128
+
+
 class Tokenizer:
     """A SentencePiece model of T5's kind.
 
@@ -58,9 +63,10 @@ class Tokenizer:
             self._model = spm.SentencePieceProcessor(model_proto=self.content)
         except (RuntimeError, OSError) as error:
             raise UserError(f"{path}: not a SentencePiece model ({error})") from error
-        pieces = self._model.id_to_piece(list(range(self._model.get_piece_size())))
         whole, *parts = self._model.encode(["a b\n\nc", "a", "b", "c"])
-        if whole != [*chain.from_iterable(parts)] or any(_MARK in piece[1:].lstrip(_MARK) for piece in pieces):
+        if whole != [*chain.from_iterable(parts)] or any(
+            _MARK in piece[1:].lstrip(_MARK) for piece in self._all_pieces
+        ):
             raise UserError(f"{path}: pieces of this model go across white space, as those of T5 do not; name another")
 
     @property
@@ -71,7 +77,7 @@ class Tokenizer:
     @cached_property
     def vocabulary_size(self) -> int:
         """Size of the model's vocabulary: pieces and sentinels, rounded up to a multiple of 128."""
-        return -(-(self.piece_count + SENTINELS) // 128) * 128
+        return model_vocabulary(self.piece_count)
 
     @property
     def first_sentinel(self) -> int:
@@ -106,6 +112,14 @@ class Tokenizer:
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of each list of ids; ids beyond the pieces (sentinels, padding of the vocabulary) are skipped."""
         return self._model.decode([[i for i in row if i < self.piece_count] for row in ids])
+
+    def has_pieces_of(self, other: "Tokenizer") -> bool:
+        """Whether every id means the same in both."""
+        return self._all_pieces == other._all_pieces
+
+    @cached_property
+    def _all_pieces(self) -> list[str]:
+        return self._model.id_to_piece(list(range(self.piece_count)))
 
     def pieces(self, text: str) -> list[str]:
         """The pieces of a text, for people to look at."""

@@ -10,21 +10,28 @@ The 57 tasks made from MMLU (``made_from_mmlu``) are not among them and are neve
 leaked into the collection's first public release. The ASDiv and MAWPS tasks (861-863, 866-868), which the paper has, do
 ask questions of the Chain-of-Thought suite's ASDiv.
 
-The benchmark's own files have positive examples, most with an explanation, beside each definition. The Parquet form has
-neither: its columns are ``task_name``, ``id``, ``definition``, ``inputs`` and ``targets``. So a few-shot prompt shows
-the definition and exemplars drawn from the task's other rows, as some of the paper's prompts do, and none with an
-explanation.
+The benchmark's own files have positive examples, most with an explanation, beside each definition; they are read from
+``github/allenai/natural-instructions/tasks/<task>.json`` where a source has them. A few-shot prompt then shows the
+definition and either these, with explanations in half of the cases, or exemplars drawn from the task's other rows. The
+Parquet form has neither (its columns are ``task_name``, ``id``, ``definition``, ``inputs`` and ``targets``), so from a
+source without those files all exemplars are drawn.
 """
 
 import csv
 import re
 from pathlib import Path
 
-from flannb.collection.task import Column, Split, Task
+from flannb.collection.task import Column, Field, Optional, RawFile, Split, Task
 
 FILE = Path(__file__).with_name("super_natural_instructions.csv")
 DATA = {split: Split("Muennighoff/natural-instructions", "default", split) for split in ("train", "test")}
 FIELDS = {"definition": Column("definition"), "inputs": Column("inputs"), "answer": Column("targets")}
+
+POSITIVE_FIELDS: dict[str, Field] = {
+    "inputs": Column("input"),
+    "answer": Column("output"),
+    "explanation": Optional("explanation"),
+}
 
 NOTE = "name not checked against the Hub's rows"
 
@@ -48,8 +55,21 @@ def make_task(name: str, split: str = "train") -> Task:
     """The task of this name, which may hold characters that task names may not."""
     plain = "ni_" + re.sub(r"\W", "_", name, flags=re.ASCII)
     return Task(
-        plain, "super_natural_instructions", DATA[split], FIELDS, "instructed", where=("task_name", name), note=NOTE
+        plain,
+        "super_natural_instructions",
+        DATA[split],
+        FIELDS,
+        "instructed",
+        where=("task_name", name),
+        note=NOTE,
+        positives=positives_of(name),
+        positive_fields=POSITIVE_FIELDS,
     )
+
+
+def positives_of(name: str) -> RawFile:
+    """Where the positive examples of the task of this name are."""
+    return RawFile(f"github/allenai/natural-instructions/tasks/{name}.json", key="Positive Examples")
 
 
 with FILE.open(encoding="utf-8", newline="") as _file:

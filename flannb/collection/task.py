@@ -31,11 +31,13 @@ class Split:
 class RawFile:
     """A file that has no Parquet form on the Hub, at ``<root>/github/<owner>/<repo>/<path>``.
 
-    ``columns`` names the columns of a headerless ``.tsv``; a ``.json`` file holds a list of objects.
+    ``columns`` names the columns of a headerless ``.tsv``; a ``.json`` file holds a list of objects, or an object that
+    has the list under ``key``.
     """
 
     path: str
     columns: tuple[str, ...] = ()
+    key: str = ""
 
     def __str__(self) -> str:
         return self.path
@@ -76,6 +78,20 @@ class Column:
 
     def __call__(self, value: Any) -> str:
         return _text(value, self.name)
+
+
+@dataclass(frozen=True)
+class Optional:
+    """The text of a column; empty where a row has none."""
+
+    name: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (self.name,)
+
+    def __call__(self, value: Any) -> str:
+        return "" if value is None else str(value).strip()
 
 
 @dataclass(frozen=True)
@@ -179,6 +195,8 @@ class Task:
         inverted: made by input inversion (see ``flannb.build.inversion``).
         unavailable: why nobody can read the data as they are declared; such a task is listed and never built.
         note: what a reader of the list should know: whose place the task takes, what could not be checked.
+        positives: exemplars that were written for the task, for few-shot prompts; a source may lack them.
+        positive_fields: how they are read, where they name things otherwise than the rows do.
     """
 
     name: str
@@ -191,6 +209,8 @@ class Task:
     inverted: bool = False
     unavailable: str = ""
     note: str = ""
+    positives: RawFile | None = None
+    positive_fields: Mapping[str, Field] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -28,13 +28,15 @@ come from the way options are shown, which is drawn for each example and not wor
 - ``{letter}`` in a target is the mark of the right option, such as ``(B)``. Settings without options leave such
   templates out.
 
-A few-shot template words one exemplar and the query alike, and has four more keys:
+A few-shot template words one exemplar and the query alike, and has five more keys:
 
 - ``instruction`` stands in front of the exemplars, or with ``place: after`` between them and the query. It may name
   fields that are the same in all rows, or that belong to the query, such as the definition of a task.
 - ``between`` (one newline by default) separates input and target of an exemplar. An input that ends in a cue such as
   ``Answer:`` goes with ``between: " "``; the query then ends in the cue, and the target is the bare answer.
 - ``separator`` (a blank line by default) is the white space between exemplars.
+- ``explained`` is the target of an exemplar that is shown with its ``{explanation}``, as the positive examples of
+  Super-Natural Instructions may be. The query's target stays what it is.
 
 The first template of each list also makes the prompts of evaluation, so let that one be plain. Vary the others: the
 instruction first or last, a question or a command, the fields in another order, headings or none.
@@ -57,7 +59,7 @@ FOLDER = Path(__file__).parent / "templates"
 KINDS = ("zero_shot", "few_shot")
 KEYS = {
     "zero_shot": ("input", "target"),
-    "few_shot": ("input", "target", "instruction", "place", "between", "separator"),
+    "few_shot": ("input", "target", "instruction", "place", "between", "separator", "explained"),
 }
 """The keys of a template of each kind."""
 
@@ -78,6 +80,7 @@ class Template:
     between: str = "\n"
     separator: str = "\n\n"
     place: str = "before"
+    explained: str = ""
 
     @property
     def fields(self) -> frozenset[str]:
@@ -219,7 +222,7 @@ def read_template(where: str, kind: str, value: Any) -> Template:
 def _check(template: Template) -> None:
     """Raises a ``ValueError`` that says what is wrong with a template."""
     names = {}
-    for key in ("input", "target", "instruction"):
+    for key in ("input", "target", "instruction", "explained"):
         try:
             names[key] = names_in(getattr(template, key))
         except ValueError as error:
@@ -237,6 +240,8 @@ def _check(template: Template) -> None:
         raise ValueError("{options} must stand alone on its line of the input, and not on the first one")
     if lines.count("{options}") > 1:
         raise ValueError("{options} is there twice")
+    if template.explained and names["explained"] != names["target"] | {"explanation"}:
+        raise ValueError("explained must show {explanation} and the fields of the target, and no others")
     if "letter" in given:
         raise ValueError("{letter} names the right option, so it belongs in the target only")
     if "letter" in names["target"] and ("options" not in given or "answer" in given):

@@ -8,7 +8,7 @@ import pandas as pd
 
 from flannb.build import open_source
 from flannb.collection import MORE_SUITES, SUITES, eval_tasks
-from flannb.errors import UserError
+from flannb.errors import UserError, printable
 from flannb.evaluate.models import open_model
 from flannb.evaluate.prompts import KINDS
 from flannb.evaluate.record import MODES, read_predictions, read_problems
@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _run(given)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return 2
     return 0
 
@@ -78,7 +78,7 @@ def _run(given: argparse.Namespace) -> None:
     )
     problems = read_problems(folder)
     if len(problems):
-        print(_counted(problems).to_string(index=False, max_colwidth=90), end="\n\n")
+        print(printable(_counted(problems).to_string(index=False, max_colwidth=90)), end="\n\n")
     predictions = read_predictions(folder, modes)
     if predictions.empty:
         raise UserError(f"{given.source} has none of the sets of {given.suites}")

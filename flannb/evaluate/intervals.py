@@ -63,21 +63,39 @@ def difference(a: Scores, b: Scores, seed: int = 0, over_tasks: bool = False) ->
     Raises:
         ValueError: as ``suite_score``, or the tasks or their numbers of rows differ.
     """
-    return gap([a], [b], seed, over_tasks)
+    return statistic([a, b], lowest_lead(1), seed, over_tasks)
 
 
-def gap(above: Sequence[Scores], below: Sequence[Scores], seed: int = 0, over_tasks: bool = False) -> Interval:
-    """The lowest score among ``above`` minus the highest among ``below``, both found anew in each sample.
+Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+"""Makes a number of the suite scores of several models: shape (..., models) to shape (...)."""
 
-    It is positive where each of ``above`` is better than each of ``below``.
+
+def statistic(models: Sequence[Scores], of: Statistic, seed: int = 0, over_tasks: bool = False) -> Interval:
+    """Any number that is made of the scores of several models on the same rows, such as a slope over them.
+
+    Args:
+        models: the scores of each, paired as in ``difference``.
+        of: the number; samples in which it is not a number are left out of the interval.
+        seed, over_tasks: as in ``suite_score``.
 
     Raises:
-        ValueError: as ``difference``, or one side is empty.
+        ValueError: as ``difference``, or there are no models.
     """
-    if not above or not below:
-        raise ValueError("a comparison needs at least one other model")
-    means = _Means.of([*above, *below], np.random.default_rng(seed), over_tasks)
-    return _interval(_gap(means.observed, len(above)), _gap(means.resampled, len(above)), means.n)
+    if not models:
+        raise ValueError("a statistic needs at least one model")
+    means = _Means.of(models, np.random.default_rng(seed), over_tasks)
+    samples = of(means.resampled)
+    return _interval(of(means.observed), samples[np.isfinite(samples)], means.n)
+
+
+def lowest_lead(above: int) -> Statistic:
+    """The lowest score of the first ``above`` models minus the highest of the others: are all of them better?"""
+    return lambda scores: scores[..., :above].min(axis=-1) - scores[..., above:].max(axis=-1)
+
+
+def highest_lead(above: int) -> Statistic:
+    """The highest score of the first ``above`` models minus the highest of the others: is one of them the best?"""
+    return lambda scores: scores[..., :above].max(axis=-1) - scores[..., above:].max(axis=-1)
 
 
 def share_best(cells: Sequence[tuple[Scores, Sequence[Scores]]], seed: int = 0) -> Interval:
@@ -88,7 +106,7 @@ def share_best(cells: Sequence[tuple[Scores, Sequence[Scores]]], seed: int = 0) 
         seed: as in ``suite_score``.
 
     Raises:
-        ValueError: as ``gap``, or there are no cells.
+        ValueError: as ``difference``, there are no cells, or a cell has no others.
     """
     if not cells:
         raise ValueError("a share needs at least one cell")
@@ -96,8 +114,9 @@ def share_best(cells: Sequence[tuple[Scores, Sequence[Scores]]], seed: int = 0) 
         raise ValueError("a comparison needs at least one other model")
     rng = np.random.default_rng(seed)
     means = [_Means.of([a, *others], rng) for a, others in cells]
-    won = float(np.mean([_gap(cell.observed) > 0 for cell in means]))
-    samples = np.mean([_gap(cell.resampled) > 0 for cell in means], axis=0)
+    lead = lowest_lead(1)
+    won = float(np.mean([lead(cell.observed) > 0 for cell in means]))
+    samples = np.mean([lead(cell.resampled) > 0 for cell in means], axis=0)
     return _interval(100 * won, 100 * samples, sum(cell.n for cell in means))
 
 
@@ -208,10 +227,8 @@ def _rows(task: str, scores: Sequence[NDArray[np.generic]]) -> NDArray[np.float6
     return rows
 
 
-def _gap(scores: NDArray[np.float64], above: int = 1) -> NDArray[np.float64]:
-    return scores[..., :above].min(axis=-1) - scores[..., above:].max(axis=-1)
-
-
 def _interval(score: float | NDArray[np.float64], samples: NDArray[np.float64], n: int) -> Interval:
+    if not len(samples):
+        return Interval(float(score), np.nan, np.nan, n)
     low, high = np.percentile(samples, PERCENTILES)
     return Interval(float(score), float(low), float(high), n)

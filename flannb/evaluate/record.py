@@ -1,7 +1,8 @@
 """The record of an evaluation: a Parquet file of predictions for each set and setting, and what went wrong in it.
 
 A file's metadata says from which settings it was made, how many rows could not be used and why, or why the whole set is
-absent; such a file has no rows.
+absent; such a file has no rows. ``SHA256SUMS`` beside them has the hash of each: a file that is not as it was written
+is evaluated again, and never read.
 """
 
 import json
@@ -16,7 +17,7 @@ import pyarrow.parquet as pq
 
 from flannb.collection import MORE_SUITES, SUITES
 from flannb.errors import UserError
-from flannb.files import atomic
+from flannb.files import add_sum, atomic, is_intact, read_sums
 
 MODES = ("generation", "ranking", "ranking_per_token")
 """How an answer was found: greedy generation, read by extraction; the option of the highest log-likelihood; the option
@@ -60,32 +61,42 @@ def write_set(path: Path, lines: Sequence[Mapping[str, Any]], meta: Mapping[str,
 
     Args:
         lines: of ``SCHEMA``.
-        meta: ``key`` (see ``recorded_key``), ``suite``, ``task``, ``setting``, ``rejected`` (reason -> rows that could
+        meta: ``key`` (see ``recorded_keys``), ``suite``, ``task``, ``setting``, ``rejected`` (reason -> rows that could
             not be used), and ``absent``, why there is nothing, or empty.
     """
     schema = SCHEMA.with_metadata({_META: json.dumps(meta, sort_keys=True).encode()})
     with atomic(path) as temporary:
         pq.write_table(pa.Table.from_pylist(list(lines), schema=schema), temporary)
+    add_sum(path.parent, path.name)
 
 
-def recorded_key(path: Path) -> str | None:
-    """The hash of the settings that the predictions at ``path`` were made with; ``None`` where there are none."""
-    return str(_meta(path).get("key")) if path.is_file() else None
+def recorded_keys(folder: Path) -> dict[str, str]:
+    """The hash of the settings that each file of predictions was made with, by its name; of intact ones only."""
+    sums = read_sums(folder)
+    return {name: str(_meta(path)["key"]) for name, sha in sums.items() if is_intact(path := Path(folder) / name, sha)}
 
 
 def _meta(path: Path) -> dict[str, Any]:
     try:
-        return json.loads((pq.read_schema(path).metadata or {})[_META])
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: not a whole file of predictions ({error}). Delete it and evaluate again.") from error
+        return dict(json.loads((pq.read_schema(path).metadata or {})[_META]))
+    except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: object) -> UserError:
+    return UserError(f"{path}: not as it was written ({error}). Evaluate again; what is intact is kept.")
 
 
 def _paths(folder: Path) -> list[Path]:
-    """The files of a run, suite by suite, in the order of Table 1."""
+    """The files of a run, suite by suite, in the order of Table 1, all of them intact."""
     suites = [*SUITES, *MORE_SUITES]
     paths = [path for path in Path(folder).glob("*.*.*.parquet") if path.name.split(".")[0] in suites]
     if not paths:
         raise UserError(f"{folder}: no predictions here; evaluate the model first")
+    sums = read_sums(folder)
+    for path in paths:
+        if not is_intact(path, sums.get(path.name)):
+            raise _damaged(path, "its hash is another")
     return sorted(paths, key=lambda path: (suites.index(path.name.split(".")[0]), path.name))
 
 
@@ -111,7 +122,7 @@ def _read(path: Path, modes: Sequence[str]) -> pa.Table:
     try:
         table = pq.read_table(path, schema=SCHEMA, filters=[("mode", "in", list(modes))])
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: not a whole file of predictions ({error}). Delete it and evaluate again.") from error
+        raise _damaged(path, error) from error
     return table.replace_schema_metadata()
 
 

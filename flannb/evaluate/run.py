@@ -14,8 +14,8 @@ from flannb.evaluate.extract import correct, extract, problem
 from flannb.evaluate.metrics import squad_f1
 from flannb.evaluate.models import Progress, Seq2Seq
 from flannb.evaluate.prompts import KINDS, NoExemplars, Prompt, PromptSet, Tokens, make_prompts, tokenize
-from flannb.evaluate.record import MODES, read_predictions, recorded_key, set_path, write_set
-from flannb.files import digest
+from flannb.evaluate.record import MODES, read_predictions, recorded_keys, set_path, write_set
+from flannb.files import digest, read_sums, write_sums
 
 if TYPE_CHECKING:
     from flannb.model import Likelihood
@@ -89,15 +89,17 @@ def evaluate(
     """
     tasks = list(tasks)
     limits = (prompt_limit, answer_limit, explanation_limit)
+    recorded = recorded_keys(folder)
     for suite in [suite for suite in (*SUITES, *MORE_SUITES) if any(task.suite == suite for task in tasks)]:
         members = [task for task in tasks if task.suite == suite]
         for setting in settings:
             key = digest([model.name, source.name, _each(members, rows), seed, limits, sorted(modes)])
-            wanted = [t for t in members if recorded_key(set_path(folder, suite, setting, t.name)) != key]
+            wanted = [t for t in members if recorded.get(set_path(folder, suite, setting, t.name).name) != key]
             sets = _read_sets(wanted, setting, source, _each(members, rows), seed, folder, key)
             for group in _groups(sets, BATCHES * model.batch_size):
                 title = f"{(SUITES | MORE_SUITES)[suite]} {setting}"
                 _run(group, setting, model, limits, modes, folder, key, title, quiet)
+    write_sums(folder, read_sums(folder))  # in whatever order the sets were finished
     return read_predictions(folder, ("generation",) if "generation" in modes else modes[:1])
 
 

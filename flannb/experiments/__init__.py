@@ -3,7 +3,17 @@
 from flannb.experiments.artefacts import ARTEFACTS, Artefact, Row, artefact
 from flannb.experiments.reproduce import enter_project, project_root
 from flannb.experiments.scales import SCALES, Scale, scale
-from flannb.experiments.steps import available, build_step, built, evaluate_step, report_step, train_step
+from flannb.experiments.steps import (
+    available,
+    build_step,
+    built,
+    evaluate_step,
+    figure2_step,
+    figure7_step,
+    report_step,
+    train_step,
+    weights_of,
+)
 
 __all__ = [
     "ARTEFACTS",
@@ -17,8 +27,11 @@ __all__ = [
     "built",
     "enter_project",
     "evaluate_step",
+    "figure2_step",
+    "figure7_step",
     "project_root",
     "report_step",
     "scale",
     "train_step",
+    "weights_of",
 ]

@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -13,17 +12,24 @@ from pathlib import Path
 from types import FrameType
 
 from flannb.build.workers import WORKERS
-from flannb.errors import UserError
+from flannb.errors import UserError, printable
 from flannb.experiments import listing
 from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
-from flannb.experiments.reproduce import Options, artefact_steps, default_workers, enter_project, from_project
-from flannb.experiments.runner import MANIFEST, Step, is_done, run_all
+from flannb.experiments.devices import default_workers
+from flannb.experiments.everything import Results, all_steps, changes, read_results
+from flannb.experiments.registry import steps_of
+from flannb.experiments.reproduce import Options, enter_project, from_project
+from flannb.experiments.runner import MANIFEST, Step, forget, is_done, run_all
 from flannb.experiments.scales import SCALES
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
+from flannb.files import write_json
+
+ALL = "all"
 
 COMMANDS = {
-    **{name: f"data, training, evaluation and report of {each.title}" for name, each in ARTEFACTS.items()},
+    **{name: f"everything that {each.title} takes: data, models, report" for name, each in ARTEFACTS.items()},
+    ALL: "every table and figure, the ledger of claims, and what changed in the reports",
     "data": "only build the data",
     "train": "build the data and train the rows of a table",
     "evaluate": "build, train and evaluate the rows of a table",
@@ -42,16 +48,20 @@ def parser() -> argparse.ArgumentParser:
             description=f"{about[0].upper()}{about[1:]}. What is done already is skipped; what was killed goes on.",
             epilog="Scales: " + "; ".join(f"{name}: {scale.about}" for name, scale in SCALES.items()),
         )
-        _add_options(command, ARTEFACTS.get(name))
+        if name != ALL:
+            _add_choice(command, ARTEFACTS.get(name))
+        _add_options(command)
         if name == "data":
             listing.add_options(command)
+        if name in ARTEFACTS or name == "train":
+            _add_dry_run(command)
     for name, (about, add_options, _) in TOOLS.items():
         add_options(commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}."))
     return made
 
 
-def _add_options(made: argparse.ArgumentParser, of: Artefact | None) -> None:
-    """The options of the commands that run steps, of one artefact or of the one that ``--artefact`` names."""
+def _add_choice(made: argparse.ArgumentParser, of: Artefact | None) -> None:
+    """The options that choose rows, of one artefact or of the one that ``--artefact`` names."""
     if of is None:
         made.add_argument(
             "--artefact",
@@ -61,17 +71,21 @@ def _add_options(made: argparse.ArgumentParser, of: Artefact | None) -> None:
         )
     else:
         made.set_defaults(artefact=of.name)
+    made.add_argument(
+        "--rows",
+        metavar="A,B",
+        help="rows of the table or figure, separated by commas (default: all"
+        + (f" of {', '.join(row.name for row in of.rows)})" if of and of.rows else ")"),
+    )
+
+
+def _add_options(made: argparse.ArgumentParser) -> None:
+    """The options of the commands that run steps."""
     made.add_argument("--scale", default="smoke", metavar="NAME", help=f"one of {', '.join(SCALES)} (default: smoke)")
     made.add_argument(
         "--source",
         metavar="WHERE",
         help="mini (embedded, no downloads; default), hub (Hugging Face Hub), or a mirror folder",
-    )
-    made.add_argument(
-        "--rows",
-        metavar="A,B",
-        help="rows of the table, separated by commas (default: all"
-        + (f" of {', '.join(row.name for row in of.rows)})" if of else ")"),
     )
     made.add_argument(
         "--repeats",
@@ -85,8 +99,8 @@ def _add_options(made: argparse.ArgumentParser, of: Artefact | None) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="rows trained side by side, and processes of a build (default: one for each CPU core; with a GPU or TPU,"
-        " which a row uses whole, 1 row)",
+        help="rows trained side by side, and processes of a build (default: one row for each CPU core, or for each GPU;"
+        " where there are more GPUs than rows, and on TPUs, one row on all of them)",
     )
     made.add_argument("--cluster", default="", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
     made.add_argument("--allow-missing", action="store_true", help="go on without datasets that the source lacks")
@@ -101,6 +115,17 @@ def _add_options(made: argparse.ArgumentParser, of: Artefact | None) -> None:
         "--runs", default="runs", metavar="DIR", help="folder of data, models, predictions (default: runs)"
     )
     made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
+
+
+def _add_dry_run(made: argparse.ArgumentParser) -> None:
+    group = made.add_argument_group("plan, do not run")
+    group.add_argument(
+        "--dry-run", action="store_true", help="print what each row takes: data, tokens, memory, FLOPs, hours"
+    )
+    group.add_argument("--json", default="", metavar="FILE", help="write the plan there, too")
+    group.add_argument(
+        "--devices", default="", metavar="NxKIND", help="plan for these, such as 8xH100, not for those here"
+    )
 
 
 class Terminated(KeyboardInterrupt):
@@ -122,7 +147,7 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 _run(given)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
@@ -158,10 +183,11 @@ def _run(given: argparse.Namespace) -> None:
     if shows:
         listing.show(given)
         return
-    chosen = artefact(given.artefact)
-    rows = _names(given.rows or "")
-    if given.rows is not None and not rows:
-        raise UserError(f"--rows: names no row; choose from {', '.join(row.name for row in chosen.rows)}")
+    chosen = None if given.command == ALL else artefact(given.artefact)
+    rows = _names(given.rows or "") if chosen else ()
+    if chosen and given.rows is not None and not rows:
+        known = ", ".join(row.name for row in chosen.rows)
+        raise UserError(f"--rows: names no row{f'; choose from {known}' if known else ''}")
     options = Options(
         scale=given.scale,
         source=given.source,
@@ -169,20 +195,24 @@ def _run(given: argparse.Namespace) -> None:
         allow_missing=given.allow_missing,
         drop_contaminated=given.drop_contaminated,
         rows=rows,
-        repeats=_repeats(given.repeats, rows or tuple(row.name for row in chosen.rows)),
+        repeats=_repeats(given.repeats),
         runs=given.runs,
         reports=given.reports,
     )
     if given.workers is not None and given.workers < 1:
         raise UserError(f"--workers {given.workers}: must be at least 1")
+    if chosen and getattr(given, "dry_run", False):
+        _plan(given, chosen, options)
+        return
     exports = given.command == "data" and bool(given.export)
     if exports:
         listing.check_options(given)
-    steps = _chosen(given.command, artefact_steps(chosen, options))
+    steps = _chosen(given.command, steps_of(chosen, options) if chosen else all_steps(options))
+    before = {} if chosen else read_results(Path(options.reports), options.scale)
     if given.force:
         for step in steps:
-            shutil.rmtree(step.folder, ignore_errors=True)
-    if given.command == "report":
+            forget(step)
+    if chosen and given.command == "report":
         for step in steps[:-1]:
             if not is_done(step):
                 raise UserError(
@@ -191,11 +221,26 @@ def _run(given: argparse.Namespace) -> None:
         (Path(steps[-1].folder) / MANIFEST).unlink(missing_ok=True)
     if given.workers is not None:
         os.environ[WORKERS] = str(given.workers)
-    run_all(steps, given.workers or default_workers(), given.cluster, papermill=not given.plain)
-    if given.command == "report" or given.command in ARTEFACTS:
+    trainings = sum(step.function == "train_step" for step in steps)
+    run_all(steps, given.workers or default_workers(trainings), given.cluster, papermill=not given.plain)
+    if not chosen:
+        _show_changes(before, options)
+    elif given.command == "report" or given.command in ARTEFACTS:
         _show(Path(steps[-1].folder), chosen)
     if exports:
         listing.export_build(built(steps[0].folder), given)
+
+
+def _plan(given: argparse.Namespace, of: Artefact, options: Options) -> None:
+    """Prints the plan of an artefact, and writes it where ``--json`` says."""
+    from flannb.experiments.devices import at_hand, named
+    from flannb.experiments.dry_run import dry_run, show  # they bring JAX and the model
+
+    devices = named(given.devices) if given.devices else at_hand()
+    plan = dry_run(of, options, devices, Path(options.reports) / "performance")
+    print(show(plan))
+    if given.json:
+        write_json(Path(given.json), plan.as_json())
 
 
 def _chosen(command: str, steps: list[Step]) -> list[Step]:
@@ -211,8 +256,8 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
-def _repeats(text: str, rows: tuple[str, ...]) -> dict[str, int]:
-    """Row -> number of models, as ``--repeats`` says: ``2`` for all rows, ``flan2022=3`` for one.
+def _repeats(text: str) -> dict[str, int]:
+    """Row -> number of models, as ``--repeats`` says: ``2`` for all rows, whose key is "", ``flan2022=3`` for one.
 
     Raises:
         UserError: a number is none, or below 1.
@@ -222,7 +267,7 @@ def _repeats(text: str, rows: tuple[str, ...]) -> dict[str, int]:
         row, _, number = part.rpartition("=")
         if not number.isdigit() or int(number) < 1:
             raise UserError(f"--repeats {part}: give a number from 1, or ROW=NUMBER")
-        counts |= {row: int(number)} if row else {name: int(number) for name in rows if name not in counts}
+        counts[row] = int(number)
     return counts
 
 
@@ -230,6 +275,17 @@ def _show(folder: Path, shown: Artefact) -> None:
     """Prints the table and where the rest is."""
     print((folder / f"{shown.name}.md").read_text(encoding="utf-8"))
     print(f"The whole report: {os.path.relpath(folder / f'{shown.name}.html')}")
+
+
+def _show_changes(before: Results, options: Options) -> None:
+    """Writes the ledger and prints what the run changed in it and in the reports."""
+    from flannb.report.ledger import write_ledger
+
+    page = write_ledger(Path(options.reports))[1]
+    print(page.read_text(encoding="utf-8").split("\n## ")[0])
+    told = changes(before, read_results(Path(options.reports), options.scale))
+    print("\n".join(["What changed:", *(f"  {line}" for line in told)]) if told else "Nothing changed.")
+    print(f"The ledger: {os.path.relpath(page)}")
 
 
 if __name__ == "__main__":

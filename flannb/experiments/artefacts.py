@@ -1,42 +1,62 @@
-"""The paper's artefacts as tables of models: which mixture each row is trained on."""
+"""The paper's tables and figures as rows of models: which mixture each is trained on, and of which size."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
-from flannb.collection import finetuning_tasks
+import numpy as np
+
+from flannb.collection import Task, finetuning_tasks
 from flannb.errors import UserError
+from flannb.experiments.scales import Scale
+from flannb.mixture import FEW_SHOT_SHARES, mixture
 
 
 @dataclass(frozen=True)
 class Row:
-    """A model of a table.
+    """A model of a table, or a point of a figure.
 
     Attributes:
-        name: the key of the row in the paper's CSV.
+        name: the key of the row in the report.
         title: how tables write it.
-        mixture: the name of what it is trained on (``flannb.mixture.MIXTURES``). Rows of several artefacts with one
-            mixture share one model.
+        mixture: the name of what it is trained on (``flannb.mixture.MIXTURES``).
+        size: a key of ``flannb.model.SIZES``; the scale's where it is empty.
+        tasks: how many tasks of the mixture take part, drawn by the seed; 0 for all.
     """
 
     name: str
     title: str
     mixture: str
+    size: str = ""
+    tasks: int = 0
+
+    @property
+    def model(self) -> str:
+        """The folder of its model: rows of several artefacts with equal models share one."""
+        parts = [self.mixture, f"{self.tasks}_tasks" if self.tasks else "", self.size]
+        return "-".join(part for part in parts if part)
 
 
 @dataclass(frozen=True)
 class Artefact:
-    """A table of models that is reproduced as a whole.
+    """A table or figure that is reproduced as a whole.
 
     Attributes:
         name: its key, such as ``table1``.
         title: how people call it.
         notebook: makes its report.
-        rows: its models, in order.
+        rows: its models, in order; none where they depend on scale and data (``rows_at``).
+        rows_at: makes the rows from a scale and the training tasks that a source has.
     """
 
     name: str
     title: str
     notebook: str
-    rows: tuple[Row, ...]
+    rows: tuple[Row, ...] = ()
+    rows_at: Callable[[Scale, Sequence[Task]], tuple[Row, ...]] | None = None
+
+    def at(self, scale: Scale, training: Sequence[Task]) -> "Artefact":
+        """The artefact with the rows that it has at a scale, of the training tasks that a source has."""
+        return replace(self, rows=self.rows_at(scale, training), rows_at=None) if self.rows_at else self
 
     def row(self, name: str) -> Row:
         """A row by its name.
@@ -84,6 +104,67 @@ TABLE2 = Artefact(
 )
 """The six submixtures alike, less one of them, and at the rates of Flan 2022."""
 
+FIGURE1 = Artefact(
+    "figure1",
+    "Figure 1",
+    "notebooks/21_figure1.ipynb",
+    tuple(TABLE1.row(name) for name in ("flan2022", "flan2021", "p3pp", "super_natural_instructions")),
+)
+"""The collections of Table 1 in every suite."""
+
+FIGURE3 = Artefact(
+    "figure3",
+    "Figure 3",
+    "notebooks/23_figure3.ipynb",
+    tuple(
+        Row(f"few_shot_{share}", f"{share}%", "flan2021" if share == 50 else f"flan2021_few_shot_{share}")
+        for share in FEW_SHOT_SHARES
+    ),
+)
+"""Flan 2021 with few-shot data in growing shares."""
+
+TASK_COUNTS = (8, 25, 50, 100, 200, 400, 800)
+"""Numbers of tasks in the paper's Figure 4, which ends with all of them."""
+
+FEWEST_COUNTS = 5
+
+
+def task_counts(available: int) -> tuple[int, ...]:
+    """The numbers of tasks that Figure 4 compares, the last of them all that there are.
+
+    They are the paper's as far as there are tasks; where that gives fewer than five, five in equal ratios from 8 on.
+    """
+    counts = (*(count for count in TASK_COUNTS if count < available), available)
+    if len(counts) >= FEWEST_COUNTS:
+        return counts
+    spread = np.geomspace(TASK_COUNTS[0], available, FEWEST_COUNTS).round().astype(int)
+    return tuple(dict.fromkeys(int(count) for count in spread))
+
+
+def _sizes_and_counts(scale: Scale, training: Sequence[Task]) -> tuple[Row, ...]:
+    available = len(mixture("flan2022").members(training))
+    return tuple(
+        Row(
+            f"{size}_{count if count < available else 'all'}",
+            f"{size}, {count:,} tasks",
+            "flan2022",
+            "" if size == scale.size else size,
+            count if count < available else 0,
+        )
+        for size in scale.sizes or (scale.size,)
+        for count in task_counts(available)
+    )
+
+
+FIGURE4 = Artefact("figure4", "Figure 4", "notebooks/24_figure4.ipynb", rows_at=_sizes_and_counts)
+"""Flan 2022 of growing numbers of tasks, in several model sizes."""
+
+FIGURE2 = Artefact("figure2", "Figure 2", "notebooks/22_figure2.ipynb")
+"""A timeline of public collections; it needs no data and no models."""
+
+FIGURE7 = Artefact("figure7", "Figure 7", "notebooks/27_figure7.ipynb")
+"""The permutations of question, answer and explanation; it needs data and no models."""
+
 _SINGLE_TASKS = tuple((task, Row(task.name, task.title, "flan2022")) for task in finetuning_tasks("flan2022"))
 
 TABLE3 = Artefact("table3", "Table 3", "notebooks/12_table3.ipynb", tuple(row for _, row in _SINGLE_TASKS))
@@ -103,7 +184,12 @@ FIGURE6 = Artefact(
 SINGLE_TASK = {artefact.name: artefact for artefact in (TABLE3, FIGURE5, FIGURE6)}
 """Artefacts whose rows are tasks that models are finetuned on (``flannb.experiments.finetuning``)."""
 
-ARTEFACTS = {artefact.name: artefact for artefact in (TABLE1, TABLE2)} | SINGLE_TASK
+ARTEFACTS = {
+    artefact.name: artefact
+    for artefact in (TABLE1, TABLE2, TABLE3, FIGURE1, FIGURE2, FIGURE3, FIGURE4, FIGURE5, FIGURE6, FIGURE7)
+}
+"""Every artefact, in the order in which all are reproduced. Those that are not rows of models and a report on them have
+their steps from ``flannb.experiments.registry``."""
 
 
 def artefact(name: str) -> Artefact:

@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from flannb.build.inventory import UNANSWERED, Holding, inventory
 from flannb.collection import SUBMIXTURES, RawFile, Task, check, tasks
 from flannb.errors import UserError
 from flannb.files import write_json, write_text
-from flannb.mixture import MIXTURES, Mixture, draw_tasks, expected, mixture, planned_shards, shard_weights
+from flannb.mixture import MIXTURES, Mixture, expected, mixture, planned_shards, shard_weights
 
 DEFAULT_EXAMPLES = 1_000_000
 
@@ -68,8 +67,7 @@ def mixture_of(given: argparse.Namespace, among: Iterable[Task]) -> Mixture:
     if given.few_shot is not None:
         chosen = chosen.with_few_shot(given.few_shot)
     if given.draw_tasks is not None:
-        rated = [task for task in among if chosen.rates.get(task.submixture)]
-        chosen = replace(chosen, tasks=draw_tasks(rated, given.draw_tasks, given.seed))
+        chosen = chosen.of_drawn_tasks(given.draw_tasks, among, given.seed)
     return chosen
 
 

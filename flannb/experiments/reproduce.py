@@ -1,20 +1,17 @@
 """The steps of an artefact: data, then training and evaluation of every row, then the report."""
 
 import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 
 from flannb.build import Hub, Source, open_source
 from flannb.build.data import build_key
-from flannb.build.workers import default_workers as usable_cores
 from flannb.collection import EvalTask
 from flannb.experiments.artefacts import Artefact
 from flannb.experiments.runner import Step
 from flannb.experiments.scales import scale as scale_of
-from flannb.experiments.steps import available
+from flannb.experiments.steps import available, vocabulary
 from flannb.files import digest
 
 DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
@@ -30,7 +27,8 @@ class Options:
     Attributes:
         scale, source, seed, allow_missing, drop_contaminated: as in ``flannb.experiments.steps``.
         rows: rows of the table; all where it is empty.
-        repeats: row -> how many models are trained of it, with seeds that count up from ``seed``; 1 where it is absent.
+        repeats: row -> how many models are trained of it, with seeds that count up from ``seed``; the key "" is for all
+            rows that are absent, else it is 1.
         runs, reports: folders of results.
     """
 
@@ -45,25 +43,30 @@ class Options:
     reports: str = "reports"
 
 
+def run_home(options: Options, source: Source) -> str:
+    """The folder of the runs of a scale, source and seed, which lie side by side with those of others."""
+    clean = "-decontaminated" if options.drop_contaminated else ""
+    return f"{options.runs}/{options.scale}/{source.name}-{options.seed}{clean}"
+
+
 def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     """All steps of an artefact, each after the steps that it needs.
 
-    Models are kept by their mixture, whichever artefact they are for.
+    Models are kept by what they are (``Row.model``), whichever artefact they are for.
 
     Raises:
         UserError: an unknown scale or row, a source that does not exist or lacks datasets.
     """
-    rows = [artefact.row(name) for name in options.rows] or list(artefact.rows)
-    for name in options.repeats:
-        artefact.row(name)
     source = open_source(options.source)
     chosen = scale_of(options.scale, source.collection)
+    home = run_home(options, source)
     training, scored = available(source, options.allow_missing)
+    artefact = artefact.at(chosen, training)
+    rows = [artefact.row(name) for name in options.rows] or list(artefact.rows)
+    for name in filter(None, options.repeats):
+        artefact.row(name)
     where = {"source": options.source, "scale": options.scale, "seed": options.seed}
-    # Runs of other sources and seeds live side by side; the scale alone would let them overwrite each other.
-    clean = "-decontaminated" if options.drop_contaminated else ""
-    home = f"{options.runs}/{options.scale}/{source.name}-{options.seed}{clean}"
-    build_options = chosen.build_options(options.seed, options.drop_contaminated)
+    build_options = chosen.build_options(options.seed, options.drop_contaminated, vocabulary(chosen.start))
     data = Step(
         name="data",
         folder=f"{home}/data",
@@ -85,9 +88,9 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     models: dict[str, list[Step]] = {row.name: [] for row in rows}
     evaluations: dict[str, list[Step]] = {row.name: [] for row in rows}
     for row in rows:
-        for repeat in range(options.repeats.get(row.name, 1)):
+        for repeat in range(options.repeats.get(row.name, options.repeats.get("", 1))):
             suffix = f"-repeat{repeat}" if repeat else ""
-            folder = f"{home}/{row.mixture}{suffix}"
+            folder = f"{home}/{row.model}{suffix}"
             train = Step(
                 name=f"{row.name}{suffix}/train",
                 folder=f"{folder}/train",
@@ -98,6 +101,8 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
                     "mixture": row.mixture,
                     "scale": options.scale,
                     "seed": options.seed + repeat,
+                    "size": row.size,
+                    "tasks_drawn": row.tasks,
                 },
                 code=TRAIN_CODE,
                 needs=(data,),
@@ -125,7 +130,7 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
             models[row.name].append(train)
             evaluations[row.name].append(evaluate)
     report = Step(
-        name="report",
+        name=f"{artefact.name}/report",
         folder=f"{options.reports}/{artefact.name}/{options.scale}",
         notebook=artefact.notebook,
         function="report_step",
@@ -147,28 +152,6 @@ def _fingerprint(source: Source, scored: tuple[EvalTask, ...]) -> str:
         return ""
     parts = {d for task in scored for d in (task.data, task.exemplars, task.prompt) if d is not None}
     return digest({str(data): source.fingerprint(data) for data in parts})
-
-
-def default_workers() -> int:
-    """How many rows are trained side by side.
-
-    One for each CPU core; with a GPU or TPU one in all, since a row is trained data-parallel on all devices and JAX
-    claims their whole memory.
-    """
-    if has_accelerator():
-        return 1
-    return usable_cores()
-
-
-def has_accelerator() -> bool:
-    """Whether JAX will find a GPU or TPU, as far as can be told without starting it.
-
-    ``JAX_PLATFORMS`` decides where it is set; else JAX's plugin must be installed, and for a GPU its driver too.
-    """
-    if platforms := os.environ.get("JAX_PLATFORMS", ""):
-        return platforms.split(",")[0] != "cpu"
-    cuda = any(find_spec(name) is not None for name in ("jax_cuda12_plugin", "jax_cuda13_plugin"))
-    return (cuda and shutil.which("nvidia-smi") is not None) or find_spec("libtpu") is not None
 
 
 def project_root() -> Path:

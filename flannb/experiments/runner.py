@@ -1,29 +1,28 @@
 """Running steps: each a notebook executed by papermill into a folder of its own, skipped where it is done already.
 
 A step is done when its folder's ``manifest.json`` bears the step's key, which hashes everything that the step depends
-on, and every output is there with the size on record. The manifest is written last, so a killed step has none: it runs
-again and goes on from what it had saved. What was made under another key is removed first and never mixed in.
+on, and every output has the hash on record. The manifest is written last, so a killed step has none: it runs again and
+goes on from what it had saved. What was made under another key is removed first and never mixed in; what was damaged
+since is named and made again.
 """
 
 import importlib
-import logging
 import os
 import shutil
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, nullcontext
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from filelock import FileLock
 
-from flannb.build.workers import CLUSTER, dask_client
 from flannb.errors import UserError
-from flannb.files import code_digest, digest, read_json, sha256, write_json
+from flannb.experiments.cluster import on_cluster
+from flannb.experiments.side_by_side import side_by_side
+from flannb.files import code_digest, digest, inside, is_intact, read_sealed, sha256, write_sealed
 from flannb.processes import are_several
 
 MANIFEST = "manifest.json"
@@ -60,7 +59,7 @@ class Step:
     threads: int = 0
     cache: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Hash of all that the step depends on."""
         notebook = sha256(Path(self.notebook))
@@ -69,19 +68,36 @@ class Step:
 
 
 def is_done(step: Step) -> bool:
-    """Whether the step's manifest bears its key and its outputs are there in full."""
+    """Whether the step's manifest bears its key and its outputs are as they were written."""
+    return find_state(step) == (True, "")
+
+
+def find_state(step: Step) -> tuple[bool, str]:
+    """Whether a step has been done under its key, and what of it is damaged since; empty where nothing is."""
     path = Path(step.folder) / MANIFEST
     if not path.is_file():
-        return False
+        return False, ""
     try:
-        manifest = read_json(path)
-        outputs = manifest["outputs"]
-        return manifest["key"] == step.key and all(
-            (Path(step.folder) / name).is_file() and (Path(step.folder) / name).stat().st_size == entry["bytes"]
-            for name, entry in outputs.items()
-        )
-    except (UserError, KeyError, TypeError):
-        return False
+        manifest = read_sealed(path)
+        outputs: dict[str, dict[str, Any]] = manifest["outputs"]
+        if manifest["key"] != step.key:
+            return False, ""
+        for name, entry in outputs.items():
+            if not is_intact(inside(Path(step.folder), name), entry["sha256"]):
+                return True, f"{Path(step.folder) / name} is missing or not as it was written"
+        return True, _damage_of_build(step) if step.function == "build_step" else ""
+    except (UserError, KeyError, TypeError, AttributeError) as error:
+        return True, str(error) if isinstance(error, UserError) else f"{path} is damaged"
+
+
+def _damage_of_build(step: Step) -> str:
+    """The shards, which builds share, are no outputs of the step."""
+    from flannb.build.index import damaged_files
+    from flannb.experiments.steps import built
+
+    damaged = damaged_files(built(step.folder))
+    more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+    return f"{damaged[0]}{more} is missing or not as it was written" if damaged else ""
 
 
 def run_step(step: Step, papermill: bool = True) -> float:
@@ -116,7 +132,7 @@ def _run_step(step: Step, papermill: bool) -> float:
             return 0.0
     folder = Path(step.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.parent / f".{folder.name}.lock"):
+    with _lock(folder):
         if is_done(step):
             return 0.0
         _prepare(folder, step)
@@ -126,7 +142,7 @@ def _run_step(step: Step, papermill: bool) -> float:
         else:
             _call(step)
         seconds = time.time() - started
-        write_json(folder / MANIFEST, _manifest(step, seconds))
+        write_sealed(folder / MANIFEST, _manifest(step, seconds))
         return seconds
 
 
@@ -137,12 +153,27 @@ def _prepare(folder: Path, step: Step) -> None:
     if not path.is_file() or _key_in(path) != step.key:
         shutil.rmtree(folder)
         folder.mkdir()
-        write_json(path, inputs)
+        write_sealed(path, inputs)
+    for left in folder.rglob(".*.tmp"):  # by a kill
+        left.unlink(missing_ok=True)
+
+
+def forget(step: Step) -> None:
+    """Removes what a step has made, once nobody is at work on it."""
+    folder = Path(step.folder)
+    if folder.is_dir():
+        with _lock(folder):
+            shutil.rmtree(folder)
+
+
+def _lock(folder: Path) -> FileLock:
+    """Only one process works in a folder; the system ends the lock with its holder, however that dies."""
+    return FileLock(folder.parent / f".{folder.name}.lock")
 
 
 def _key_in(path: Path) -> str:
     try:
-        return str(read_json(path)["key"])
+        return str(read_sealed(path)["key"])
     except (UserError, KeyError, TypeError):
         return ""
 
@@ -266,7 +297,7 @@ def _ancestors(step: Step) -> list[Step]:
 
 
 def _on_record(step: Step) -> dict[str, Any]:
-    manifest = read_json(Path(step.folder) / MANIFEST)
+    manifest = read_sealed(Path(step.folder) / MANIFEST)
     return {"key": manifest["key"], "seconds": manifest["seconds"]}
 
 
@@ -308,13 +339,12 @@ def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) 
     """Runs steps in the order of their needs, independent ones side by side, with a progress bar.
 
     Args:
-        workers: processes of the local Dask cluster. One without papermill and without a cluster needs no Dask: the
-            steps run in this process.
-        cluster: address of a Dask scheduler whose workers share this folder; empty for a local cluster.
+        workers: processes of this machine; one without papermill runs the steps in this process.
+        cluster: address of a Dask scheduler whose workers share this folder, instead.
         papermill: as in ``run_step``.
 
     Returns:
-        Seconds of each step by name.
+        Seconds of each step by its folder.
 
     Raises:
         UserError: a step failed; the others have been stopped and go on when run again.
@@ -327,100 +357,25 @@ def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) 
             "the environment tells of several processes: pass --plain --workers 1, so that they train together, or"
             " start one process"
         )
-    waiting = [step for step in steps if not is_done(step)]
-    seconds = dict.fromkeys((step.name for step in steps), 0.0)
+    states = {step.folder: find_state(step) for step in steps}
+    waiting = [step for step in steps if states[step.folder] != (True, "")]
+    seconds = dict.fromkeys((step.folder for step in steps), 0.0)
     with tqdm(total=len(steps), initial=len(steps) - len(waiting), unit="step", file=sys.stderr) as bar:
 
-        def finished(name: str, took: float) -> None:
-            seconds[name] = took
+        def finished(step: Step, took: float) -> None:
+            seconds[step.folder] = took
             bar.update(1)
-            bar.write(f"{name}: {took:.0f} s", file=sys.stderr)
+            bar.write(f"{step.name}: {took:.0f} s", file=sys.stderr)
 
+        for step in steps:
+            if damage := states[step.folder][1]:
+                bar.write(f"{step.name}: {damage}; made again", file=sys.stderr)
         if workers == 1 and not cluster and not papermill:
             for step in waiting:
                 bar.set_postfix_str(step.name)
-                finished(step.name, run_step(step, papermill))
-        elif waiting:
-            _distribute(waiting, workers, cluster, papermill, finished)
+                finished(step, run_step(step, papermill))
+        elif cluster and waiting:
+            on_cluster(waiting, cluster, partial(run_step, papermill=papermill), finished)
+        else:
+            side_by_side(waiting, workers, partial(run_step, papermill=papermill), finished)
     return seconds
-
-
-def _distribute(
-    waiting: list[Step], workers: int, cluster: str, papermill: bool, finished: Callable[[str, float], None]
-) -> None:
-    _silence_dask()
-    from dask.distributed import KilledWorker, as_completed
-
-    with ExitStack() as stack:
-        # Local workers ignore Ctrl-C: it is this process that stops them.
-        with nullcontext() if cluster else _interrupts_ignored():
-            client = stack.enter_context(dask_client(workers, cluster, timeout="20s"))
-        futures: dict[str, Any] = {}
-        for step in waiting:
-            before = [futures[need.name] for need in step.needs if need.name in futures]
-            futures[step.name] = client.submit(
-                _after, step, papermill, before, bool(cluster), key=step.name, pure=False
-            )
-        for future in as_completed(futures.values()):
-            try:
-                finished(future.key, future.result())
-            except KilledWorker:
-                raise UserError(
-                    f"{future.key}: its process was killed; if memory ran out, pass a smaller --workers."
-                    " The same command goes on."
-                ) from None
-
-
-def _silence_dask() -> None:
-    """Leaves it to the steps to say what went wrong; Dask's own report of the same failure would hide it.
-
-    Dask reads these settings when it is first imported, in this process and in the workers.
-    """
-    os.environ |= {
-        "DASK_LOGGING__DISTRIBUTED": "critical",
-        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "0",
-        # Dask's profiler and clocks would take a tenth of two cores from the work.
-        "DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "False",
-        "DASK_DISTRIBUTED__ADMIN__TICK__INTERVAL": "1s",
-        "DASK_DISTRIBUTED__ADMIN__SYSTEM_MONITOR__INTERVAL": "5s",
-    }
-    for name in ("distributed", "distributed.client"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-@contextmanager
-def _interrupts_ignored() -> Iterator[None]:
-    """Processes that are started inside ignore Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _after(step: Step, papermill: bool, before: list[float], fan_out: bool) -> float:
-    """``run_step`` on a worker, once the steps before it are done.
-
-    A step of one thread gets a core of its own: the thread pools of several kernels on the same cores would otherwise
-    slow each other down threefold.
-
-    Args:
-        fan_out: a build sends its parts to the cluster that runs the steps, this worker included.
-    """
-    from dask.distributed import get_worker, secede
-
-    if fan_out and step.function == "build_step":
-        os.environ[CLUSTER] = get_worker().scheduler.address
-        secede()
-    name = str(get_worker().name)
-    if step.threads != 1 or not name.isdigit() or not hasattr(os, "sched_setaffinity"):
-        return run_step(step, papermill)
-    cores = sorted(os.sched_getaffinity(0))
-    os.sched_setaffinity(0, {cores[int(name) % len(cores)]})
-    try:
-        return run_step(step, papermill)
-    finally:
-        os.sched_setaffinity(0, cores)

@@ -1,6 +1,7 @@
 """Scales: how big a reproduction is."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 from flannb.build import BuildOptions, Lengths
 from flannb.errors import UserError
@@ -13,11 +14,14 @@ class Scale:
 
     Attributes:
         size: a key of ``flannb.model.SIZES``.
+        sizes: those that Figure 4 compares, the smallest first.
         lengths: token limits of examples.
         rows_per_task: records of each task that are rendered.
-        vocabulary_size: pieces of the tokenizer that the build trains.
-        batch, steps, learning_rate, average, dtype, checkpoint_every: of training (``flannb.train.TrainOptions``).
-        eval_rows: rows of each suite and setting that are scored.
+        vocabulary_size: pieces of the tokenizer that the build trains; one with ``start`` has its vocabulary instead.
+        batch, steps, learning_rate, average, dropout, dtype, remat, model_parallel, checkpoint_every: of training
+            (``flannb.train.TrainOptions``).
+        start: checkpoint that rows start from (see ``flannb.model.load_checkpoint``); empty for random weights.
+        eval_rows: rows of each suite and setting that are scored; None for all.
         prompt_limit: most tokens of an evaluation prompt.
         answer_limit, explanation_limit: most tokens generated.
         ranking: whether options are ranked by likelihood too, beside the generation that tables show.
@@ -33,24 +37,84 @@ class Scale:
     steps: int
     learning_rate: float
     checkpoint_every: int
-    eval_rows: int
+    eval_rows: int | None
     prompt_limit: int
     answer_limit: int
     explanation_limit: int
+    start: str = ""
     average: float = 0.0
+    dropout: float = 0.0
+    remat: str = "none"
+    model_parallel: int = 1
     ranking: bool = True
     eval_batch: int = 64
     dtype: str = "float32"
+    sizes: tuple[str, ...] = ()
     about: str = ""
 
-    def build_options(self, seed: int, drop_contaminated: bool = False) -> BuildOptions:
-        """The build that this scale reads."""
+    def build_options(self, seed: int, drop_contaminated: bool = False, tokenizer: str = "") -> BuildOptions:
+        """The build that this scale reads, with a tokenizer of its own unless one is given."""
         return BuildOptions(
-            self.lengths, self.rows_per_task, self.vocabulary_size, seed, drop_contaminated=drop_contaminated
+            self.lengths,
+            self.rows_per_task,
+            self.vocabulary_size,
+            seed,
+            tokenizer=tokenizer,
+            drop_contaminated=drop_contaminated,
         )
 
 
+def _paper(size: str, steps: int, eval_batch: int, devices: str, **memory: Any) -> Scale:
+    """Flan-T5 of a size as Chung et al. trained it (arXiv 2210.11416, Table 22): packed sequences of 2,048 and 512
+    tokens, 64 at a time, Adafactor at a constant 5e-4, dropout 0.05, from T5 1.1 LM-adapted (Lester et al. 2021).
+
+    Rows of a task are cut at the cap of Flan 2021, the largest but those of Chain-of-Thought, whose files are smaller,
+    and of Dialog. All evaluation rows are scored.
+
+    Args:
+        devices: on what a step fits (``--dry-run`` estimates it), though more of them are faster.
+        memory: ``remat`` and ``model_parallel``.
+    """
+    return Scale(
+        size=size,
+        lengths=Lengths(2048, 512),
+        rows_per_task=30_000,
+        vocabulary_size=32_000,
+        batch=BatchShape(64, 2048, 512),
+        steps=steps,
+        learning_rate=5e-4,
+        checkpoint_every=1000,
+        eval_rows=None,
+        prompt_limit=2048,
+        answer_limit=64,
+        explanation_limit=256,
+        start=f"hf://google/t5-{size}-lm-adapt",
+        dropout=0.05,
+        eval_batch=eval_batch,
+        dtype="mixed_bfloat16",
+        about=f"as the paper: {steps:,} steps from T5 1.1 LM-adapted, real data; {devices}",
+        **memory,
+    )
+
+
 SCALES: dict[str, Scale] = {
+    "tiny": Scale(
+        size="smoke",
+        lengths=Lengths(80, 32),
+        rows_per_task=16,
+        vocabulary_size=400,
+        batch=BatchShape(2, 128, 32),
+        steps=8,
+        learning_rate=0.02,
+        checkpoint_every=2,
+        eval_rows=16,
+        prompt_limit=144,
+        answer_limit=4,
+        explanation_limit=6,
+        ranking=False,
+        eval_batch=32,
+        about="seconds; nothing is learnt, but every stage runs, as tests of flannb or of a new machine need it",
+    ),
     "smoke": Scale(
         size="smoke",
         lengths=Lengths(80, 32),
@@ -66,6 +130,7 @@ SCALES: dict[str, Scale] = {
         answer_limit=10,
         explanation_limit=32,
         ranking=False,
+        sizes=("smoke-quarter", "smoke-half", "smoke"),
         about="minutes on two CPU cores, from random weights; shows that everything works, and the method's clearest "
         "effects",
     ),
@@ -84,8 +149,14 @@ SCALES: dict[str, Scale] = {
         explanation_limit=128,
         eval_batch=256,
         dtype="mixed_bfloat16",
+        sizes=("micro-quarter", "micro-half", "micro"),
         about="minutes a row on one large GPU, real data, from random weights",
     ),
+    "small": _paper("small", 98_000, 256, "one GPU of 80 GB"),
+    "base": _paper("base", 84_000, 256, "one GPU of 80 GB", remat="dots"),
+    "large": _paper("large", 64_000, 128, "one GPU of 80 GB", remat="full"),
+    "xl": _paper("xl", 38_000, 64, "one GPU of 80 GB", remat="full"),
+    "xxl": _paper("xxl", 14_000, 32, "eight GPUs of 80 GB, four to a copy", remat="full", model_parallel=4),
 }
 
 

@@ -6,22 +6,35 @@ pass them on and manifests can record them.
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from flannb.build import Build, Source, Tokenizer, asked_for, build_data, missing_tasks, open_build, open_source
+from flannb.build import Build, Shard, Source, Tokenizer, asked_for, build_data, missing_tasks, open_build, open_source
 from flannb.collection import EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
 from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_tasks, read_predictions
 from flannb.experiments.artefacts import artefact as artefact_of
+from flannb.experiments.scales import Scale
 from flannb.experiments.scales import scale as scale_of
 from flannb.files import read_json, write_json
+from flannb.mixture import mixed, shard_weights
 from flannb.mixture import mixture as mixture_of
-from flannb.mixture import shard_weights
+
+if TYPE_CHECKING:
+    from flannb.train import TrainOptions
 
 BUILD_JSON = "build.json"
 PREDICTIONS = "predictions"
+
+
+def present_training(source: Source) -> tuple[Task, ...]:
+    """The training tasks whose data a source has."""
+    training = tasks(source.collection)
+    lacking = missing_tasks(source, training)
+    return tuple(task for task in training if task not in lacking)
 
 
 def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tuple[EvalTask, ...]]:
@@ -39,6 +52,8 @@ def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tu
     gone = [task for task in lacking if not task.unavailable and not source.has(task.data)]
     missing = {str(task.data) for task in gone} | {str(data) for task in absent for data in missing_data(source, task)}
     missing = {name for name in missing if source.promises(name)}
+    written = {task.positives for task in training if task.positives and source.promises(task.positives, optional=True)}
+    missing |= {str(data) for data in written if not source.has(data)}
     if missing and not allow_missing:
         raise UserError(
             f"{source.name} lacks {len(missing)} datasets:\n  "
@@ -46,6 +61,22 @@ def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tu
             + "\nMirror them, or pass --allow-missing to go on without them; the report marks what is absent."
         )
     return tuple(task for task in training if task not in lacking), tuple(present)
+
+
+def vocabulary(start: str) -> str:
+    """The tokenizer's file of the checkpoint that rows start from; empty where they start from random weights.
+
+    Raises:
+        UserError: no such checkpoint, or it comes without a tokenizer.
+    """
+    if not start:
+        return ""
+    from flannb.model.checkpoint import open_checkpoint
+
+    found = open_checkpoint(start).tokenizer
+    if found is None:
+        raise UserError(f"{start}: has no tokenizer, which the data are to be built with; put its spiece.model there")
+    return str(found)
 
 
 def build_step(
@@ -79,7 +110,8 @@ def build_step(
             bar.update(done - bar.n)
 
         workers, cluster = asked_for()
-        options = scale_of(scale, opened.collection).build_options(seed, drop_contaminated)
+        chosen = scale_of(scale, opened.collection)
+        options = chosen.build_options(seed, drop_contaminated, vocabulary(chosen.start))
         index = build_data(opened, training, options, Path(store), progress, count=workers, cluster=cluster)
     write_json(Path(folder) / BUILD_JSON, {"index": os.path.relpath(index, folder)})
     return open_build(index)
@@ -90,24 +122,66 @@ def built(data: str) -> Build:
     return open_build(Path(data) / read_json(Path(data) / BUILD_JSON)["index"])
 
 
-def train_step(folder: str, data: str, mixture: str, scale: str, seed: int, quiet: bool = False) -> Path:
-    """Trains a model on a mixture (``flannb.mixture.MIXTURES``) of the data of ``build_step``; returns its folder."""
-    from flannb.model import SIZES
-    from flannb.train import TrainOptions, train
+def weights_of(build: Build, mixture: str, seed: int, tasks_drawn: int = 0) -> dict[Shard, float]:
+    """The shares of a build's shards in a mixture, as ``train_step`` takes them.
 
-    build = built(data)
-    chosen = scale_of(scale, build.collection)
-    weights = shard_weights(build.shards, mixture_of(mixture))
-    options = TrainOptions(
+    Args:
+        mixture: a key of ``flannb.mixture.MIXTURES``.
+        tasks_drawn: how many of its tasks take part, drawn by ``seed`` with the Held-In ones among them; 0 for all.
+
+    Raises:
+        UserError: an unknown mixture, or more tasks than the build has.
+    """
+    chosen = mixture_of(mixture)
+    if tasks_drawn:
+        names = {shard.task for shard in build.shards}
+        here = [task for task in tasks(build.collection) if task.name in names]
+        chosen = chosen.of_drawn_tasks(tasks_drawn, here, seed)
+    return shard_weights(build.shards, chosen)
+
+
+def train_options(chosen: Scale, seed: int) -> "TrainOptions":
+    """How the rows of a scale are trained."""
+    from flannb.train import TrainOptions
+
+    return TrainOptions(
         steps=chosen.steps,
         shape=chosen.batch,
         learning_rate=chosen.learning_rate,
         average=chosen.average,
+        dropout=chosen.dropout,
         seed=seed,
         checkpoint_every=chosen.checkpoint_every,
         dtype=chosen.dtype,
+        remat=chosen.remat,
+        model_parallel=chosen.model_parallel,
+        start=chosen.start or None,
     )
-    return train(build, weights, SIZES[chosen.size], options, Path(folder), quiet)
+
+
+def train_step(
+    folder: str,
+    data: str,
+    mixture: str,
+    scale: str,
+    seed: int,
+    size: str = "",
+    tasks_drawn: int = 0,
+    quiet: bool = False,
+) -> Path:
+    """Trains a model on a mixture of the data of ``build_step``; returns its folder.
+
+    Args:
+        mixture, tasks_drawn: as in ``weights_of``.
+        size: a key of ``flannb.model.SIZES``; the scale's where it is empty.
+    """
+    from flannb.model import SIZES
+    from flannb.train import train
+
+    build = built(data)
+    chosen = scale_of(scale, build.collection)
+    stream = mixed(build, weights_of(build, mixture, seed, tasks_drawn))
+    return train(stream, SIZES[size or chosen.size], train_options(chosen, seed), Path(folder), quiet=quiet)
 
 
 def evaluate_step(
@@ -165,10 +239,17 @@ def report_step(
         evaluations: row -> folders of ``evaluate_step``, one for each model trained of the row.
         models: row -> folder of the first ``train_step``.
     """
+    from flannb.model.checkpoint import parameters
     from flannb.report import Setup, layout, majority_baseline, write_table
+    from flannb.report.figure1 import write_figure1
+    from flannb.report.figure3 import write_figure3
+    from flannb.report.figure4 import Point, layout_of, write_figure4
     from flannb.train import LOSS_CSV
 
     opened = open_source(source)
+    chosen = scale_of(scale, opened.collection)
+    training = present_training(opened)
+    rows = artefact_of(artefact).at(chosen, training).rows
     sets: dict[str, list[str]] = {}
     for task in eval_tasks(opened.collection):
         sets.setdefault(task.suite, []).append(task.name)
@@ -178,14 +259,43 @@ def report_step(
         )
         for row, homes in evaluations.items()
     }
-    losses = {row: pd.read_csv(Path(home) / LOSS_CSV) for row, home in models.items()}
-    titles = {row.name: row.title for row in artefact_of(artefact).rows}
+    setup = Setup(scale=scale, source=opened.name, seed=seed, sets=sets)
+    if artefact == "figure4":
+        members = {row.name: len(mixture_of(row.mixture).members(training)) for row in rows}
+        points = {
+            row.name: Point(
+                row.size or chosen.size,
+                row.tasks or members[row.name],
+                parameters(Path(models[row.name]) / "model") if row.name in models else None,
+            )
+            for row in rows
+        }
+        return write_figure4(Path(folder), predictions, replace(setup, layout=layout_of(points)), points)
+    setup = replace(setup, layout=layout(artefact))
+    if artefact in ("figure1", "figure3"):
+        write = {"figure1": write_figure1, "figure3": write_figure3}[artefact]
+        return write(Path(folder), predictions, setup)
     first = next(iter(predictions.values()))
     return write_table(
         Path(folder),
         predictions,
-        losses,
-        Setup(scale=scale, source=opened.name, seed=seed, sets=sets, layout=layout(artefact)),
-        titles,
+        {row: pd.read_csv(Path(home) / LOSS_CSV) for row, home in models.items()},
+        setup,
+        {row.name: row.title for row in rows},
         majority_baseline(first[first["repeat"] == 0]),
     )
+
+
+def figure2_step(folder: str) -> list[Path]:
+    """Writes the report on Figure 2 into a folder."""
+    from flannb.report.figure2 import write_figure2
+
+    return write_figure2(Path(folder))
+
+
+def figure7_step(folder: str, source: str) -> list[Path]:
+    """Writes the report on Figure 7, made of a source's rows, into a folder."""
+    from flannb.report.figure7 import write_figure7
+
+    opened = open_source(source)
+    return write_figure7(Path(folder), opened, present_training(opened))

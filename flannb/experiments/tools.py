@@ -1,4 +1,4 @@
-"""Commands about data that run no steps: ``mirror`` and ``contamination``."""
+"""Commands that run no steps: ``mirror``, ``contamination`` and ``claims``."""
 
 import argparse
 import sys
@@ -88,6 +88,19 @@ def contamination(given: argparse.Namespace) -> None:
     print(f"The report: {folder}", file=sys.stderr)
 
 
+def _claims_options(made: argparse.ArgumentParser) -> None:
+    made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
+
+
+def claims(given: argparse.Namespace) -> None:
+    """Writes the ledger of claims from the reports that there are."""
+    from flannb.report.ledger import write_ledger
+
+    _, page, _ = paths = write_ledger(Path(given.reports))
+    print(page.read_text(encoding="utf-8").split("\n## ")[0])
+    print(f"The ledger: {', '.join(map(str, paths))}", file=sys.stderr)
+
+
 class Tool(NamedTuple):
     """A command that runs no steps: what it does, its options, and how it runs with what was given."""
 
@@ -105,6 +118,7 @@ TOOLS: dict[str, Tool] = {
     "contamination": Tool(
         "report which training rows of a source hold text of its evaluation rows", _contamination_options, contamination
     ),
+    "claims": Tool("write the ledger of the paper's claims from the reports that there are", _claims_options, claims),
 }
 
 

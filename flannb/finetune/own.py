@@ -151,7 +151,7 @@ class OwnData:
     def has(self, data: Data) -> bool:
         return isinstance(data, Split) and data.split in self.files
 
-    def promises(self, data: Data | str) -> bool:
+    def promises(self, data: Data | str, optional: bool = False) -> bool:
         return True
 
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:

@@ -1,8 +1,10 @@
 """How the data are weighted, and the stream of packed batches."""
 
-from flannb.mixture.named import MIXTURES, mixture
+from flannb.mixture.filling import Filling, filling
+from flannb.mixture.named import FEW_SHOT_SHARES, MIXTURES, mixture
 from flannb.mixture.packing import Batch, pack
-from flannb.mixture.pipeline import BatchShape, Epochs, batches, packed_batches
+from flannb.mixture.pipeline import BatchShape, Epochs, Stream, batches, mixed, packed_batches
+from flannb.mixture.seen import seen
 from flannb.mixture.table import expected, planned_shards
 from flannb.mixture.weights import (
     RELEASED_RATES,
@@ -14,19 +16,25 @@ from flannb.mixture.weights import (
 )
 
 __all__ = [
+    "FEW_SHOT_SHARES",
     "MIXTURES",
     "RELEASED_RATES",
     "Batch",
     "BatchShape",
     "Epochs",
+    "Filling",
     "Mixture",
+    "Stream",
     "batches",
     "draw_tasks",
     "expected",
+    "filling",
+    "mixed",
     "mixture",
     "pack",
     "packed_batches",
     "planned_shards",
+    "seen",
     "shard_weights",
     "submixture_shares",
     "unigram_entropy",

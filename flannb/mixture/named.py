@@ -7,6 +7,10 @@ from flannb.mixture.weights import RELEASED_RATES, Mixture
 
 FLAN2022 = Mixture()
 EQUAL = Mixture(dict.fromkeys(RELEASED_RATES, 1.0))
+FLAN2021 = FLAN2022.alone("flan2021")
+
+FEW_SHOT_SHARES = (0, 5, 10, 25, 50, 75, 90, 95, 100)
+"""Percent of few-shot data in the mixtures of Figure 3."""
 
 MIXTURES: dict[str, Mixture] = {
     "flan2022": FLAN2022,
@@ -17,6 +21,8 @@ MIXTURES: dict[str, Mixture] = {
     **{f"minus_{name}": FLAN2022.without(name) for name in RELEASED_RATES},
     **{f"equal_minus_{name}": EQUAL.without(name) for name in RELEASED_RATES},
     **{name: FLAN2022.alone(name) for name in RELEASED_RATES},
+    # Figure 3 mixes zero-shot and few-shot data of Flan 2021 alone; half of each is the mixture itself
+    **{f"flan2021_few_shot_{share}": FLAN2021.with_few_shot(share / 100) for share in FEW_SHOT_SHARES if share != 50},
     # the whole of P3, its tasks alike; P3 has zero-shot prompts only
     "p3pp": Mixture({"t0_sf": 1.0, "p3_flan2021": 1.0}, few_shot=0.0, by_size=True),
 }

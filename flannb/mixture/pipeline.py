@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from flannb.build import Build, Shard, TokenColumns
+from flannb.build import Build, Shard, TokenColumns, Tokenizer, open_tokenizer
 from flannb.errors import UserError
 from flannb.files import digest
 from flannb.mixture.packing import pack
@@ -48,6 +49,25 @@ class BatchShape:
     target: int
 
 
+@dataclass(frozen=True)
+class Stream:
+    """What a training reads: packed batches without end, and the vocabulary that their ids are of.
+
+    Attributes:
+        tokenizer: the vocabulary; it is saved with the model.
+        batches: a function of (shape, seed, process, processes) that makes one process's part of the batches. It is a
+            dataset as ``packed_batches`` gives: the same arguments make the same batches, and iterators have a state.
+    """
+
+    tokenizer: Tokenizer
+    batches: Callable[[BatchShape, int, int, int], grain.IterDataset]
+
+
+def mixed(build: Build, weights: Mapping[Shard, float]) -> Stream:
+    """The stream of a mixture (see ``batches``)."""
+    return Stream(open_tokenizer(build.tokenizer_path), partial(batches, build, weights))
+
+
 def batches(
     build: Build,
     weights: Mapping[Shard, float],
@@ -63,20 +83,39 @@ def batches(
     Raises:
         UserError: examples longer than the batch's sequences, or a batch size not divisible by the processes.
     """
-    import grain  # brings JAX, which those who only weigh and list need not wait for
-
     if build.lengths.input > shape.input or build.lengths.target > shape.target:
         raise UserError(
             f"the data have up to {build.lengths.input}/{build.lengths.target} tokens, more than the batch's"
             f" {shape.input}/{shape.target}; build them with shorter limits or train on longer sequences"
         )
-    ordered = sorted(weights, key=lambda shard: shard.path)
+    return packed_batches(mixed_examples(build, weights, seed), shape, seed, process, processes)
+
+
+def mixed_examples(build: Build, weights: Mapping[Shard, float], seed: int) -> grain.MapDataset:
+    """An endless dataset of the examples of a mixture, each shard's in its share at every point of it."""
+    import grain  # brings JAX, which those who only weigh and list need not wait for
+
+    ordered = in_order(weights)
     parts = [
-        grain.MapDataset.source(Epochs(TokenColumns(build.home / shard.path), int(digest([seed, shard.path])[:16], 16)))
+        grain.MapDataset.source(Epochs(TokenColumns(build.home / shard.path), shard_seed(shard, seed)))
         for shard in ordered
     ]
-    mixed = grain.MapDataset.mix(parts, [weights[shard] for shard in ordered])
-    return packed_batches(mixed, shape, seed, process, processes)
+    return grain.MapDataset.mix(parts, [weights[shard] for shard in ordered])
+
+
+def in_order(weights: Mapping[Shard, float]) -> list[Shard]:
+    """The shards in the order in which they are mixed."""
+    return sorted(weights, key=lambda shard: shard.path)
+
+
+def shard_seed(shard: Shard, seed: int) -> int:
+    """The seed of a shard's orders."""
+    return int(digest([seed, shard.path])[:16], 16)
+
+
+def epoch_order(seed: int, epoch: int, size: int) -> np.ndarray:
+    """The order in which an epoch of a shard of ``size`` examples is read, int32."""
+    return np.random.default_rng([seed, epoch]).permutation(size).astype(np.int32)
 
 
 def packed_batches(
@@ -144,7 +183,7 @@ class Epochs:
         epoch, place = divmod(int(index), len(self._examples))
         current, order = self._order
         if current != epoch:
-            order = np.random.default_rng([self._seed, epoch]).permutation(len(self._examples)).astype(np.int32)
+            order = epoch_order(self._seed, epoch, len(self._examples))
             self._order = (epoch, order)
         return self._examples[order[place]]
 

@@ -66,6 +66,22 @@ class Mixture:
             raise UserError(f"few-shot share {share}: must be from 0 to 1")
         return replace(self, zero_shot=1 - share, few_shot=share)
 
+    def members(self, among: Iterable[Task]) -> list[Task]:
+        """The tasks that have weight in this mixture."""
+        return [
+            task
+            for task in among
+            if self.rates.get(task.submixture) and (self.tasks is None or task.name in self.tasks)
+        ]
+
+    def of_drawn_tasks(self, number: int, among: Iterable[Task], seed: int) -> "Mixture":
+        """The same mixture of ``number`` of these tasks, drawn by ``draw_tasks`` from its members.
+
+        Raises:
+            UserError: as ``draw_tasks``.
+        """
+        return replace(self, tasks=draw_tasks(self.members(among), number, seed))
+
 
 def draw_tasks(tasks: Iterable[Task], number: int, seed: int) -> frozenset[str]:
     """Names of tasks drawn at random, the Held-In ones always among them, as for Figure 4.

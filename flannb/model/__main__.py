@@ -8,7 +8,7 @@ from pathlib import Path
 from tqdm.auto import tqdm
 
 from flannb.build.tokenizer import Tokenizer
-from flannb.errors import UserError
+from flannb.errors import UserError, printable
 from flannb.model.checkpoint import open_checkpoint
 from flannb.model.huggingface import save_huggingface
 from flannb.model.kerashub import save_kerashub
@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _convert(given)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr)
         return 2
     return 0
 

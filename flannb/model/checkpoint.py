@@ -1,5 +1,6 @@
 """One door to all checkpoints: folders of flannb, of Hugging Face and of KerasHub, and their addresses."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +98,17 @@ def open_checkpoint(path_or_id: str | Path) -> Checkpoint:
     where = f"{name}: {CONFIG}"
     layout = _layout(content, where)
     return Checkpoint(name, folder, content, layout.read_config(content, where), layout)
+
+
+def parameters(path_or_id: str | Path) -> int:
+    """How many parameters a checkpoint has; its weights are not read.
+
+    Raises:
+        UserError: as ``open_checkpoint``.
+    """
+    checkpoint = open_checkpoint(path_or_id)
+    tensors = checkpoint.layout.open_weights(checkpoint.folder, checkpoint.content)
+    return sum(math.prod(tensor.shape) for tensor in tensors.values())
 
 
 def _layout(content: Mapping[str, Any], where: str) -> Layout:

@@ -46,6 +46,22 @@ class T5Config:
         return replace(self, vocabulary_size=size)
 
 
+def _smoke(hidden: int) -> T5Config:
+    return T5Config(
+        num_layers=1,
+        num_heads=2,
+        hidden_dim=hidden,
+        intermediate_dim=2 * hidden,
+        key_value_dim=hidden // 2,
+        activation="relu",
+        use_gated_activation=False,
+    )
+
+
+def _micro(hidden: int) -> T5Config:
+    return T5Config(num_layers=6, num_heads=hidden // 64, hidden_dim=hidden, intermediate_dim=2 * hidden)
+
+
 def _t5_1_0(layers: int, heads: int, hidden: int, intermediate: int, head_dim: int = 64) -> T5Config:
     return T5Config(
         num_layers=layers,
@@ -59,20 +75,17 @@ def _t5_1_0(layers: int, heads: int, hidden: int, intermediate: int, head_dim: i
     )
 
 
-# Two sizes that train from scratch: ``smoke`` in a minute on one CPU core, ``micro`` in minutes on one GPU. T5 1.1 as
-# published (github.com/google-research/text-to-text-transfer-transformer, t5/models/gin), without a prefix. T5 1.0 as
-# published (arXiv 1910.10683, section 3.7), with the names that its checkpoints have.
+# Sizes that train from scratch: ``smoke`` in a minute on one CPU core, ``micro`` in minutes on one GPU, and each at a
+# half and a quarter of its width. T5 1.1 as published (github.com/google-research/text-to-text-transfer-transformer,
+# t5/models/gin), without a prefix. T5 1.0 as published (arXiv 1910.10683, section 3.7), with the names that its
+# checkpoints have.
 SIZES: dict[str, T5Config] = {
-    "smoke": T5Config(
-        num_layers=1,
-        num_heads=2,
-        hidden_dim=64,
-        intermediate_dim=128,
-        key_value_dim=32,
-        activation="relu",
-        use_gated_activation=False,
-    ),
-    "micro": T5Config(num_layers=6, num_heads=8, hidden_dim=512, intermediate_dim=1024, key_value_dim=64),
+    "smoke-quarter": _smoke(16),
+    "smoke-half": _smoke(32),
+    "smoke": _smoke(64),
+    "micro-quarter": _micro(128),
+    "micro-half": _micro(256),
+    "micro": _micro(512),
     "small": T5Config(),
     "base": T5Config(num_layers=12, num_heads=12, hidden_dim=768, intermediate_dim=2048),
     "large": T5Config(num_layers=24, num_heads=16, hidden_dim=1024, intermediate_dim=2816),

@@ -78,13 +78,14 @@ def flash_attention(
     def padded(x: jax.Array, *more: int) -> jax.Array:
         return jnp.pad(x, [(0, extra) for extra in more]) if any(more) else x
 
+    present = padded(key_segments, 0, more_keys)
     operands = Operands(
         query=padded(query.swapaxes(1, 2), 0, more_queries, 0, more_dims),
         keys=padded(keys.swapaxes(1, 2), 0, more_keys, 0, more_dims),
         values=padded(values.swapaxes(1, 2), 0, more_keys, 0, more_dims),
         bias=None if bias is None else padded(bias[0], 0, more_queries, more_keys),
         query_segments=padded(query_segments, 0, more_queries),
-        key_segments=padded(key_segments, 0, more_keys),
+        key_segments=jnp.where(present > 0, present, -1),
         seeds=jnp.zeros(query.shape[:2], jnp.uint32) if seeds is None else seeds,
     )
     return _flash(options, operands)[:, :queries, :, :head_dim].swapaxes(1, 2)
@@ -98,6 +99,8 @@ def _flash(options: Options, operands: Operands) -> jax.Array:
 def _forward(options: Options, operands: Operands) -> tuple[jax.Array, tuple[Operands, jax.Array]]:
     query = operands.query
     batch, length, heads, _ = query.shape
+    if operands.bias is not None:
+        operands = operands._replace(bias=(operands.bias * kernels.LOG2_E).astype(query.dtype))
     context, total = pl.pallas_call(
         partial(kernels.forward, options),
         grid=(batch, heads, length // options.rows),
@@ -159,7 +162,7 @@ def _backward(options: Options, saved: tuple[Operands, jax.Array], gradient: jax
                 pl.BlockSpec((None, None), lambda i, j, h: (i, j)),
             ),
             out_specs=specs.bias,
-            out_shape=jax.ShapeDtypeStruct(bias.shape, bias.dtype),
+            out_shape=jax.ShapeDtypeStruct(bias.shape, jnp.float32),
             name="flash_attention_bias_gradient",
             **_compiled(options),
         )(operands, order, meetings.sum(axis=0, dtype=jnp.int32))
@@ -170,7 +173,7 @@ _flash.defvjp(_forward, _backward)
 
 
 def _compiled(options: Options) -> dict[str, Any]:
-    parameters = triton.CompilerParams(num_warps=options.warps, num_stages=2)
+    parameters = triton.CompilerParams(num_warps=options.warps, num_stages=3)
     return {"interpret": options.interpret, "compiler_params": parameters}
 
 

@@ -12,6 +12,9 @@ from flannb.model.dropout import kept
 MASKED = -1e9
 """The score of keys that may not be attended to; finite, so that no difference of two is undefined."""
 
+LOG2_E = 1.4426950408889634
+"""Scores are kept in units of log 2: GPUs have an instruction for powers of two and none for those of e."""
+
 
 class Options(NamedTuple):
     """What is fixed when the kernels are compiled.
@@ -39,11 +42,12 @@ class Operands(NamedTuple):
 
     Attributes:
         query, keys, values: (batch, length, heads, head_dim).
-        bias: float32 (heads, query, key), or None.
-        query_segments, key_segments: int32 (batch, length).
+        bias: (heads, query, key), times ``LOG2_E``, or None.
+        query_segments: int32 (batch, query).
+        key_segments: int32 (batch, key), below 0 for padding, which so belongs to no query.
         seeds: of dropout, uint32 (batch, heads).
         gradient: of the result, (batch, query, heads, head_dim); like the two others in the backward pass only.
-        total: logarithm of the sum of the exponentials of a query's scores, float32 (batch, heads, query).
+        total: binary logarithm of the sum of the exponentials of a query's scores, float32 (batch, heads, query).
         common: what all weights of a query have in common in the softmax's gradient, float32 (batch, heads, query).
     """
 
@@ -80,9 +84,8 @@ class Operands(NamedTuple):
 
 
 def allowed(options: Options, query_segments: Any, key_segments: Any, rows: Any, columns: Any) -> Any:
-    """Which queries (at positions ``rows``) may attend to which keys (``columns``); padding has segment 0."""
+    """Which queries (at positions ``rows``) may attend to which keys (``columns``)."""
     same = query_segments[..., :, None] == key_segments[..., None, :]
-    same &= key_segments[..., None, :] > 0
     return same & (rows[:, None] >= columns[None, :]) if options.causal else same
 
 
@@ -95,10 +98,11 @@ def forward(options: Options, refs: Operands, begin: Any, end: Any, context: Any
         weighted, highest, sums = state
         place = pl.ds(j * options.columns, options.columns)
         block = mine.keys_at(place).bias_at(slice(None), place)
-        scores, counts = _scores(options, block, i, j)
+        scores = _scores(options, block, i, j)
         higher = jnp.maximum(highest, scores.max(axis=1))
-        weights = jnp.where(counts, jnp.exp(scores - higher[:, None]), 0.0)
-        shrink = jnp.exp(highest - higher)
+        # A query that has met no key of its own yet takes all for its own; its first real score shrinks that to 0.
+        weights = jnp.exp2(scores - higher[:, None])
+        shrink = jnp.exp2(highest - higher)
         part = triton.dot(_dropped(options, weights, block.seeds, i, j).astype(block.values.dtype), block.values)
         return weighted * shrink[:, None] + part, higher, sums * shrink + weights.sum(axis=1)
 
@@ -108,9 +112,11 @@ def forward(options: Options, refs: Operands, begin: Any, end: Any, context: Any
         jnp.zeros((options.rows,), jnp.float32),
     )
     weighted, highest, sums = jax.lax.fori_loop(begin[...], end[...], visit, start)
-    sums = jnp.where(sums > 0, sums, 1.0)  # queries that attend to nothing
-    context[...] = (weighted / sums[:, None]).astype(context.dtype)
-    total[...] = highest + jnp.log(sums)
+    attends = (highest > MASKED / 2) & (sums > 0)
+    inverse = jnp.where(attends, 1 / jnp.where(attends, sums, 1.0), 0.0)
+    context[...] = (weighted * inverse[:, None]).astype(context.dtype)
+    # The backward pass subtracts this: nothing is left of the weights of a query that attends to nothing.
+    total[...] = jnp.where(attends, highest + jnp.log2(jnp.where(attends, sums, 1.0)), -MASKED)
 
 
 def query_gradient(options: Options, refs: Operands, begin: Any, end: Any, result: Any) -> None:
@@ -164,14 +170,13 @@ def _places(block: Any, size: int) -> jax.Array:
     return block * size + jax.lax.iota(jnp.int32, size)
 
 
-def _scores(options: Options, block: Operands, i: Any, j: Any) -> tuple[Any, Any]:
-    """Scores of a block of queries and a block of keys, and which of them count."""
-    scores = triton.dot(block.query, block.keys.T)
+def _scores(options: Options, block: Operands, i: Any, j: Any) -> Any:
+    """Scores of a block of queries and a block of keys, in units of log 2."""
+    scores = triton.dot(block.query, block.keys.T) * LOG2_E
     if block.bias is not None:
         scores += block.bias
     places = _places(i, options.rows), _places(j, options.columns)
-    counts = allowed(options, block.query_segments, block.key_segments, *places)
-    return jnp.where(counts, scores, MASKED), counts
+    return jnp.where(allowed(options, block.query_segments, block.key_segments, *places), scores, MASKED)
 
 
 def _dropped(options: Options, weights: Any, seed: Any, i: Any, j: Any) -> Any:
@@ -184,7 +189,6 @@ def _dropped(options: Options, weights: Any, seed: Any, i: Any, j: Any) -> Any:
 
 def _score_gradient(options: Options, block: Operands, i: Any, j: Any) -> tuple[Any, Any]:
     """The gradient of a block's scores, and its weights after dropout."""
-    scores, counts = _scores(options, block, i, j)
-    weights = jnp.where(counts, jnp.exp(scores - block.total[:, None]), 0.0)
+    weights = jnp.exp2(_scores(options, block, i, j) - block.total[:, None])
     of_weights = _dropped(options, triton.dot(block.gradient, block.values.T), block.seeds, i, j)
     return weights * (of_weights - block.common[:, None]), _dropped(options, weights, block.seeds, i, j)

@@ -71,8 +71,8 @@ def generation_flops(config: T5Config, batch: int, source: int, length: int) -> 
 
 def peak_flops() -> float | None:
     """Peak bf16 FLOP/s of all devices of all processes together, or None for kinds that ``PEAK_TFLOPS`` lacks."""
-    peaks = [_peak(device.device_kind) for device in jax.devices()]
-    return None if None in peaks else 1e12 * sum(peak for peak in peaks if peak is not None)
+    peaks = [device_peak_flops(device.device_kind) for device in jax.devices()]
+    return None if None in peaks else sum(peak for peak in peaks if peak is not None)
 
 
 def mfu(flops_per_second: float) -> float | None:
@@ -81,8 +81,9 @@ def mfu(flops_per_second: float) -> float | None:
     return None if peak is None else flops_per_second / peak
 
 
-def _peak(kind: str) -> float | None:
-    return next((peak for name, peak in PEAK_TFLOPS if name.lower() in kind.lower()), None)
+def device_peak_flops(kind: str) -> float | None:
+    """Peak bf16 FLOP/s of one device, by what JAX calls its kind; None for kinds that ``PEAK_TFLOPS`` lacks."""
+    return next((1e12 * peak for name, peak in PEAK_TFLOPS if name.lower() in kind.lower()), None)
 
 
 def _inner(config: T5Config) -> int:

@@ -30,7 +30,6 @@ class TokenEmbedding(keras.layers.Layer):
         self.vocabulary_size = vocabulary_size
         self.hidden_dim = hidden_dim
         self.tie_weights = tie_weights
-        self.gradient = "scatter"  # see ``flannb.model.embedding.embed``
 
     def build(self, input_shape=None):
         self.embeddings = self.add_weight(
@@ -47,7 +46,7 @@ class TokenEmbedding(keras.layers.Layer):
 
     def call(self, ids):
         """Embeddings (batch, length, hidden_dim) of token ids (batch, length)."""
-        return embed(self.embeddings.value, ids, self.compute_dtype, self.gradient)
+        return embed(self.embeddings.value, ids, self.compute_dtype)
 
     def head(self, hidden):
         """What the logits are the product of: hidden states (..., hidden_dim), and float32 (hidden_dim, vocabulary)."""

@@ -144,20 +144,21 @@ class T5(keras.Model):
     def call(self, inputs, training=False):
         return self.token_embedding.logits(self.hidden(inputs, training=training))
 
-    def stateless_loss(self, trainable, fixed, batch, z_loss):
-        """The loss in training, as a function of the variables' values; never holds all logits of a large batch.
+    def stateless_loss(self, trainable, fixed, batch, z_loss, training=True):
+        """The loss as a function of the variables' values; never holds all logits of a large batch.
 
         Args:
             trainable, fixed: values of ``trainable_variables`` and ``non_trainable_variables``.
             batch: the call's inputs and ``targets``, int32 (batch, target).
             z_loss: see ``flannb.model.loss.token_loss``.
+            training: whether there is dropout.
 
         Returns:
             The mean loss over the real target tokens, their number, and the new values of ``fixed``.
         """
         variables = [*self.trainable_variables, *self.non_trainable_variables]
         with keras.StatelessScope(zip(variables, [*trainable, *fixed], strict=True)) as scope:
-            hidden, kernel = self.token_embedding.head(self.hidden(batch, training=True))
+            hidden, kernel = self.token_embedding.head(self.hidden(batch, training=training))
             value, tokens = head_loss(hidden, kernel, batch["targets"], z_loss)
         return value, tokens, [scope.get_current_value(variable) for variable in self.non_trainable_variables]
 

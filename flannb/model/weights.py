@@ -10,7 +10,7 @@ from safetensors.numpy import save_file
 
 from flannb.build.tokenizer import Tokenizer
 from flannb.errors import UserError
-from flannb.files import atomic, write_json
+from flannb.files import SUMS, atomic, is_intact, read_sums, sha256, write_json, write_sums
 from flannb.model.config import T5Config
 from flannb.model.filling import Stored
 from flannb.model.t5 import T5
@@ -24,7 +24,8 @@ VOCABULARIES = ("spiece.model",)
 def save_model(model: T5, folder: Path, tokenizer: Tokenizer | None = None) -> None:
     """Writes the model's shape, its weights, and its vocabulary where one is given.
 
-    The same weights give the same bytes.
+    The same weights give the same bytes. ``SHA256SUMS`` is written last; a folder that has it is read only if all its
+    files are as it says.
     """
     tensors = {variable.path: np.asarray(variable.value) for variable in model.trainable_variables}
     with atomic(Path(folder) / WEIGHTS) as temporary:
@@ -33,6 +34,8 @@ def save_model(model: T5, folder: Path, tokenizer: Tokenizer | None = None) -> N
         with atomic(Path(folder) / VOCABULARIES[0]) as temporary:
             temporary.write_bytes(tokenizer.content)
     write_json(Path(folder) / CONFIG, asdict(model.config))
+    names = (WEIGHTS, CONFIG, *(VOCABULARIES if tokenizer is not None else ()))
+    write_sums(folder, {name: sha256(Path(folder) / name) for name in names})
 
 
 def read_config(content: Mapping[str, Any], where: str) -> T5Config:
@@ -51,8 +54,13 @@ def open_weights(folder: Path, content: Mapping[str, Any]) -> Tensors:
     """The tensors of a folder.
 
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: a file is missing or damaged.
     """
+    sums = read_sums(folder)
+    if (folder / SUMS).is_file():
+        for name in dict.fromkeys((WEIGHTS, CONFIG, *sums)):
+            if not is_intact(folder / name, sums.get(name)):
+                raise UserError(f"{folder / name}: not as it was written ({SUMS} says so). Train or copy it again.")
     return open_safetensors(folder)
 
 

@@ -7,7 +7,9 @@ import pandas as pd
 
 from flannb.files import write_text
 from flannb.report.claims import evaluate_claims
-from flannb.report.figures import differences, figure1, loss_curves, save
+from flannb.report.drawing import save
+from flannb.report.figure1 import figure1
+from flannb.report.figures import differences, loss_curves
 from flannb.report.layout import LAYOUTS, Layout, layout
 from flannb.report.page import html, markdown
 from flannb.report.published import published

@@ -12,14 +12,15 @@ undecided.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from flannb.collection.submixtures import SUITES
-from flannb.evaluate.intervals import Interval, Scores, gap, share_best
+from flannb.evaluate.intervals import Interval, Scores, Statistic, highest_lead, lowest_lead, share_best, statistic
+from flannb.mixture.named import FEW_SHOT_SHARES
 from flannb.report.layout import LAYOUTS, SETTINGS
 from flannb.report.published import published
 from flannb.report.table import Cell, Predictions, Setup, cells
@@ -32,9 +33,18 @@ MIN_ROWS = 30
 
 @dataclass(frozen=True)
 class Part:
-    """Each of ``above`` scores higher than each of ``below`` in one cell, or, unless ``helps``, ``above`` does not.
+    """A comparison of models in one cell that comes out positive, or, unless ``helps``, does not.
 
-    ``text`` says it in words, without the cell.
+    Attributes:
+        text: says it in words, without the cell.
+        above, below: the rows compared.
+        suite, setting: the cell.
+        helps: whether the claim is that it is positive.
+        of: what is compared, from the scores of ``above`` and then ``below``; that each of ``above`` scores higher than
+            each of ``below`` where it is None.
+        key: sets parts of one claim and cell apart.
+        unit: of what is compared, if not percentage points.
+        lacking: why it cannot be tested on what was measured, if so.
     """
 
     text: str
@@ -43,6 +53,14 @@ class Part:
     suite: str
     setting: str
     helps: bool = True
+    of: Statistic | None = None
+    key: str = ""
+    unit: str = ""
+    lacking: str = ""
+
+    def id(self, claim: str) -> str:
+        """The part's id, such as ``C1.cot.zs``."""
+        return ".".join([claim, self.suite, self.setting, *([self.key] if self.key else [])])
 
     @property
     def title(self) -> str:
@@ -79,6 +97,17 @@ def _cells(*suites: str) -> tuple[tuple[str, str], ...]:
     return tuple((suite, setting) for suite in suites for setting in SETTINGS)
 
 
+def _shares(shares: Iterable[int]) -> tuple[str, ...]:
+    """The rows of Figure 3 with these shares of few-shot data."""
+    return tuple(f"few_shot_{share}" for share in shares)
+
+
+BEST_SHARES = (10, 90)
+"""Percent of few-shot data between which the paper finds the best mix."""
+
+INSIDE = tuple(share for share in FEW_SHOT_SHARES if BEST_SHARES[0] <= share <= BEST_SHARES[1])
+OUTSIDE = tuple(share for share in FEW_SHOT_SHARES if share not in INSIDE)
+
 PARTS: dict[str, tuple[Part, ...]] = {
     "C1": _ablation("table1", "minus_cot", _cells("cot")),
     "C2": _ablation("table1", "minus_input_inversion", _cells("held_in", "mmlu", "bbh"), no_help="held_in"),
@@ -93,6 +122,24 @@ PARTS: dict[str, tuple[Part, ...]] = {
             setting,
         )
         for suite, setting in LAYOUTS["table1"].cells()
+    ),
+    "C6a": tuple(
+        Part("5% few-shot data beats none", _shares([5]), _shares([0]), suite, "zs") for suite in ("held_in", "mmlu")
+    ),
+    "C6b": tuple(
+        Part("10% zero-shot data beats none", _shares([90]), _shares([100]), suite, "fs")
+        for suite in ("held_in", "mmlu")
+    ),
+    "C6c": tuple(
+        Part(
+            "the best share of few-shot data is from 10% to 90%",
+            _shares(INSIDE),
+            _shares(OUTSIDE),
+            suite,
+            setting,
+            of=highest_lead(len(INSIDE)),
+        )
+        for suite, setting in _cells("held_in", "mmlu")
     ),
     "C8": (*_left_out(("minus_flan2021", "minus_t0_sf"), "mmlu"), *_left_out(("minus_cot",), "cot")),
     "C9": tuple(
@@ -110,11 +157,17 @@ class _NotComputable(Exception):
     """Why a part has no result."""
 
 
-def evaluate_claims(predictions: Predictions, setup: Setup) -> pd.DataFrame:
-    """The verdict on the claims about a table and on each of their parts, whose ids are like ``C1.cot.zs``.
+def evaluate_claims(
+    predictions: Predictions, setup: Setup, parts_of: Mapping[str, Sequence[Part]] = PARTS
+) -> pd.DataFrame:
+    """The verdict on the claims about a table or figure and on each of their parts, whose ids are like ``C1.cot.zs``.
+
+    Args:
+        parts_of: claim -> its parts.
 
     Returns:
-        A table with the columns ``COLUMNS``; ``difference`` is in percentage points (of C5: percent of cells).
+        A table with the columns ``COLUMNS``; ``difference`` is in percentage points (of C5: percent of cells) or in
+        the unit that ``detail`` names.
 
     Raises:
         UserError: as ``flannb.report.table.cells``.
@@ -124,7 +177,7 @@ def evaluate_claims(predictions: Predictions, setup: Setup) -> pd.DataFrame:
     for claim in published("claims").to_dict("records"):
         if claim["id"] not in setup.layout.claims:
             continue
-        parts = PARTS[claim["id"]]
+        parts = parts_of[claim["id"]]
         tested = [_test_part(claim["id"], part, measured, setup) for part in parts]
         verdicts = [line["verdict"] for line in tested]
         whole = {"id": claim["id"], "claim": claim["claim"], "verdict": all_of(verdicts), "detail": tally(verdicts)}
@@ -137,6 +190,8 @@ def evaluate_claims(predictions: Predictions, setup: Setup) -> pd.DataFrame:
 
 def all_of(verdicts: list[str]) -> str:
     """The verdict on a claim by those on its parts."""
+    if not verdicts:
+        return UNDECIDED
     if FAILS in verdicts:
         return FAILS
     return HOLDS if set(verdicts) == {HOLDS} else UNDECIDED
@@ -151,13 +206,16 @@ def tally(verdicts: list[str]) -> str:
 
 
 def _test_part(claim: str, part: Part, cells: Cells, setup: Setup) -> dict[str, Any]:
-    line = {"id": f"{claim}.{part.suite}.{part.setting}", "claim": f"{part.title}: {part.text}"}
+    line = {"id": part.id(claim), "claim": f"{part.title}: {part.text}"}
     try:
+        if part.lacking:
+            raise _NotComputable(part.lacking)
         above, below, note = _paired(part, cells, setup)
     except _NotComputable as reason:
         return line | {"verdict": UNDECIDED, "detail": str(reason)}
-    interval = gap(above, below, setup.seed)
-    return line | {"verdict": _verdict(interval, part.helps), "detail": f"n = {interval.n}{note}"} | _numbers(interval)
+    interval = statistic([*above, *below], part.of or lowest_lead(len(above)), setup.seed)
+    detail = f"{f'{part.unit}; ' if part.unit else ''}n = {interval.n}{note}"
+    return line | {"verdict": _verdict(interval, part.helps), "detail": detail} | _numbers(interval)
 
 
 def _verdict(interval: Interval, helps: bool, threshold: float = 0) -> str:
@@ -172,7 +230,7 @@ def _numbers(interval: Interval) -> dict[str, float]:
     return {"difference": interval.score, "ci_low": interval.low, "ci_high": interval.high}
 
 
-def _test_share(parts: tuple[Part, ...], cells: Cells, setup: Setup) -> dict[str, Any]:
+def _test_share(parts: Sequence[Part], cells: Cells, setup: Setup) -> dict[str, Any]:
     pairs, reasons = [], []
     for part in parts:
         try:

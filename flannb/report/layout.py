@@ -1,13 +1,15 @@
-"""What a table of the paper has in its rows and columns, and the numbers that it prints there."""
+"""What a table or figure of the paper has in its rows and columns, and the numbers that the paper prints there."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cache
 
+import numpy as np
 import pandas as pd
 
 from flannb.collection.submixtures import SUITES
 from flannb.errors import UserError
+from flannb.mixture.named import FEW_SHOT_SHARES
 from flannb.report.published import published
 
 SETTINGS = {"zs": "zero-shot", "fs": "few-shot"}
@@ -19,16 +21,18 @@ REPORTED = "reported"
 
 @dataclass(frozen=True)
 class Layout:
-    """A table with a row for each training mixture and a cell for each suite and setting.
+    """A table with a row for each model and a cell for each suite and setting; the points of a figure are rows too.
 
     Attributes:
         name: its key, such as ``table1``.
         title: how people call it.
         suites: its suites, in order.
-        kinds: kind of rows -> the heading of their group, in order.
+        kinds: kind of rows -> the heading of their group, in order; rows of other kinds are left out.
         full: the row that the loss curves show in black.
         claims: ids of the paper's claims about it.
         note: what the paper's numbers in it are.
+        table: the paper's table that has its numbers, of its own name where it is empty.
+        rows: row -> its name, of a figure whose numbers the paper does not print.
     """
 
     name: str
@@ -38,14 +42,22 @@ class Layout:
     full: str
     claims: tuple[str, ...]
     note: str
+    table: str = ""
+    rows: Mapping[str, str] = field(default_factory=dict)
 
     def cells(self) -> Iterator[tuple[str, str]]:
         """The suites and settings of a row, in order."""
         return ((suite, setting) for suite in self.suites for setting in SETTINGS)
 
     def printed(self) -> pd.DataFrame:
-        """The paper's rows, with the columns ``row``, ``title``, ``kind`` and ``<suite>_<setting>`` for each cell."""
-        return _printed(self.name)
+        """Its rows, with the columns ``row``, ``title``, ``kind`` and ``<suite>_<setting>`` for each cell, which holds
+        the paper's number, if any.
+        """
+        if self.rows:
+            cells = dict.fromkeys((f"{suite}_{setting}" for suite, setting in self.cells()), np.nan)
+            return pd.DataFrame({"row": list(self.rows), "title": list(self.rows.values()), "kind": "", **cells})
+        table = _printed(self.table or self.name)
+        return table[table["kind"].isin(self.kinds)]
 
     def titles(self) -> dict[str, str]:
         """Row -> its name."""
@@ -85,15 +97,34 @@ LAYOUTS: dict[str, Layout] = {
     ),
 }
 
+LAYOUTS["figure1"] = replace(
+    LAYOUTS["table1"],
+    name="figure1",
+    title="Figure 1",
+    kinds={kind: LAYOUTS["table1"].kinds[kind] for kind in ("full", "collection")},
+    claims=("C5",),
+    table="table1",
+)
+LAYOUTS["figure3"] = Layout(
+    "figure3",
+    "Figure 3",
+    ("held_in", "mmlu"),
+    {"": "Share of few-shot data"},
+    "",
+    ("C6a", "C6b", "C6c"),
+    "The paper prints no numbers of it; it trained on Flan 2021 alone, as is done here.",
+    rows={f"few_shot_{share}": f"{share}%" for share in FEW_SHOT_SHARES},
+)
+
 
 def layout(name: str) -> Layout:
-    """A table by its key.
+    """A table or figure by its key; Figure 4 has rows that depend on scale and data (``flannb.report.figure4``).
 
     Raises:
         UserError: there is none of that name; the message lists them.
     """
     if name not in LAYOUTS:
-        raise UserError(f"table '{name}': unknown; choose one of {', '.join(LAYOUTS)}")
+        raise UserError(f"layout '{name}': unknown; choose one of {', '.join(LAYOUTS)}")
     return LAYOUTS[name]
 
 

@@ -1,7 +1,7 @@
 """A table to read: as Markdown, and as one HTML file that needs nothing else."""
 
 import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import jinja2
@@ -79,12 +79,17 @@ def markdown(
     lines += [f"| Row | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
     for group in _groups(table, setup, titles or {}):
         for row in group["rows"]:
-            lines.append(f"| {_escaped(row['title'])} | {' | '.join(map(_markdown_cell, row['cells']))} |")
-    lines += ["", "## Claims", "", "| Claim | Verdict | Difference | Detail |", "| --- | --- | ---: | --- |"]
-    for claim in _claims(claims):
+            lines.append(f"| {escaped(row['title'])} | {' | '.join(map(_markdown_cell, row['cells']))} |")
+    return "\n".join([*lines, "", *claims_markdown(claims)]) + "\n"
+
+
+def claims_markdown(claims: pd.DataFrame) -> list[str]:
+    """The lines of a section on the verdicts."""
+    lines = ["## Claims", "", "| Claim | Verdict | Difference | Detail |", "| --- | --- | ---: | --- |"]
+    for claim in shown_claims(claims):
         cells = (f"{claim['id']}: {claim['claim']}", claim["verdict"], claim["difference"], claim["detail"])
-        lines.append(f"| {' | '.join(map(_escaped, cells))} |")
-    return "\n".join(lines) + "\n"
+        lines.append(f"| {' | '.join(map(escaped, cells))} |")
+    return lines
 
 
 def html(
@@ -107,20 +112,30 @@ def html(
         figures: pairs of a caption and an SVG file, which is embedded.
         repeats: row -> how many models were trained.
     """
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    return environment.get_template("table.html.jinja").render(
+    return template("table").render(
         setup=setup,
         caption=caption(table, setup, majority, repeats),
         suites={suite: SUITES[suite] for suite in setup.layout.suites},
         settings=SETTINGS,
         groups=_groups(table, setup, titles or {}),
-        claims=_claims(claims),
-        figures=[(text, base64.b64encode(path.read_bytes()).decode()) for text, path in figures],
+        claims=shown_claims(claims),
+        figures=embedded(figures),
         absent=ABSENT,
     )
+
+
+def template(name: str) -> jinja2.Template:
+    """A template of this folder; what it is given is escaped."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template(f"{name}.html.jinja")
+
+
+def embedded(figures: Iterable[tuple[str, Path]]) -> list[tuple[str, str]]:
+    """Captions and SVG files as captions and base64."""
+    return [(text, base64.b64encode(path.read_bytes()).decode()) for text, path in figures]
 
 
 def _groups(table: pd.DataFrame, setup: Setup, titles: Mapping[str, str]) -> list[dict]:
@@ -161,7 +176,8 @@ def _markdown_cell(cell: dict) -> str:
     return "".join([text, *(f"<br><sub>{part}</sub>" for part in small if part)])
 
 
-def _claims(claims: pd.DataFrame) -> list[dict]:
+def shown_claims(claims: pd.DataFrame) -> list[dict]:
+    """What pages show of claims and their parts, as texts."""
     lines = []
     for line in claims.itertuples():
         measured = pd.notna(line.difference)
@@ -181,6 +197,6 @@ def _claims(claims: pd.DataFrame) -> list[dict]:
     return lines
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
     """Text for a cell of a Markdown table."""
     return "".join(_ESCAPES.get(character, character) for character in text)

@@ -1,18 +1,22 @@
 """Training: optimizer, distribution, the step, the loop, checkpoints, logs."""
 
 from flannb.train.distribution import distribute, join_processes
+from flannb.train.held_out import HeldOut
 from flannb.train.logs import PROGRESS_CSV, TENSORBOARD
-from flannb.train.loop import LOSS_CSV, MODEL, TrainOptions, train
+from flannb.train.loop import EVALUATION_CSV, LOSS_CSV, MODEL, Evaluate, TrainOptions, train
 from flannb.train.optimizer import Adafactor
 from flannb.train.schedules import SCHEDULES
 
 __all__ = [
+    "EVALUATION_CSV",
     "LOSS_CSV",
     "MODEL",
     "PROGRESS_CSV",
     "SCHEDULES",
     "TENSORBOARD",
     "Adafactor",
+    "Evaluate",
+    "HeldOut",
     "TrainOptions",
     "distribute",
     "join_processes",

@@ -1,14 +1,23 @@
-"""Training state on disk, by Orbax: a checkpoint is there whole or not at all, and the last two are kept."""
+"""Training state on disk, by Orbax: a checkpoint is there whole or not at all, and the last two are kept.
 
+Each has a list of its files' hashes, ``SHA256SUMS``. One that is not as the list says is taken away, and training goes
+on from the one before it.
+"""
+
+import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import orbax.checkpoint as ocp
 
 from flannb.errors import UserError
+from flannb.files import SUMS, is_intact, read_sums, sha256, write_sums
 from flannb.train.distribution import of_all_processes
 from flannb.train.step import State
+
+Log: TypeAlias = dict[str, list[dict[str, float]]]
+"""Name of a table -> its rows so far, with a ``step`` each."""
 
 
 class Checkpoints:
@@ -16,10 +25,15 @@ class Checkpoints:
 
     What is saved is all that training depends on: the variables, the state of the input pipeline, and the log so far.
     Another number of processes or devices can take it up.
+
+    Attributes:
+        damaged: what was found damaged, a line each.
     """
 
     def __init__(self, folder: Path):
         self.folder = Path(folder).absolute()
+        self.damaged = _take_away_damaged(self.folder) if jax.process_index() == 0 else []
+        of_all_processes(self.damaged)  # none looks before the first has cleared
         options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
         self._manager = ocp.CheckpointManager(self.folder, options=options)
 
@@ -27,7 +41,7 @@ class Checkpoints:
         """The last step that was saved."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: State, pipeline: dict[str, Any], log: list[dict[str, float]]) -> None:
+    def save(self, step: int, state: State, pipeline: dict[str, Any], log: Log) -> None:
         """Saves everything of a step; ``pipeline`` is the state of this process's lanes."""
         lanes = {number: lane for part in of_all_processes(pipeline) for number, lane in part["lanes"].items()}
         arguments = ocp.args.Composite(
@@ -36,8 +50,11 @@ class Checkpoints:
             log=ocp.args.JsonSave(log),
         )
         self._manager.save(step, args=arguments)
+        if jax.process_index() == 0:
+            home = self.folder / str(step)
+            write_sums(home, {path.relative_to(home).as_posix(): sha256(path) for path in _files(home)})
 
-    def restore(self, step: int, like: State) -> tuple[State, dict[str, Any], list[dict[str, float]]]:
+    def restore(self, step: int, like: State) -> tuple[State, dict[str, Any], Log]:
         """Reads a step back; ``like`` gives shapes and placement of the variables, the pipeline's state is whole.
 
         Raises:
@@ -63,3 +80,20 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for what is being written."""
         self._manager.close()
+
+
+def _take_away_damaged(folder: Path) -> list[str]:
+    """Deletes the checkpoints that are not as their lists say, and tells of what; a kill may have left one unlisted."""
+    found = []
+    for home in sorted(folder.glob("[0-9]*")):
+        sums = read_sums(home)
+        files = {path.relative_to(home).as_posix() for path in _files(home)}
+        bad = sorted(name for name in files | sums.keys() if not is_intact(home / name, sums.get(name)))
+        if bad or not sums:
+            found.append(f"{home}: {bad[0] if bad and sums else SUMS} is not as it was written; going on without it")
+            shutil.rmtree(home)
+    return found
+
+
+def _files(home: Path) -> list[Path]:
+    return [path for path in home.rglob("*") if path.is_file() and path.name != SUMS]

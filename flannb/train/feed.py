@@ -9,10 +9,34 @@ import grain
 import jax
 from grain.experimental import ThreadPrefetchIterDataset
 
+from flannb.errors import UserError
+from flannb.mixture import Batch
+
 AHEAD = 16
 """Batches that lie ready; a lane packs a window in one go, which takes as long as several steps of a fast model."""
 
 STALL_SECONDS = 30.0
+
+
+def within(vocabulary_size: int) -> Callable[[Batch], Batch]:
+    """A function that passes a batch on if all its ids are below ``vocabulary_size``.
+
+    JAX reads the last row of an embedding for every id beyond it, and would train on without a word.
+
+    Raises:
+        UserError: (the function) an id is not.
+    """
+
+    def check(batch: Batch) -> Batch:
+        for name in ("encoder_token_ids", "targets"):
+            if (highest := int(batch[name].max())) >= vocabulary_size:
+                raise UserError(
+                    f"a batch has the id {highest} among its {name}, and the model a vocabulary of {vocabulary_size}:"
+                    " they are of different tokenizers; build the data with the model's own, or train another model"
+                )
+        return batch
+
+    return check
 
 
 class Feed:

@@ -1,10 +1,10 @@
-"""The training loop: from a build and a mixture to a model folder, resumable at every checkpoint."""
+"""The training loop: from a stream of batches to a model folder, resumable at every checkpoint."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 import keras
@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from jax.experimental import multihost_utils
 
-from flannb.build import Build, Shard
+from flannb.build import Tokenizer
 from flannb.errors import UserError
 from flannb.files import write_text
-from flannb.mixture import BatchShape, batches
-from flannb.model import T5, T5Config, build_model, load_checkpoint, save_model
-from flannb.train.checkpoints import Checkpoints
+from flannb.mixture import BatchShape, Stream
+from flannb.model import T5, Checkpoint, T5Config, build_model, open_checkpoint, save_model
+from flannb.train.checkpoints import Checkpoints, Log
 from flannb.train.distribution import (
     Distribution,
     data_share,
@@ -28,7 +28,7 @@ from flannb.train.distribution import (
     placed,
     placer,
 )
-from flannb.train.feed import Feed
+from flannb.train.feed import Feed, within
 from flannb.train.logs import Journal
 from flannb.train.memory import Demand, bytes_per_device, device_memory, is_out_of_memory
 from flannb.train.optimizer import Adafactor
@@ -37,8 +37,12 @@ from flannb.train.step import State, make_step
 from flannb.train.stop import StopRequest
 
 LOSS_CSV = "loss.csv"
+EVALUATION_CSV = "evaluation.csv"
 MODEL = "model"
 CHECKPOINTS = "checkpoints"
+
+Evaluate: TypeAlias = Callable[[int, T5], Mapping[str, float]]
+"""What is measured of a model after so many steps, by name."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,8 @@ class TrainOptions:
         remat: how much is computed again in the backward pass to save memory: ``none``, ``dots`` or ``full`` (see
             ``flannb.model.T5``).
         model_parallel: devices that share one copy of the model, for sizes that one cannot hold.
-        start: model whose weights training starts from (see ``flannb.model.load_checkpoint``); None draws them.
+        start: model whose weights training starts from (see ``flannb.model.load_checkpoint``), of the shape that is
+            trained but for its vocabulary, which the data must be of; None draws them.
         checkpoint_every: steps between checkpoints.
         log_every: steps between fetches of the loss from the device.
     """
@@ -86,11 +91,11 @@ class TrainOptions:
 
 
 def train(
-    build: Build,
-    weights: Mapping[Shard, float],
+    stream: Stream,
     config: T5Config,
     options: TrainOptions,
     folder: Path,
+    evaluate: Evaluate | None = None,
     quiet: bool = False,
 ) -> Path:
     """Trains a model, or goes on from the last checkpoint in ``folder``.
@@ -99,29 +104,36 @@ def train(
     (see ``join_processes``) call this alike, with a folder that they share.
 
     Args:
-        build, weights: the data and their mixture (see ``flannb.mixture.shard_weights``).
-        config: the model's shape; its vocabulary is set to the build's.
+        stream: the data, such as ``flannb.mixture.mixed``.
+        config: the model's shape; its vocabulary is set to that of the data, or of the model that training starts from.
         folder: gets ``checkpoints/``, ``loss.csv`` (step, loss, target tokens seen), ``progress.csv`` and
             ``tensorboard/`` (see ``flannb.train.logs``) and, when done, ``model/``.
+        evaluate: called before the first step (as step 0), at every checkpoint and after the last step, with the
+            weights that would be saved there; what it returns goes to ``evaluation.csv``, one line a step. A training
+            that goes on does not call it again for what is done.
         quiet: no progress bar.
 
     Returns:
-        The model's folder.
+        The model's folder, which has the vocabulary too.
 
     Raises:
-        UserError: options that do not fit each other, the devices or their memory; a loss that is no longer finite; or
-            training was asked to stop, which it does after saving a checkpoint.
+        UserError: options that do not fit each other, the data, the devices or their memory; a loss that is no longer
+            finite; or training was asked to stop, which it does after saving a checkpoint.
     """
     folder = Path(folder)
     join_processes()
-    config = config.with_vocabulary(build.vocabulary_size)
+    start = None if options.start is None else open_checkpoint(options.start)
+    size = stream.tokenizer.vocabulary_size if start is None else start.config.vocabulary_size
+    config = config.with_vocabulary(size)
     if options.dropout is not None:
         config = replace(config, dropout=options.dropout)
+    if start is not None:
+        _check_start(start, config, stream.tokenizer)
     distribution = distribute(config, options.model_parallel)
     _check_batch(options, distribution)
     try:
         with distribution.scope():
-            model = _initial_model(config, options)
+            model = _initial_model(start, config, options)
             optimizer = make_optimizer(options)
             optimizer.build(model.trainable_variables)
     except jax.errors.JaxRuntimeError as error:
@@ -144,16 +156,17 @@ def train(
     )
     demand.check()
     try:
-        log = _fit(build, weights, model, optimizer, options, distribution, folder, quiet)
+        log = _fit(stream, model, optimizer, options, distribution, folder, evaluate, quiet)
     except jax.errors.JaxRuntimeError as error:
         if is_out_of_memory(error):
             raise demand.error() from error
         raise
-    optimizer.finalize_variable_values(model.trainable_variables)  # takes the average, if there is one
     model = _whole(model)
     if jax.process_index() == 0:
-        write_text(folder / LOSS_CSV, pd.DataFrame(log).astype({"step": int}).to_csv(index=False))
-        save_model(model, folder / MODEL)
+        for name, rows in log.items():
+            if rows:
+                write_text(folder / name, pd.DataFrame(rows).astype({"step": int}).to_csv(index=False))
+        save_model(model, folder / MODEL, stream.tokenizer)
     if jax.process_count() > 1:
         multihost_utils.sync_global_devices("the model is saved")
     return folder / MODEL
@@ -171,34 +184,53 @@ def _rate(options: TrainOptions) -> Any:
 
 
 def _fit(
-    build: Build,
-    weights: Mapping[Shard, float],
+    stream: Stream,
     model: T5,
     optimizer: keras.optimizers.Optimizer,
     options: TrainOptions,
     distribution: Distribution,
     folder: Path,
+    evaluate: Evaluate | None,
     quiet: bool,
-) -> list[dict[str, float]]:
-    """Brings model and optimizer to the last step; returns the log: step, loss and tokens seen of each."""
+) -> Log:
+    """Brings the model to the last step; returns the log: step, loss and tokens seen of each, and the evaluations."""
     variables = (model.trainable_variables, model.non_trainable_variables, optimizer.variables)
     state: State = tuple([placed(variable, distribution) for variable in group] for group in variables)  # type: ignore[assignment]
     checkpoints = Checkpoints(folder / CHECKPOINTS)
     start, pipeline = checkpoints.latest() or 0, None
-    log: list[dict[str, float]] = []
+    log: Log = {LOSS_CSV: [], EVALUATION_CSV: []}
     if start:
         state, pipeline, log = checkpoints.restore(start, state)
+    losses = log[LOSS_CSV]
+
+    def use_state() -> None:
+        """Gives the model the weights of the state, or their average where there is one."""
+        for group, values in zip(variables, state, strict=True):
+            for variable, value in zip(group, values, strict=True):
+                variable.assign(value)
+        optimizer.finalize_variable_values(model.trainable_variables)
+
+    def measure(step: int) -> None:
+        if evaluate is not None:
+            use_state()
+            log[EVALUATION_CSV].append({"step": step, **evaluate(step, model)})
+
     journal = Journal(folder, model.config, options.shape, options.steps, start, quiet, jax.process_index() == 0)
+    for problem in checkpoints.damaged:
+        journal.say(problem)
     if advice := idle_gpu():
         journal.say(advice)
     share, shares = data_share(distribution)
-    feed = Feed(batches(build, weights, options.shape, options.seed, share, shares), placer(distribution), journal.say)
+    batches = stream.batches(options.shape, options.seed, share, shares).map(within(model.config.vocabulary_size))
+    feed = Feed(batches, placer(distribution), journal.say)
     step, rate = make_step(model, optimizer, options.z_loss, options.accumulation), _rate(options)
     waiting: list[dict[str, jax.Array]] = []
-    began = time.perf_counter()
     try:
         if pipeline is not None:
             feed.set_state(pipeline)
+        if not start:
+            measure(0)
+        began = time.perf_counter()
         with StopRequest() as stop:
             for number in range(start + 1, options.steps + 1):
                 state, metrics = step(state, next(feed))
@@ -210,14 +242,16 @@ def _fit(
                 fetched = [{name: float(value) for name, value in entry.items()} for entry in jax.device_get(waiting)]
                 waiting.clear()
                 for entry in fetched:
-                    seen = log[-1]["tokens"] if log else 0.0
-                    log.append({"step": len(log) + 1, "loss": entry["loss"], "tokens": seen + entry["tokens"]})
-                    _check_finite(len(log), entry, checkpoints)
-                seconds, began = time.perf_counter() - began, time.perf_counter()
+                    seen = losses[-1]["tokens"] if losses else 0.0
+                    losses.append({"step": len(losses) + 1, "loss": entry["loss"], "tokens": seen + entry["tokens"]})
+                    _check_finite(len(losses), entry, checkpoints)
+                seconds = time.perf_counter() - began
                 journal.note(
                     number, fetched, seconds, feed.waited(), float(rate(number - 1) if callable(rate) else rate)
                 )
                 stopped = any(of_all_processes(stop.asked)) and number < options.steps
+                if save or number == options.steps:
+                    measure(number)
                 if save or stopped:
                     checkpoints.save(number, state, feed.get_state(), log)
                 if stopped:
@@ -225,13 +259,12 @@ def _fit(
                         f"training was asked to stop and saved step {number} in {checkpoints.folder}; run the same"
                         " again to go on from there"
                     )
+                began = time.perf_counter()
     finally:
         feed.close()
         journal.close()
         checkpoints.close()
-    for group, values in zip(variables, state, strict=True):
-        for variable, value in zip(group, values, strict=True):
-            variable.assign(value)
+    use_state()
     return log
 
 
@@ -247,26 +280,24 @@ def _check_batch(options: TrainOptions, distribution: Distribution) -> None:
         )
 
 
-def _initial_model(config: T5Config, options: TrainOptions) -> T5:
-    """A model with the weights that training starts from.
-
-    Raises:
-        UserError: the model of ``options.start`` has another shape.
-    """
-    model = build_model(config, options.seed, options.dtype, remat=options.remat)
-    if options.start is None:
-        return model
-    given = load_checkpoint(options.start, options.dtype)
+def _check_start(start: Checkpoint, config: T5Config, tokenizer: Tokenizer) -> None:
+    """Raises ``UserError`` where a checkpoint is not of the shape that is trained, or not of the data's vocabulary."""
     differing = [
-        f"{name} is {getattr(given.config, name)}, not {value}"
+        f"{name} is {getattr(start.config, name)}, not {value}"
         for name, value in vars(config).items()
-        if name != "dropout" and getattr(given.config, name) != value
+        if name != "dropout" and getattr(start.config, name) != value
     ]
     if differing:
-        raise UserError(f"{options.start}: not a model of the shape that is trained: {'; '.join(differing)}")
-    for variable, value in zip(model.trainable_variables, given.trainable_variables, strict=True):
-        variable.assign(value.value)
-    return model
+        raise UserError(f"{start.name}: not a model of the shape that is trained: {'; '.join(differing)}")
+    if start.tokenizer is not None and not Tokenizer(start.tokenizer).has_pieces_of(tokenizer):
+        raise UserError(f"{start.name}: has another vocabulary than the data; build the data with {start.tokenizer}")
+
+
+def _initial_model(start: Checkpoint | None, config: T5Config, options: TrainOptions) -> T5:
+    """A model with the weights that training starts from."""
+    if start is None:
+        return build_model(config, options.seed, options.dtype, remat=options.remat)
+    return replace(start, config=config).load(options.dtype, seed=options.seed, remat=options.remat)
 
 
 def _whole(model: T5) -> T5:

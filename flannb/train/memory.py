@@ -4,11 +4,13 @@ import math
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import keras
 
 from flannb.errors import UserError
 from flannb.mixture import BatchShape
 from flannb.model import T5Config
+from flannb.train.distribution import BATCH, MODEL, layouts
 
 GIB = 2**30
 
@@ -19,6 +21,23 @@ def bytes_per_device(variables: list[keras.Variable]) -> int:
         math.prod(variable.value.sharding.shard_shape(variable.shape)) * variable.value.dtype.itemsize
         for variable in variables
     )
+
+
+def planned_bytes(variables: list[keras.Variable], config: T5Config, model_parallel: int) -> int:
+    """Bytes that a model's weights would take on each of the devices that share a copy, wherever they are.
+
+    Args:
+        variables: whose shapes count; their values may be absent (see ``flannb.model.filling.empty_model``).
+    """
+    names = [f"device:{i}" for i in range(model_parallel)]
+    layout = layouts(keras.distribution.DeviceMesh((1, model_parallel), (BATCH, MODEL), devices=names), config)
+
+    def size(variable: keras.Variable) -> int:
+        found = layout[variable.path]
+        shares = model_parallel if found is not None and MODEL in found.axes else 1
+        return math.prod(variable.shape) * jnp.dtype(variable.dtype).itemsize // shares
+
+    return sum(map(size, variables))
 
 
 def activation_bytes(
@@ -89,6 +108,11 @@ class Demand:
     remat: str
     scores: bool
     have: int | None
+
+    @property
+    def activations(self) -> int:
+        """About how many bytes the activations of the rows take that are computed at a time."""
+        return self._activations(self.shape.size // self.replicas // self.accumulation)
 
     def check(self) -> None:
         """Compares before anything is compiled.

@@ -16,7 +16,7 @@ TINY = ["--size", "smoke", "--batch", "2", "--steps", "1", "--rounds", "2"]
 def here(tmp_path):
     """Runs contenders in this process."""
 
-    def run(module, *arguments):
+    def run(module, *arguments, limit):
         assert module == train_contenders.__name__
         path = tmp_path / "result.json"
         train_contenders.main([*arguments, str(path)])

@@ -133,7 +133,8 @@ def small(tmp_path):
 
 @pytest.fixture
 def one_set(small, monkeypatch):
-    monkeypatch.setattr("flannb.build.data.eval_tasks", lambda collection: (small[2],))
+    for module in ("data", "plan"):
+        monkeypatch.setattr(f"flannb.build.{module}.eval_tasks", lambda collection: (small[2],))
     return small[:2]
 
 

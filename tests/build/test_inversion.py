@@ -65,7 +65,7 @@ def test_every_permutation_is_worded(name, kind):
     assert {permutation_of(template) for template in inverted} == set(PERMUTATIONS) - {REGULAR}
 
 
-@pytest.mark.parametrize("name", [*SETS, "mini_cot"])
+@pytest.mark.parametrize("name", [*SETS, "mini_cot", "mini_cot_options"])
 def test_a_template_for_each_permutation(name):
     found = permutation_templates(name)
     assert tuple(found) == PERMUTATIONS

@@ -69,7 +69,12 @@ def test_a_mirror_holds_the_bytes_of_the_hub_and_says_so(hub, files, server, tmp
     assert not plan.missing and sum(gained) == plan.size
     kept = content(folder)
     manifest = read_json(folder / "MANIFEST.json")
-    assert set(kept) == {"MANIFEST.json", *(f"o/d/{n}" for n in files if n.startswith("default")), RAW.path}
+    assert set(kept) == {
+        "MANIFEST.json",
+        "SHA256SUMS",
+        *(f"o/d/{n}" for n in files if n.startswith("default")),
+        RAW.path,
+    }
     for name, data in files.items():
         if name.startswith("default"):
             assert kept[f"o/d/{name}"] == data
@@ -102,7 +107,7 @@ def test_calls_for_other_data_add_to_the_manifest(hub, files, tmp_path):
     folder = tmp_path / "m"
     mirrored(hub, (TEST,), folder)
     mirrored(hub, (RAW,), folder)
-    assert Mirror(folder).promises(TEST) and Mirror(folder).promises(RAW) and len(content(folder)) == 3
+    assert Mirror(folder).promises(TEST) and Mirror(folder).promises(RAW) and len(content(folder)) == 4
 
 
 def test_a_server_that_breaks_off_cuts_and_stalls_gives_a_whole_mirror(hub, files, server, tmp_path):

@@ -25,6 +25,7 @@ def line(inputs, targets):
         "exemplars": [],
         "exemplar_templates": [],
         "exemplar_style": "",
+        "exemplar_kind": "",
         "truncated": False,
     }
 

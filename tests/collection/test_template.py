@@ -62,6 +62,7 @@ def test_scalars_are_text_as_written(tmp_path):
 
 def test_all_keys_of_a_few_shot_template(tmp_path):
     keys = {"instruction": "Do {kind}.", "place": "after", "between": "\n->", "separator": "\n"}
+    keys["explained"] = "{answer}, since {explanation}"
     loaded = load_templates(write(tmp_path, with_few_shot(**keys)))
     assert loaded["boolq"].few_shot[1] == Template("Q: {question}", "{answer}", **keys)
     assert loaded["boolq"].few_shot[1].fields == {"question", "answer", "kind"}
@@ -125,6 +126,10 @@ def test_all_keys_of_a_few_shot_template(tmp_path):
         (with_few_shot(between=""), ["boolq", "few_shot 1", "between"]),
         (with_few_shot(separator=""), ["boolq", "few_shot 1", "separator"]),
         (with_few_shot(separator="\n###\n"), ["boolq", "few_shot 1", "separator", "white space"]),
+        (with_few_shot(explained="{answer}"), ["boolq", "few_shot 1", "explained", "{explanation}"]),
+        (with_few_shot(explained="{answer} {question} {explanation}"), ["few_shot 1", "explained", "no others"]),
+        (with_few_shot(explained="{"), ["few_shot 1", "explained"]),
+        (with_zero_shot(explained="{answer} {explanation}"), ["zero_shot 1", "explained"]),
     ],
 )
 def test_bad_sets_are_named(tmp_path, content, said):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flannb.evaluate.intervals import difference, gap, share_best, suite_score
+from flannb.evaluate.intervals import difference, highest_lead, lowest_lead, share_best, statistic, suite_score
 
 ONES, ZEROS = np.ones(50), np.zeros(50)
 HALF = np.tile([0.0, 1.0], 25)
@@ -74,15 +74,32 @@ def test_a_difference_changes_its_sign_with_the_order():
     assert one.score == pytest.approx(suite_score(a).score - suite_score(b).score)
 
 
-def test_the_gap_is_from_the_worst_above_to_the_best_below():
-    interval = gap([{"a": ONES}], [{"a": ZEROS}, {"a": HALF}])
+def test_the_lowest_lead_is_from_the_worst_above_to_the_best_below():
+    interval = statistic([{"a": ONES}, {"a": ZEROS}, {"a": HALF}], lowest_lead(1))
     assert interval.score == 50.0
     assert interval.low > 25
-    assert gap([{"a": ONES}, {"a": HALF}], [{"a": ZEROS}]).score == 50.0
+    assert statistic([{"a": ONES}, {"a": HALF}, {"a": ZEROS}], lowest_lead(2)).score == 50.0
     # Against two equals the best of each sample is taken, so leading by luck is not a lead.
     rng = np.random.default_rng(3)
     a, b, c = (draw(rng, (0.5,), 200) for _ in range(3))
-    assert gap([a], [b, c]).low <= min(difference(a, b).low, difference(a, c).low) + 1
+    lead = statistic([a, b, c], lowest_lead(1))
+    assert lead.low <= min(difference(a, b).low, difference(a, c).low) + 1
+
+
+def test_the_highest_lead_asks_for_one_of_those_above():
+    assert statistic([{"a": ZEROS}, {"a": ONES}, {"a": HALF}], highest_lead(2)).score == 50.0
+    assert statistic([{"a": ZEROS}, {"a": HALF}, {"a": ONES}], highest_lead(2)).high < -25
+
+
+def test_a_statistic_is_of_paired_scores_and_leaves_out_what_is_no_number():
+    rng = np.random.default_rng(5)
+    rows = rng.random(300) < 0.5
+    models = [{"a": rows}, {"a": rows}]
+    assert statistic(models, lambda scores: scores[..., 0] - scores[..., 1]) == difference(*models)
+    undefined = statistic([{"a": ZEROS}], lambda scores: np.where(scores[..., 0] > 0, 1.0, np.nan))
+    assert np.isnan([undefined.score, undefined.low, undefined.high]).all() and undefined.n == 50
+    top = statistic([{"a": rows}], lambda scores: np.where(scores[..., 0] > 50, scores[..., 0], np.nan))
+    assert top.low >= 50
 
 
 def test_repeats_count_as_their_mean_and_widen_the_interval():
@@ -146,7 +163,7 @@ def test_every_interval_is_within_the_range_of_scores(scores):
         (lambda: suite_score({"boolq": np.array([1.0, np.nan])}), "task 'boolq': a score is not a finite number"),
         (lambda: difference({"boolq": ONES}, {"rte": ONES}), "the same tasks; the first has boolq"),
         (lambda: difference({"boolq": ONES}, {"boolq": ONES[:9]}), r"task 'boolq'.*same rows.*\[9, 50\]"),
-        (lambda: gap([{"boolq": ONES}], []), "at least one other model"),
+        (lambda: statistic([], lowest_lead(1)), "at least one model"),
         (lambda: share_best([]), "at least one cell"),
         (lambda: share_best([({"boolq": ONES}, [])]), "at least one other model"),
         (lambda: suite_score({"a": np.ones((9, 2)), "b": np.ones(9)}), r"as many repeats.*'a': 2, 'b': 1"),

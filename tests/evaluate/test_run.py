@@ -49,7 +49,8 @@ def run(flannb_model, tmp_path_factory):
 def test_every_prediction_is_kept_with_all_its_columns(run):
     folder, _, table = run
     assert list(table.columns) == COLUMNS
-    assert {path.name for path in folder.iterdir()} == {f"{s}.{k}.{t}.parquet" for s, t in NAMES for k in KINDS}
+    written = {path.name for path in folder.iterdir()}
+    assert written == {"SHA256SUMS", *(f"{s}.{k}.{t}.parquet" for s, t in NAMES for k in KINDS)}
     assert len(table) == 4 * len(NAMES) * len(KINDS) and set(table["mode"]) == {"generation"}
     for line in table.to_dict("records"):
         assert len(line["exemplars"]) == (0 if line["setting"] == "zs" else 3 - line["dropped_exemplars"])
@@ -74,18 +75,21 @@ def test_what_is_on_record_is_not_generated_again(run):
 
 def test_a_suite_that_is_missing_is_run_alone_and_gives_the_same(run):
     folder, go, table = run
-    lost = folder / "bbh.fs.navigate.parquet"
-    kept = {path: path.stat().st_mtime_ns for path in folder.iterdir() if path != lost}
+    lost, damaged = folder / "bbh.fs.navigate.parquet", folder / "bbh.zs.navigate.parquet"
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    kept = {path: path.stat().st_mtime_ns for path in folder.glob("*.parquet") if path not in (lost, damaged)}
     lost.unlink()
+    damaged.write_bytes(before[damaged].replace(b"navigate", b"navigbte"))
     pd.testing.assert_frame_equal(go(), table)
-    assert {path: path.stat().st_mtime_ns for path in folder.iterdir() if path != lost} == kept
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_no_predictions_or_a_damaged_file_is_a_user_error(tmp_path):
     with pytest.raises(UserError, match="no predictions here"):
         read_predictions(tmp_path)
     (tmp_path / "bbh.fs.navigate.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r"bbh\.fs\.navigate\.parquet: not a whole file"):
+    with pytest.raises(UserError, match=r"bbh\.fs\.navigate\.parquet: not as it was written"):
         read_predictions(tmp_path)
 
 

@@ -38,7 +38,7 @@ def boolq(mirror, split="train", **columns):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--scale", "huge"], "error: --scale huge: unknown; choose one of smoke, micro\n"),
+        (["--scale", "huge"], "error: --scale huge: unknown; choose one of tiny, smoke, micro, small"),
         (["--rows", "flan2022,nope"], "error: --rows nope: unknown; choose from flan2022"),
         (["--rows", ","], "error: --rows: names no row"),
         (["--workers", "0"], "error: --workers 0: must be at least 1"),
@@ -97,7 +97,7 @@ def test_an_empty_folder_is_no_mirror(run, tmp_path):
 
 
 def test_a_failure_in_a_worker_is_one_message(tmp_path):
-    """Through Dask and papermill: no traceback, no log lines of either."""
+    """Through a process and papermill: no traceback, no log lines of either."""
     path = boolq(tmp_path / "mirror", question=["is it"], answer=[True])
     where = ["--source", tmp_path / "mirror", "--allow-missing", "--runs", tmp_path / "runs"]
     done = subprocess.run(

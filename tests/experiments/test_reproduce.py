@@ -1,4 +1,3 @@
-import os
 from dataclasses import replace
 
 import pytest
@@ -8,10 +7,8 @@ from flannb.experiments.artefacts import TABLE1, TABLE2
 from flannb.experiments.reproduce import (
     Options,
     artefact_steps,
-    default_workers,
     enter_project,
     from_project,
-    has_accelerator,
     project_root,
 )
 
@@ -24,7 +21,7 @@ def _project():
 def test_steps_come_after_what_they_need():
     steps = artefact_steps(TABLE1, Options())
     assert [s.name for s in steps[:3]] == ["data", "flan2022/train", "flan2022/evaluate"]
-    assert steps[-1].name == "report" and len(steps) == 18
+    assert steps[-1].name == "table1/report" and len(steps) == 18
     for i, step in enumerate(steps):
         assert all(need in steps[:i] for need in step.needs)
 
@@ -49,7 +46,7 @@ def test_repeats_are_models_of_other_seeds_on_the_same_data():
     assert [step.parameters["seed"] for step in trained] == [0, 1, 2]
     assert len({step.folder for step in trained}) == 3
     assert all(step.needs == (steps["data"],) for step in trained)
-    assert [len(homes) for homes in steps["report"].parameters["evaluations"].values()] == [3, 1]
+    assert [len(homes) for homes in steps["table1/report"].parameters["evaluations"].values()] == [3, 1]
     assert {step.parameters["seed"] for name, step in steps.items() if name.endswith("evaluate")} == {0}
 
 
@@ -75,7 +72,7 @@ def test_everything_stays_below_runs_and_reports():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scale": "huge"}, "--scale huge: unknown; choose one of smoke, micro"),
+        ({"scale": "huge"}, "--scale huge: unknown; choose one of smoke, micro, small"),
         ({"rows": ("nope",)}, "--rows nope: unknown"),
         ({"repeats": {"nope": 2}}, "--rows nope: unknown"),
         ({"source": "/no/such/folder"}, "--source /no/such/folder: no such folder"),
@@ -84,13 +81,6 @@ def test_everything_stays_below_runs_and_reports():
 def test_wrong_options_are_named(change, message):
     with pytest.raises(UserError, match=message):
         artefact_steps(TABLE1, replace(Options(), **change))
-
-
-@pytest.mark.parametrize(("platforms", "found"), [("cpu", False), ("cuda,cpu", True), ("tpu", True)])
-def test_jax_platforms_decides_on_workers(monkeypatch, platforms, found):
-    monkeypatch.setenv("JAX_PLATFORMS", platforms)
-    assert has_accelerator() == found
-    assert default_workers() == (1 if found else len(os.sched_getaffinity(0)))
 
 
 def test_paths_count_from_where_the_user_is(tmp_path, monkeypatch):

@@ -1,4 +1,3 @@
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +6,8 @@ import pytest
 from flannb.errors import UserError
 from flannb.experiments import steps as functions
 from flannb.experiments.reproduce import enter_project
-from flannb.experiments.runner import INPUTS, MANIFEST, Step, is_done, run_all, run_step
+from flannb.experiments.runner import INPUTS, MANIFEST, Step, find_state, is_done, run_all, run_step
+from flannb.files import read_sealed, write_sealed
 
 
 @pytest.fixture
@@ -51,12 +51,32 @@ def test_another_key_removes_what_was_there(step):
 
 def test_a_missing_or_cut_output_is_made_again(step):
     output = Path(step.folder) / "text.txt"
-    for damage in (output.unlink, lambda: output.write_text("")):
+    for damage in (output.unlink, lambda: output.write_text(""), lambda: output.write_text("b")):
         run_step(step, papermill=False)
         damage()
-        assert not is_done(step)
+        assert not is_done(step) and find_state(step) == (True, f"{output} is missing or not as it was written")
     run_step(step, papermill=False)
-    assert output.read_text() == "a" and calls(step) == ["a", "a", "a"]
+    assert output.read_text() == "a" and calls(step) == ["a"] * 4
+
+
+def test_any_changed_byte_of_a_manifest_is_seen(step):
+    run_step(step, papermill=False)
+    manifest = Path(step.folder) / MANIFEST
+    whole = manifest.read_bytes()
+    for i in range(0, len(whole), 7):
+        manifest.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
+        done, damage = find_state(step)
+        assert not done or damage, whole[i - 20 : i + 20]
+    manifest.write_bytes(whole)
+    assert is_done(step)
+
+
+def test_an_output_outside_the_folder_is_not_looked_at(step):
+    run_step(step, papermill=False)
+    manifest = Path(step.folder) / MANIFEST
+    content = read_sealed(manifest)
+    write_sealed(manifest, content | {"outputs": {"../../calls": {"sha256": ""}}})
+    assert "leads out of" in find_state(step)[1]
 
 
 def test_a_damaged_manifest_counts_as_none(step):
@@ -68,10 +88,11 @@ def test_a_damaged_manifest_counts_as_none(step):
 def test_what_a_killed_step_saved_stays(step):
     folder = Path(step.folder)
     folder.mkdir(parents=True)
-    (folder / INPUTS).write_text(json.dumps({"key": step.key}))
+    write_sealed(folder / INPUTS, {"key": step.key})
     (folder / "checkpoint").touch()
+    (folder / ".text.txt.x.tmp").touch()
     run_step(step, papermill=False)
-    assert (folder / "checkpoint").exists()
+    assert (folder / "checkpoint").exists() and not (folder / ".text.txt.x.tmp").exists()
 
 
 def test_needs_are_part_of_the_key(step):
@@ -86,7 +107,7 @@ def test_a_failure_bears_the_name_of_its_step(step):
 
 
 def test_run_all_tells_seconds_and_progress(step, capsys):
-    assert set(run_all([step], 1, "", papermill=False)) == {"row/write"}
+    assert set(run_all([step], 1, "", papermill=False)) == {step.folder}
     assert "row/write: 0 s" in capsys.readouterr().err
 
 

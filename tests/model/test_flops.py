@@ -94,7 +94,7 @@ def test_peaks_are_known_by_the_kind_of_device():
         "TPU v6 lite": 918.0,
         "cpu": None,
     }
-    assert {kind: flops._peak(kind) for kind in kinds} == kinds
+    assert {kind: flops.device_peak_flops(kind) for kind in kinds} == {k: v and 1e12 * v for k, v in kinds.items()}
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="a GPU or TPU has a peak")

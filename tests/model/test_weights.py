@@ -44,7 +44,19 @@ def test_the_vocabulary_goes_along_where_it_is_given(model, folder, tokenizer, t
 def test_a_truncated_file_is_a_user_error(folder):
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:-8])
+    with pytest.raises(UserError, match=r"model\.safetensors: not as it was written"):
+        load_checkpoint(folder)
+    (folder / "SHA256SUMS").unlink()
     with pytest.raises(UserError, match=r"model\.safetensors: not a whole safetensors file"):
+        load_checkpoint(folder)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "SHA256SUMS"])
+def test_a_flipped_bit_is_a_user_error(folder, name):
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=str(folder)):
         load_checkpoint(folder)
 
 
@@ -63,6 +75,7 @@ def test_tensors_that_are_missing_unknown_or_misshapen_are_all_named(folder):
     tensors[second] = tensors[second][:-1].copy()
     tensors["foreign/kernel"] = np.zeros(3, np.float32)
     save_file(tensors, path)
+    (folder / "SHA256SUMS").unlink()
     with pytest.raises(UserError) as raised:
         load_checkpoint(folder)
     assert all(name in str(raised.value) for name in (first, second, "foreign/kernel"))

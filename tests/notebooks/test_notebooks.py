@@ -44,6 +44,11 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", str(project_root()))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     data, train, evaluate = (str(tmp_path / name) for name in ("data", "train", "evaluate"))
+
+    def report(name, *rows):
+        folders = {"evaluations": dict.fromkeys(rows, [evaluate]), "models": dict.fromkeys(rows, train)}
+        return {"folder": str(tmp_path / name)} | folders
+
     parameters = {
         "00_tour": {},
         "01_build": {"folder": data, "store": str(tmp_path / "store")},
@@ -60,9 +65,16 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
             "evaluations": {"all_weighted": [evaluate, evaluate]},
             "models": {"all_weighted": train},
         },
+        "21_figure1": report("figure1", "flan2022", "flan2021"),
+        "22_figure2": {"folder": str(tmp_path / "figure2")},
+        "23_figure3": report("figure3", "few_shot_0", "few_shot_50"),
+        "24_figure4": report("figure4", "smoke-half_8", "smoke_all"),
+        "27_figure7": {"folder": str(tmp_path / "figure7")},
     }
     assert [path.stem for path in NOTEBOOKS] == list(parameters)
     for path in NOTEBOOKS:
         execute(path, tmp_path, parameters[path.stem])
     assert (tmp_path / "report" / "table1.html").is_file()
     assert (tmp_path / "report2" / "table2.html").is_file()
+    for name in ("figure1", "figure2", "figure3", "figure4", "figure7"):
+        assert all((tmp_path / name / f"{name}.{ending}").is_file() for ending in ("html", "md", "csv", "png", "svg"))

@@ -14,32 +14,48 @@ ROWS = 60
 
 
 def synthetic(table="table1", seed=0, rows=ROWS):
-    """Row -> predictions whose scores are those of the paper up to chance; the same rows are hard for all models."""
-    predictions = {}
+    """Row -> predictions whose scores are those of the paper up to chance."""
     layout = LAYOUTS[table]
-    for paper in layout.printed().set_index("row", drop=False).loc[layout.measurable()].to_dict("records"):
+    papers = layout.printed().set_index("row").loc[layout.measurable()]
+    cells = list(layout.cells())
+    return of_scores(
+        {row: {cell: paper["_".join(cell)] for cell in cells} for row, paper in papers.iterrows()}, seed, rows
+    )
+
+
+def of_scores(scores, seed=0, rows=ROWS):
+    """Row -> predictions with these scores up to chance, given as row -> (suite, setting) -> percent.
+
+    The same evaluation rows are hard for all models.
+    """
+    predictions = {}
+    for row, cells in scores.items():
         rng = np.random.default_rng(seed)
         frames = []
-        for suite, sets in [(suite, SETS[suite]) for suite in layout.suites]:
-            for setting in ("zs", "fs"):
-                for i in range(sets):
-                    hardness = rng.random(rows)
-                    frames.append(
-                        pd.DataFrame(
-                            {
-                                "suite": suite,
-                                "setting": setting,
-                                "task": f"{suite}_{i}",
-                                "row": np.arange(rows),
-                                "score": 100 * hardness < paper[f"{suite}_{setting}"],
-                                "split": SPLITS[suite],
-                                "target": np.where(np.arange(rows) % 3, "yes", "no"),
-                                "options": [("no", "yes")] * rows,
-                            }
-                        )
+        for (suite, setting), score in cells.items():
+            for i in range(SETS[suite]):
+                hardness = rng.random(rows)
+                frames.append(
+                    pd.DataFrame(
+                        {
+                            "suite": suite,
+                            "setting": setting,
+                            "task": f"{suite}_{i}",
+                            "row": np.arange(rows),
+                            "score": 100 * hardness < score,
+                            "split": SPLITS[suite],
+                            "target": np.where(np.arange(rows) % 3, "yes", "no"),
+                            "options": [("no", "yes")] * rows,
+                        }
                     )
-        predictions[paper["row"]] = pd.concat(frames, ignore_index=True)
+                )
+        predictions[row] = pd.concat(frames, ignore_index=True)
     return predictions
+
+
+@pytest.fixture(scope="session")
+def make_predictions():
+    return of_scores
 
 
 def synthetic_losses(seed=0, steps=400):

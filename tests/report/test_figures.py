@@ -1,6 +1,4 @@
-"""Figures: what they show, and that their files hold nothing else. Their determinism is tested with the report."""
-
-import re
+"""The figures that go with tables: what they show. Their determinism is tested with the report."""
 
 import numpy as np
 import pandas as pd
@@ -8,32 +6,10 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from flannb.errors import UserError
-from flannb.report import LAYOUTS, differences, figure1, loss_curves, save, score_table
-from flannb.report.figures import COLLECTIONS, LINES
-
-
-def test_files_hold_no_date_and_no_program(predictions, setup, tmp_path):
-    png, svg = save(figure1(score_table(predictions, setup), "smoke"), tmp_path / "figure1")
-    text = svg.read_text()
-    assert "<dc:date>" not in text and "<dc:creator>" not in text
-    assert not re.search(rb"Software|tEXt|tIME", png.read_bytes())
-
-
-def test_figure1_shows_measured_and_paper_scores(predictions, setup):
-    table = score_table(predictions, setup)
-    figure = figure1(table, "smoke")
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == [*(name for name, *_ in COLLECTIONS.values()), "measured, scale smoke", "paper, T5-XL"]
-    zero_shot = figure.axes[0]
-    shown = {round(float(y), 6) for drawn in zero_shot.lines for y in np.atleast_1d(drawn.get_ydata())}
-    expected = table[(table["setting"] == "zs") & table["row"].isin(COLLECTIONS)]
-    assert {round(y, 6) for y in expected["score"]} <= shown
-    assert set(expected["paper"]) <= shown
-    assert zero_shot.get_ylim()[0] == 0
-
-
-def test_figure1_can_be_drawn_without_measured_scores(setup, tmp_path):
-    assert all(path.stat().st_size for path in save(figure1(score_table({}, setup), "smoke"), tmp_path / "figure1"))
+from flannb.report import LAYOUTS, differences, loss_curves, save, score_table
+from flannb.report.figure1 import COLLECTIONS
+from flannb.report.figure4 import SIZE_MARKS
+from flannb.report.figures import LINES
 
 
 def test_differences_are_to_the_full_row_and_beside_the_papers(predictions2, setup2):
@@ -78,7 +54,9 @@ def test_a_log_without_steps_is_named():
         loss_curves({"p3pp": pd.DataFrame({"loss": [1.0]})}, LAYOUTS["table1"])
 
 
-@pytest.mark.parametrize("colours", [[c for _, c, _ in COLLECTIONS.values()], [c for c, _ in LINES]])
+@pytest.mark.parametrize(
+    "colours", [[c for _, c, _ in COLLECTIONS.values()], [c for c, _ in LINES], [c for c, _ in SIZE_MARKS]]
+)
 def test_colours_stand_out_from_white_and_from_each_other(colours):
     assert len(set(colours)) == len(colours)
     for colour in colours:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flannb.mixture import BatchShape, Mixture, shard_weights
+from flannb.mixture import BatchShape, Mixture, mixed, shard_weights
 from flannb.model import T5Config
 from flannb.train import TrainOptions
 
@@ -18,13 +18,18 @@ import json, os, signal, sys
 from pathlib import Path
 from flannb.build import open_build
 from flannb.errors import UserError
-from flannb.mixture import BatchShape, Mixture, shard_weights
+from flannb.mixture import BatchShape, Mixture, mixed, shard_weights
 from flannb.model import T5Config
 from flannb.train import TrainOptions, train
 
+import numpy as np
+
+def mean_weight(step, model):
+    return {"mean": float(np.mean([np.abs(variable.value).mean() for variable in model.trainable_variables]))}
+
 given = json.loads(sys.argv[1])
 build, folder = open_build(Path(given["build"])), Path(given["folder"])
-weights = shard_weights(build.shards, Mixture())
+stream = mixed(build, shard_weights(build.shards, Mixture()))
 config = T5Config(**given["config"])
 options = TrainOptions(**given["options"] | {"shape": BatchShape(**given["options"]["shape"])})
 """
@@ -62,6 +67,11 @@ def options():
 @pytest.fixture(scope="session")
 def weights(build):
     return shard_weights(build.shards, Mixture())
+
+
+@pytest.fixture(scope="session")
+def stream(build, weights):
+    return mixed(build, weights)
 
 
 @pytest.fixture

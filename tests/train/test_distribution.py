@@ -13,7 +13,7 @@ from flannb.train import LOSS_CSV, train
 from flannb.train.distribution import distribute, idle_gpu, join_processes, layouts, of_all_processes
 
 PROCESS = """
-train(build, weights, config, options, folder, quiet=True)
+train(stream, config, options, folder, quiet=True)
 import jax
 print(jax.process_count(), jax.device_count())
 """
@@ -24,11 +24,11 @@ from flannb.model import build_model
 from flannb.train import Adafactor, distribute
 
 try:
-    train(build, weights, config, replace(options, shape=BatchShape(6, 128, 48)), folder, quiet=True)
+    train(stream, config, replace(options, shape=BatchShape(6, 128, 48)), folder, quiet=True)
 except UserError as error:
     print(error)
 for parallel in (1, 4, 2):
-    train(build, weights, config, replace(options, model_parallel=parallel), folder / str(parallel), quiet=True)
+    train(stream, config, replace(options, model_parallel=parallel), folder / str(parallel), quiet=True)
 with distribute(config.with_vocabulary(400), 4).scope():
     model = build_model(config.with_vocabulary(400), 0)
     optimizer = Adafactor(0.1, min_dim_size_to_factor=8)
@@ -51,7 +51,7 @@ def free_port():
 
 
 def test_two_processes_give_the_losses_of_one_which_goes_on_from_their_checkpoint(
-    build, weights, config, options, start, tmp_path
+    stream, config, options, start, tmp_path
 ):
     shape, chosen = config(), options(4, 6, checkpoint_every=3, average=0.9)
     address = f"127.0.0.1:{free_port()}"
@@ -71,16 +71,16 @@ def test_two_processes_give_the_losses_of_one_which_goes_on_from_their_checkpoin
         output, errors = process.communicate(timeout=600)
         assert process.returncode == 0, errors
         assert output.splitlines()[-1] == "2 2"
-    train(build, weights, shape, chosen, tmp_path / "one", quiet=True)
+    train(stream, shape, chosen, tmp_path / "one", quiet=True)
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
 
     shutil.copytree(tmp_path / "two" / "checkpoints" / "3", tmp_path / "then" / "checkpoints" / "3")
-    train(build, weights, shape, chosen, tmp_path / "then", quiet=True)
+    train(stream, shape, chosen, tmp_path / "then", quiet=True)
     assert losses(tmp_path / "then")[:3] == losses(tmp_path / "two")[:3]
     assert losses(tmp_path / "then") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)
 
 
-def test_four_devices_give_the_same_losses_in_every_layout(build, weights, config, options, start, tmp_path):
+def test_four_devices_give_the_same_losses_in_every_layout(stream, config, options, start, tmp_path):
     shape, chosen = config(), options(4, 4)
     flags = "--xla_force_host_platform_device_count=4"
     process = start(FOUR_DEVICES, tmp_path, shape, chosen, XLA_FLAGS=flags)

@@ -9,7 +9,7 @@ import pytest
 
 from flannb.errors import UserError
 from flannb.mixture import BatchShape, batches
-from flannb.train.feed import AHEAD, Feed
+from flannb.train.feed import AHEAD, Feed, within
 
 SHAPE = BatchShape(4, 128, 48)
 
@@ -75,3 +75,13 @@ def test_an_error_of_the_pipeline_reaches_the_loop(feed):
 
     with pytest.raises(UserError, match="shard 3 is gone"):
         next(feed(grain.MapDataset.range(3).map(fail).to_iter_dataset()))
+
+
+def test_ids_outside_of_the_vocabulary_are_named(build, weights):
+    batch = next(iter(batches(build, weights, SHAPE, 0)))
+    highest = max(batch["encoder_token_ids"].max(), batch["targets"].max())
+    assert within(highest + 1)(batch) is batch
+    with pytest.raises(
+        UserError, match=f"the id {highest} among its .* a vocabulary of {highest}: they are of different"
+    ):
+        within(highest)(batch)

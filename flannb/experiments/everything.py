@@ -1,0 +1,83 @@
+"""All artefacts at once, and what their results changed from the reports that were there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from flannb.errors import UserError
+from flannb.experiments.artefacts import ARTEFACTS
+from flannb.experiments.registry import steps_of
+from flannb.experiments.reproduce import Options
+from flannb.experiments.runner import Step
+
+ABOUT_VALUES = ("detail", "n", "source", "split")
+"""Columns that tell about a result and are none."""
+
+MOST_LINES = 40
+"""Changes of one file that are told one by one."""
+
+Results = Mapping[tuple[str, str], pd.DataFrame]
+"""(folder below the reports, file) -> its values: verdicts and numbers, indexed by what they are of."""
+
+
+def all_steps(options: Options) -> list[Step]:
+    """The steps of every artefact, each after those that it needs; what artefacts share is there once.
+
+    Raises:
+        UserError: as ``flannb.experiments.registry.steps_of``.
+    """
+    steps = (step for artefact in ARTEFACTS.values() for step in steps_of(artefact, options))
+    return list({step.folder: step for step in steps}.values())
+
+
+def read_results(reports: Path, scale: str) -> Results:
+    """What the reports of a scale hold: the values of every CSV file whose lines can be told apart.
+
+    Raises:
+        UserError: a file cannot be read; the message names it.
+    """
+    found: dict[tuple[str, str], pd.DataFrame] = {}
+    for folder in sorted({path.parent for path in reports.glob("*/*.csv")} | set(reports.glob(f"*/{scale}"))):
+        for path in sorted(folder.glob("*.csv")):
+            try:
+                table = pd.read_csv(path)
+            except (ValueError, OSError) as error:
+                raise UserError(f"{path}: cannot be read ({error}). Delete it, or write its report again.") from None
+            values = [name for name in table if name == "verdict" or pd.api.types.is_float_dtype(table[name])]
+            keys = [name for name in table if name not in values and name not in ABOUT_VALUES]
+            if values and keys and not table.duplicated(keys).any():
+                index = table[keys].astype(str).agg(", ".join, axis=1)
+                found[folder.relative_to(reports).as_posix(), path.name] = table[values].set_index(index)
+    return found
+
+
+def changes(before: Results, after: Results) -> list[str]:
+    """What differs, a line each, verdicts first."""
+    verdicts, others = [], []
+    for place, now in after.items():
+        name = "/".join(place)
+        if place not in before:
+            others.append(f"{name}: new")
+            continue
+        then = before[place]
+        told = [line for key in now.index if key in then.index for line in _differences(now.loc[key], then.loc[key])]
+        new, gone = (len(a.index.difference(b.index)) for a, b in ((now, then), (then, now)))
+        verdicts += [f"{name}: {line}" for line in told if " verdict " in line]
+        numbers = [f"{name}: {line}" for line in told if " verdict " not in line]
+        others += numbers[:MOST_LINES]
+        others += [f"{name}: {len(numbers) - MOST_LINES} more values changed"] if len(numbers) > MOST_LINES else []
+        others += [f"{name}: {new} lines are new, {gone} are gone"] if new or gone else []
+    return [*verdicts, *others, *(f"{'/'.join(place)}: gone" for place in before.keys() - after.keys())]
+
+
+def _differences(now: pd.Series, then: pd.Series) -> list[str]:
+    """A line for each value of one key that differs; ends of intervals go with what they are of."""
+    lines = []
+    for name, value in now.items():
+        if str(name).endswith(("_low", "_high")) or name not in then.index:
+            continue
+        old = then[name]
+        if value != old and not (pd.isna(value) and pd.isna(old)):
+            lines.append(f"{now.name}: {name} {old} -> {value}")
+    return lines

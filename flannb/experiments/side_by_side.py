@@ -1,0 +1,169 @@
+"""Steps side by side on this machine, each in a process of its own with its part of the cores and GPUs.
+
+A process for each step frees all memory when it ends, and one that is killed is told from one that fails. All end with
+the process that started them; a training saves a checkpoint first.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from flannb.errors import UserError
+from flannb.experiments.devices import gpus, share
+
+if TYPE_CHECKING:
+    from flannb.experiments.runner import Step
+
+PATIENCE = 60.0
+"""Seconds that processes have to end when they are asked to; a large checkpoint takes some."""
+
+KILLED = "its process was killed; if memory ran out, pass a smaller --workers. The same command goes on."
+
+
+@dataclass(frozen=True)
+class _Running:
+    step: Step
+    process: multiprocessing.process.BaseProcess
+    slot: int
+
+
+def side_by_side(
+    steps: list[Step], workers: int, run: Callable[[Step], float], finished: Callable[[Step, float], object]
+) -> None:
+    """Runs steps in the order of their needs, so many at a time.
+
+    Args:
+        steps: to run; what they need and is not among them is done.
+        workers: processes at a time. Where there are GPUs, each sees its own (``flannb.experiments.devices.share``).
+        run: runs a step in a process and returns its seconds. What it prints goes to a file beside the step's folder.
+        finished: called with each and its seconds.
+
+    Raises:
+        UserError: a step failed or was killed; the others have been stopped.
+    """
+    waiting, running, free = list(steps), dict[Connection, _Running](), list(range(workers))
+    found = gpus()
+    try:
+        while waiting or running:
+            unfinished = {step.folder for step in (*waiting, *(each.step for each in running.values()))}
+            ready = [step for step in waiting if not any(need.folder in unfinished for need in step.needs)]
+            for step in ready[: len(free)]:
+                waiting.remove(step)
+                slot = free.pop(0)
+                with _environment(share(slot, workers, found)), _interrupts_ignored():
+                    results, process = _start(step, run, slot)
+                running[results] = _Running(step, process, slot)
+            speaking = wait(list(running))
+            for results in [each for each in running if each in speaking]:
+                ended = running[results]
+                seconds = _outcome(results, ended)
+                del running[results]
+                free.append(ended.slot)
+                finished(ended.step, seconds)
+    finally:
+        _stop([each.process for each in running.values()])
+
+
+def _start(
+    step: Step, run: Callable[[Step], float], slot: int
+) -> tuple[Connection, multiprocessing.process.BaseProcess]:
+    context = multiprocessing.get_context("spawn")
+    results, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_work, args=(sender, run, step, slot))  # no daemon: a build starts processes
+    process.start()
+    sender.close()  # so that the end of the process is the end of the connection
+    return results, process
+
+
+def _outcome(results: Connection, ended: _Running) -> float:
+    """The seconds that a process reports.
+
+    Raises:
+        UserError: it reports a failure, or nothing.
+    """
+    try:
+        seconds, failure = results.recv()
+    except EOFError:
+        ended.process.join()
+        if ended.process.exitcode == 1:
+            raise UserError(
+                f"{ended.step.name}: failed in a way that it should not. The traceback is in {_log(ended.step)}; this"
+                " is a defect of flannb, please report it."
+            ) from None
+        raise UserError(f"{ended.step.name}: {KILLED}") from None
+    ended.process.join()
+    if failure:
+        raise UserError(failure)
+    return seconds
+
+
+def _log(step: Step) -> Path:
+    return Path(f"{step.folder}.log")
+
+
+def _work(results: Connection, run: Callable[[Step], float], step: Step, slot: int) -> None:
+    """Runs a step; the only thing that a process does."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _log(step).parent.mkdir(parents=True, exist_ok=True)
+    with _log(step).open("ab") as log:
+        for stream in (1, 2):
+            os.dup2(log.fileno(), stream)
+    if step.threads == 1 and hasattr(os, "sched_setaffinity"):
+        # The thread pools of several processes on the same cores would slow each other down threefold.
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, {cores[slot % len(cores)]})
+    try:
+        results.send((run(step), ""))
+    except UserError as error:
+        results.send((0.0, str(error)))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _stop(processes: list[multiprocessing.process.BaseProcess]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.join(PATIENCE)
+        if process.is_alive():
+            process.kill()
+            process.join()
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Processes that are started inside have these variables, before they import anything."""
+    before = dict(os.environ)
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes that are started inside ignore Ctrl-C: it is this one that stops them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

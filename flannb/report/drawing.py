@@ -1,0 +1,102 @@
+"""How figures look and are saved: equal figures give equal bytes, as PNG and as SVG, whatever the user's settings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import matplotlib
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from flannb.files import atomic
+
+WIDTH = 3.5
+"""Inches: one column of a two-column page; texts have their final size."""
+
+# Colours of Okabe and Ito (jfly.uni-koeln.de/color), which differ for all common kinds of colour blindness, without the
+# yellow, which is too pale for a white page. Shapes and dashes tell things apart without colour, too.
+ORANGE, BLUE, GREEN, PINK, AMBER, SKY = "#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"
+
+SETTING_MARKS = {"zs": (BLUE, "o"), "fs": (ORANGE, "s")}
+"""Setting -> its colour and marker."""
+
+_STYLE = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 7,
+    "axes.titlesize": 7.5,
+    "axes.linewidth": 0.6,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "svg.hashsalt": "flannb",
+    "savefig.dpi": 300,
+}
+
+
+@contextmanager
+def report_style() -> Iterator[None]:
+    """Matplotlib's own settings and ours while a figure is made or saved, whatever the user's are."""
+    settings: Any = dict(matplotlib.rcParamsDefault) | _STYLE
+    with matplotlib.rc_context(settings):
+        yield
+
+
+def save(figure: Figure, path: Path) -> list[Path]:
+    """Writes ``path`` with the endings .png and .svg, and returns both paths.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    metadata = {"png": {"Software": None}, "svg": {"Date": None, "Creator": None}}
+    paths = []
+    with report_style():
+        for ending, without in metadata.items():
+            paths.append(path.with_suffix(f".{ending}"))
+            with atomic(paths[-1]) as temporary:
+                figure.savefig(temporary, format=ending, metadata=without)
+    return paths
+
+
+def new_figure(height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
+    """An empty figure of ``WIDTH`` and a height in inches; its parts make room for each other, or stay where put."""
+    figure = Figure(figsize=(WIDTH, height), layout=layout)
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def plain(axes: Axes) -> None:
+    """Axes without a box, with faint lines to read values by."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.grid(axis="y", color="#E5E5E5", linewidth=0.5)
+    axes.set_axisbelow(True)
+
+
+def curve(axes: Axes, x: pd.Series, scores: pd.DataFrame, colour: str, marker: str, label: str = "") -> None:
+    """Scores along ``x`` with their intervals as a band, and a star at the highest.
+
+    Args:
+        axes: to draw on.
+        x: where the points are, in order; those without a score are left out.
+        scores: the columns ``score``, ``ci_low`` and ``ci_high``, with the index of ``x``.
+        colour, marker, label: of the line.
+    """
+    scores = scores.loc[x.index].dropna(subset=["score"])
+    x = x[scores.index]
+    axes.fill_between(x, scores["ci_low"], scores["ci_high"], color=colour, alpha=0.15, linewidth=0, zorder=1)
+    axes.plot(x, scores["score"], color=colour, marker=marker, markersize=3, linewidth=0.9, label=label, zorder=3)
+    if len(scores):
+        peak = scores["score"].idxmax()
+        axes.plot(x[peak], scores["score"][peak], **STAR, zorder=4)
+
+
+STAR: dict[str, Any] = {
+    "marker": "*",
+    "markersize": 8,
+    "color": "#F0E442",
+    "markeredgecolor": "black",
+    "markeredgewidth": 0.6,
+    "linestyle": "none",
+}
+"""How the highest point of a curve is marked."""

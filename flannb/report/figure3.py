@@ -1,0 +1,80 @@
+"""Figure 3: zero-shot and few-shot scores over the share of few-shot data in the training mixture."""
+
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from flannb.collection.submixtures import SUITES
+from flannb.report.claims import evaluate_claims
+from flannb.report.drawing import SETTING_MARKS, STAR, curve, new_figure, plain, report_style
+from flannb.report.figure_page import FigurePage, score_grid, write_page
+from flannb.report.layout import SETTINGS
+from flannb.report.page import caption
+from flannb.report.table import Predictions, Setup, repeat_counts, score_table
+
+CLAIM = (
+    "The paper: 5% of few-shot data improve zero-shot scores, 10% of zero-shot data improve few-shot scores, and the"
+    " best mix lies between 10% and 90% of few-shot data."
+)
+CAPTION = "Scores over the share of few-shot data in training. Bands are 95% intervals, stars the highest points."
+TICKS = (0, 10, 25, 50, 75, 90, 100)
+
+
+def write_figure3(folder: Path, predictions: Predictions, setup: Setup) -> list[Path]:
+    """Writes the report on Figure 3; see ``flannb.report.figure_page.write_page``.
+
+    Args:
+        folder: of the report.
+        predictions: row, such as ``few_shot_25``, -> its predictions.
+        setup: what was measured, in the layout ``figure3``.
+    """
+    table = score_table(predictions, setup)
+    table.insert(1, "few_shot_percent", shares(table))
+    page = FigurePage(
+        f"Figure 3, measured at the scale {setup.scale}",
+        [CLAIM, *caption(table, setup, repeats=repeat_counts(predictions))],
+        {"figure3": (CAPTION, figure3(table, setup))},
+        {"Scores": score_grid(table, "Few-shot data in training", setup.layout.titles())},
+        evaluate_claims(predictions, setup),
+    )
+    return write_page(folder, "figure3", page, {"figure3": table.drop(columns="paper")})
+
+
+def shares(table: pd.DataFrame) -> pd.Series:
+    """The percent of few-shot data in the training of each line."""
+    return table["row"].str.removeprefix("few_shot_").astype(int)
+
+
+def figure3(table: pd.DataFrame, setup: Setup) -> Figure:
+    """A panel for each suite, a curve for each setting of evaluation.
+
+    Args:
+        table: from ``flannb.report.table.score_table``.
+        setup: what was measured.
+    """
+    suites = setup.layout.suites
+    with report_style():
+        figure = new_figure(1.75 * len(suites) + 0.5)
+        panels = figure.subplots(len(suites), 1, sharex=True, sharey=True)
+        for axes, suite in zip(panels, suites, strict=True):
+            for setting, (colour, marker) in SETTING_MARKS.items():
+                cell = table[(table["suite"] == suite) & (table["setting"] == setting)]
+                curve(axes, shares(cell), cell, colour, marker)
+            n = cell["n"].dropna()
+            axes.set_title(f"{SUITES[suite]}{f' (n = {n.max():,})' if len(n) else ''}", loc="left")
+            axes.set_ylabel("Score (%)")
+            plain(axes)
+        panels[0].set_ylim(0, 104)  # room for a star at 100
+        panels[-1].set_xticks(TICKS, [f"{tick}" for tick in TICKS])
+        panels[-1].set_xlabel(f"Few-shot data in training (%), scale {setup.scale}")
+        handles = [
+            Line2D(
+                [], [], color=colour, marker=marker, markersize=3, linewidth=0.9, label=f"{SETTINGS[key]} evaluation"
+            )
+            for key, (colour, marker) in SETTING_MARKS.items()
+        ]
+        handles.append(Line2D([], [], **STAR, label="highest"))
+        figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, columnspacing=1.2)
+        return figure

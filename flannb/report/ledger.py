@@ -1,0 +1,205 @@
+"""The ledger: every claim of the paper, and where it stands by the reports that there are.
+
+A report is a folder ``<reports>/<artefact>/<scale>`` with a ``claims.csv``. Where two reports of one scale test one
+claim, that on the table or figure that the claim is about counts.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from flannb.errors import UserError
+from flannb.files import read_json, write_text
+from flannb.report.claims import COLUMNS as CLAIM_COLUMNS
+from flannb.report.claims import FAILS, HOLDS, UNDECIDED
+from flannb.report.page import escaped, shown_claims, template
+from flannb.report.published import published
+from flannb.report.table import to_csv
+
+NOT_TESTED = "not tested"
+VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_TESTED)
+COLUMNS = (*CLAIM_COLUMNS, "source", "report")
+
+WHY_NOT = {
+    "C12": "it compares a T5 of 3 billion parameters with reported scores of larger models; smaller scales cannot tell"
+}
+"""Claims that no report tests, and why."""
+
+ABOUT = (
+    "Every claim of the paper and what was measured about it here. A claim holds if the 95% intervals of all its parts"
+    " lie wholly on the side that it says, does not hold if one lies wholly on the other, and is undecided otherwise."
+    " Verdicts are about the scale and the data that they name, not about T5 of the paper's size."
+)
+
+
+def ledger(reports: Path) -> pd.DataFrame:
+    """Every claim of the paper and its parts, at every scale that has a report on it.
+
+    Args:
+        reports: the folder of all reports.
+
+    Returns:
+        The columns ``COLUMNS``: those of ``flannb.report.claims``; ``source``, of the data; ``report``, the page's path
+        below ``reports``, without ending. Claims without a report have the verdict ``not tested``.
+
+    Raises:
+        UserError: a report's ``claims.csv`` is not as ``flannb.report.claims`` writes it.
+    """
+    none = pd.DataFrame(columns=list(COLUMNS), dtype=str)
+    found = pd.concat([_read(path) for path in sorted(reports.glob("*/*/claims.csv"))] or [none])
+    lines: list[pd.DataFrame] = []
+    for claim in published("claims").to_dict("records"):
+        of_it = found[_is_of(found, claim["id"])]
+        if not len(of_it):
+            line = dict.fromkeys(COLUMNS) | {name: claim[name] for name in ("id", "where", "claim")}
+            lines.append(pd.DataFrame([line | {"verdict": NOT_TESTED, "detail": _why_not(claim)}]))
+        for _, at_scale in of_it.groupby("scale", sort=True):
+            artefact = min(set(at_scale["report"]), key=lambda report: (not _is_about(claim, report), report))
+            lines.append(at_scale[at_scale["report"] == artefact])
+    numbers = dict.fromkeys(("difference", "ci_low", "ci_high"), "float64")
+    return pd.concat(lines, ignore_index=True)[list(COLUMNS)].astype(numbers)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(path, keep_default_na=True)
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path}: cannot be read ({error}). Write the report again.") from None
+    if missing := [column for column in CLAIM_COLUMNS if column not in table]:
+        raise UserError(f"{path}: the column '{missing[0]}' is missing. Write the report again.")
+    if unknown := sorted(set(table["verdict"]) - set(VERDICTS)):
+        raise UserError(f"{path}: unknown verdict '{unknown[0]}'. Write the report again.")
+    artefact, scale = path.parts[-3:-1]
+    inputs = path.parent / "inputs.json"
+    source = read_json(inputs)["parameters"].get("source", "") if inputs.is_file() else ""
+    return table.assign(scale=scale, source=Path(source).name, report=f"{artefact}/{scale}/{artefact}")
+
+
+def _is_of(table: pd.DataFrame, claim: str) -> pd.Series:
+    return (table["id"] == claim) | table["id"].str.startswith(f"{claim}.")
+
+
+def _artefacts(claim: dict[str, Any]) -> list[str]:
+    """The tables and figures that a claim is about, such as ``figure3``."""
+    return [f"{kind}{number}".lower() for kind, number in re.findall(r"(Table|Figure) (\d)", claim["where"])]
+
+
+def _is_about(claim: dict[str, Any], report: str) -> bool:
+    return report.split("/")[0] in _artefacts(claim)
+
+
+def _why_not(claim: dict[str, Any]) -> str:
+    if claim["id"] in WHY_NOT:
+        return WHY_NOT[claim["id"]]
+    commands = " or ".join(f"nox -s reproduce_{name}" for name in _artefacts(claim))
+    return f"there is no report yet; {commands} makes it"
+
+
+def deciding(parts: pd.DataFrame, verdict: str) -> pd.Series | None:
+    """The part of a claim that decided: the weakest of those that hold, the clearest of those that do not, or the first
+    undecided one. None where the claim has no such part.
+    """
+    chosen = parts[parts["verdict"] == verdict]
+    if not len(chosen):
+        return None
+    if verdict == UNDECIDED:
+        return chosen.iloc[0]
+    distance = pd.concat([chosen["ci_low"], -chosen["ci_high"]], axis=1).max(axis=1)  # of the interval from zero
+    return chosen.iloc[int((distance if verdict == HOLDS else -distance).to_numpy().argmin())]
+
+
+def write_ledger(reports: Path) -> list[Path]:
+    """Writes ``claims/claims.csv``, ``README.md`` and ``claims.html`` into the folder of all reports.
+
+    Returns:
+        The files written.
+
+    Raises:
+        UserError: as ``ledger``, or the folder cannot be written to.
+    """
+    table = ledger(reports)
+    entries = _entries(table)
+    texts = {
+        "claims.csv": to_csv(table),
+        "README.md": _markdown(entries, _scales(table)),
+        "claims.html": template("ledger").render(
+            about=ABOUT, claims=entries, scales=_scales(table), counts=_counts(entries)
+        ),
+    }
+    for name, text in texts.items():
+        write_text(reports / "claims" / name, text)
+    return [reports / "claims" / name for name in texts]
+
+
+def _scales(table: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(table["scale"].dropna()))
+
+
+def _entries(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Every claim with what pages show of it: at each scale its verdict, and the parts with their intervals."""
+    entries = []
+    for claim in published("claims").to_dict("records"):
+        of_it = table[_is_of(table, claim["id"])]
+        scales = {}
+        for scale, lines in of_it.dropna(subset=["scale"]).groupby("scale", sort=True):
+            whole, parts = lines[lines["id"] == claim["id"]], lines[lines["id"] != claim["id"]]
+            verdict = whole["verdict"].iloc[0] if len(whole) else UNDECIDED
+            decided = whole.iloc[0] if whole["difference"].notna().any() else deciding(parts, verdict)
+            scales[scale] = {
+                "verdict": verdict,
+                "detail": whole["detail"].iloc[0] if len(whole) else "",
+                "decided": None if decided is None else shown_claims(pd.DataFrame([decided]))[0],
+                "source": lines["source"].iloc[0],
+                "report": lines["report"].iloc[0],
+                "parts": shown_claims(parts),
+            }
+        why = "" if scales else of_it["detail"].iloc[0]
+        entries.append(
+            {"id": claim["id"], "where": claim["where"], "claim": claim["claim"], "scales": scales, "why": why}
+        )
+    return entries
+
+
+def _counts(entries: list[dict[str, Any]]) -> dict[str, str]:
+    """Scale -> which claims hold, which do not, are undecided, were not tested."""
+    texts = {}
+    for scale in dict.fromkeys(scale for entry in entries for scale in entry["scales"]):
+        claims: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
+        for entry in entries:
+            claims[entry["scales"].get(scale, {"verdict": NOT_TESTED})["verdict"]].append(entry["id"])
+        texts[scale] = "; ".join(f"{verdict}: {', '.join(ids)}" for verdict, ids in claims.items() if ids)
+    return texts
+
+
+def _markdown(entries: list[dict[str, Any]], scales: list[str]) -> str:
+    lines = ["# The paper's claims", "", ABOUT, ""]
+    lines += [f"- {scale}: {counts}" for scale, counts in _counts(entries).items()]
+    lines += ["", f"| Claim | {' | '.join(scales)} |", f"| --- |{' --- |' * len(scales)}"] if scales else []
+    for entry in entries:
+        cells = [f"{entry['id']}: {escaped(entry['claim'])} ({escaped(entry['where'])})"]
+        cells += [_cell(entry["scales"].get(scale), entry["why"]) for scale in scales]
+        lines.append(f"| {' | '.join(cells)} |" if scales else f"- {cells[0]}: {NOT_TESTED}; {entry['why']}")
+    for entry in entries:
+        for scale, found in entry["scales"].items():
+            if not found["parts"]:
+                continue
+            lines += ["", f"## {entry['id']} at {scale}", "", "| Part | Verdict | Difference | Detail |"]
+            lines.append("| --- | --- | ---: | --- |")
+            for part in found["parts"]:
+                texts = (part["claim"], part["verdict"], part["difference"], part["detail"])
+                lines.append(f"| {' | '.join(map(escaped, texts))} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cell(found: dict[str, Any] | None, why: str) -> str:
+    if found is None:
+        return f"{NOT_TESTED}{f': {escaped(why)}' if why else ''}"
+    decided = found["decided"]
+    interval = (
+        f"<br>{escaped(decided['claim'])}: {escaped(decided['difference'])}" if decided and decided["part"] else ""
+    )
+    if decided and not decided["part"]:
+        interval = f"<br>{escaped(decided['difference'])}"
+    return f"[**{found['verdict']}**](../{found['report']}.md), {escaped(found['detail'])}{interval}"
