@@ -9,10 +9,10 @@ from flannb.collection import FinetuningTask, finetuning_tasks
 from flannb.errors import UserError
 from flannb.experiments.artefacts import TABLE1, Artefact
 from flannb.experiments.artefacts import artefact as artefact_of
-from flannb.experiments.reproduce import EVALUATE_CODE, REPORT_CODE, Options, artefact_steps
+from flannb.experiments.reproduce import EVALUATE_CODE, REPORT_CODE, Options, artefact_steps, ground, pretraining_steps
 from flannb.experiments.runner import Step
+from flannb.experiments.scales import PRETRAINED
 from flannb.experiments.scales import scale as scale_of
-from flannb.experiments.steps import built
 from flannb.files import digest
 from flannb.finetune import Finetuned, FinetuneOptions, finetune, own_task
 from flannb.mixture import BatchShape
@@ -93,20 +93,6 @@ def finetune_step(
     return finetune(chosen, opened, start, options, Path(folder), say=print, quiet=quiet)
 
 
-def initial_step(folder: str, data: str, scale: str, seed: int) -> Path:
-    """Saves the weights that the scale's models start from, with the vocabulary of ``build_step``; returns the folder.
-
-    They stand for T5 at scales that pretrain none: what instruction tuning starts from.
-    """
-    from flannb.build import Tokenizer
-    from flannb.model import SIZES, build_model, save_model
-
-    build = built(data)
-    config = SIZES[scale_of(scale, build.collection).size].with_vocabulary(build.vocabulary_size)
-    save_model(build_model(config, seed), Path(folder) / "model", Tokenizer(build.tokenizer_path))
-    return Path(folder) / "model"
-
-
 def single_task_step(
     folder: str,
     artefact: str,
@@ -137,36 +123,33 @@ def single_task_step(
 def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
     """All steps of an artefact of single tasks, each after the steps that it needs.
 
+    T5 is what rows start from at the scale; where that is random weights, the model that ``nox -s pretrain`` makes.
+
     Raises:
         UserError: an unknown scale or task, a source that does not exist or lacks datasets.
     """
-    source = open_source(options.source)
-    tasks = _tasks(artefact, source, options)
+    base = ground(options)
+    tasks = _tasks(artefact, base.source, options)
     shared = artefact_steps(TABLE1, replace(options, rows=("flan2022",), repeats={}))
-    data, flan = (next(s for s in shared if s.function == function) for function in ("build_step", "train_step"))
+    flan = next(step for step in shared if step.function == "train_step")
+    t5, before = base.start, [base.data]
+    if t5 in ("", PRETRAINED):
+        before = pretraining_steps(base, options)
+        t5 = f"{before[-1].folder}/model"
+    starts = {"t5": (t5, before[-1]), "flan_t5": (f"{flan.folder}/model", flan)}
     home = Path(flan.folder).parents[1].as_posix()
-    where = {"source": options.source, "scale": options.scale, "seed": options.seed}
-    initial = Step(
-        name="t5",
-        folder=f"{home}/initial",
-        notebook="notebooks/04_finetune.ipynb",
-        function="finetuning.initial_step",
-        parameters={"data": data.folder, "scale": options.scale, "seed": options.seed},
-        code=FINETUNE_CODE,
-        needs=(data,),
-    )
     finetunings: dict[str, dict[str, Step]] = {}
     for task in tasks:
-        for start, before in zip(STARTS, (initial, flan), strict=True):
+        for start, (checkpoint, need) in starts.items():
             finetunings.setdefault(task.name, {})[start] = Step(
                 name=f"{task.name}/{start}",
                 folder=f"{home}/finetune/{task.name}/{start}",
                 notebook="notebooks/04_finetune.ipynb",
                 function="finetuning.finetune_step",
-                parameters={**where, "task": task.name, "start": f"{before.folder}/model"},
+                parameters={**base.where, "task": task.name, "start": checkpoint},
                 code=FINETUNE_CODE,
-                state=digest({str(data): source.fingerprint(data) for data in task.data}),
-                needs=(before,),
+                state=digest({str(data): base.source.fingerprint(data) for data in task.data}),
+                needs=(need,),
                 threads=flan.threads,
                 cache=flan.cache,
             )
@@ -177,7 +160,7 @@ def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
         notebook=artefact.notebook,
         function="finetuning.single_task_step",
         parameters={
-            **where,
+            **base.where,
             "artefact": artefact.name,
             "finetunings": {
                 task: {start: step.folder for start, step in by_start.items()} for task, by_start in finetunings.items()
@@ -186,7 +169,7 @@ def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
         code=(*REPORT_CODE, "finetune", "experiments/finetuning.py"),
         needs=tuple(made),
     )
-    return [data, initial, flan, *made, report]
+    return [*{step.folder: step for step in (*before, *shared[: shared.index(flan) + 1])}.values(), *made, report]
 
 
 def _tasks(artefact: Artefact, source: Source, options: Options) -> list[FinetuningTask]:
