@@ -9,10 +9,10 @@ from flannb.collection import FinetuningTask, finetuning_tasks
 from flannb.errors import UserError
 from flannb.experiments.artefacts import TABLE1, Artefact
 from flannb.experiments.artefacts import artefact as artefact_of
-from flannb.experiments.reproduce import EVALUATE_CODE, REPORT_CODE, Options, artefact_steps, ground, pretraining_steps
+from flannb.experiments.reproduce import EVALUATE_CODE, REPORT_CODE, Options, artefact_steps
 from flannb.experiments.runner import Step
-from flannb.experiments.scales import PRETRAINED
 from flannb.experiments.scales import scale as scale_of
+from flannb.experiments.steps import built
 from flannb.files import digest
 from flannb.finetune import Finetuned, FinetuneOptions, finetune, own_task
 from flannb.mixture import BatchShape
@@ -70,27 +70,41 @@ def finetune_step(
     scale: str = "smoke",
     seed: int = 0,
     data: str = "",
+    file: str = "",
     template: str = "",
     metric: str = "accuracy",
     quiet: bool = False,
 ) -> Finetuned:
-    """Finetunes a checkpoint on a task of Table 3, or on one's own data.
+    """Finetunes a checkpoint on a task of Table 3, or on one's own rows.
 
     Args:
         folder: see ``flannb.finetune.run``.
-        start: the checkpoint.
+        start: the checkpoint; where it is empty, random weights with the vocabulary of ``data``, a folder of
+            ``build_step``.
         task: its key; empty for one's own.
-        data, template, metric: instead of ``task`` and ``source`` a file of rows, how they read, and their metric (see
+        file, template, metric: instead of ``task`` and ``source`` a file of rows, how they read, and their metric (see
             ``flannb.finetune.own``).
     """
     if task:
         opened = open_source(source)
-        chosen, collection = task_named(task, opened.collection), opened.collection
+        chosen = task_named(task, opened.collection)
+        options = finetune_options(scale, opened.collection, seed)
     else:
-        chosen, opened = own_task({"train": Path(data)}, Path(template), metric)
-        collection = "mini"
-    options = finetune_options(scale, collection, seed)
+        chosen, opened = own_task({"train": Path(file)}, Path(template), metric)
+        options = finetune_options(scale, "mini", seed)
+    start = start or str(_random_weights(Path(folder) / "random", data, scale, seed))
     return finetune(chosen, opened, start, options, Path(folder), say=print, quiet=quiet)
+
+
+def _random_weights(folder: Path, data: str, scale: str, seed: int) -> Path:
+    """Saves a model with the weights that training at a scale starts from, and the vocabulary of a build."""
+    from flannb.build import Tokenizer
+    from flannb.model import SIZES, build_model, save_model
+
+    build = built(data)
+    config = SIZES[scale_of(scale, build.collection).size].with_vocabulary(build.vocabulary_size)
+    save_model(build_model(config, seed), folder, Tokenizer(build.tokenizer_path))
+    return folder
 
 
 def single_task_step(
@@ -123,20 +137,19 @@ def single_task_step(
 def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
     """All steps of an artefact of single tasks, each after the steps that it needs.
 
-    T5 is what rows start from at the scale; where that is random weights, the model that ``nox -s pretrain`` makes.
+    T5 is what rows start from at the scale.
 
     Raises:
         UserError: an unknown scale or task, a source that does not exist or lacks datasets.
     """
-    base = ground(options)
-    tasks = _tasks(artefact, base.source, options)
+    source = open_source(options.source)
+    tasks = _tasks(artefact, source, options)
     shared = artefact_steps(TABLE1, replace(options, rows=("flan2022",), repeats={}))
     flan = next(step for step in shared if step.function == "train_step")
-    t5, before = base.start, [base.data]
-    if t5 in ("", PRETRAINED):
-        before = pretraining_steps(base, options)
-        t5 = f"{before[-1].folder}/model"
-    starts = {"t5": (t5, before[-1]), "flan_t5": (f"{flan.folder}/model", flan)}
+    before = shared[: shared.index(flan) + 1]
+    data = before[0]
+    where = {"source": options.source, "scale": options.scale, "seed": options.seed}
+    starts = {"t5": (scale_of(options.scale, source.collection).start, data), "flan_t5": (f"{flan.folder}/model", flan)}
     home = Path(flan.folder).parents[1].as_posix()
     finetunings: dict[str, dict[str, Step]] = {}
     for task in tasks:
@@ -146,9 +159,9 @@ def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
                 folder=f"{home}/finetune/{task.name}/{start}",
                 notebook="notebooks/04_finetune.ipynb",
                 function="finetuning.finetune_step",
-                parameters={**base.where, "task": task.name, "start": checkpoint},
+                parameters={**where, "task": task.name, "start": checkpoint, "data": data.folder},
                 code=FINETUNE_CODE,
-                state=digest({str(data): base.source.fingerprint(data) for data in task.data}),
+                state=digest({str(data): source.fingerprint(data) for data in task.data}),
                 needs=(need,),
                 threads=flan.threads,
                 cache=flan.cache,
@@ -160,7 +173,7 @@ def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
         notebook=artefact.notebook,
         function="finetuning.single_task_step",
         parameters={
-            **base.where,
+            **where,
             "artefact": artefact.name,
             "finetunings": {
                 task: {start: step.folder for start, step in by_start.items()} for task, by_start in finetunings.items()
@@ -169,7 +182,7 @@ def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
         code=(*REPORT_CODE, "finetune", "experiments/finetuning.py"),
         needs=tuple(made),
     )
-    return [*{step.folder: step for step in (*before, *shared[: shared.index(flan) + 1])}.values(), *made, report]
+    return [*before, *made, report]
 
 
 def _tasks(artefact: Artefact, source: Source, options: Options) -> list[FinetuningTask]:
