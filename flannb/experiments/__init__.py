@@ -1,6 +1,7 @@
 """The paper's artefacts as tables of runs, the scales, and what runs them."""
 
 from flannb.experiments.artefacts import ARTEFACTS, Artefact, Row, artefact
+from flannb.experiments.finetuning import finetune_step, single_task_step
 from flannb.experiments.reproduce import enter_project, project_root
 from flannb.experiments.scales import SCALES, Scale, scale
 from flannb.experiments.steps import (
@@ -27,11 +28,13 @@ __all__ = [
     "built",
     "enter_project",
     "evaluate_step",
+    "finetune_step",
     "figure2_step",
     "figure7_step",
     "project_root",
     "report_step",
     "scale",
+    "single_task_step",
     "train_step",
     "weights_of",
 ]

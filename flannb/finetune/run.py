@@ -28,8 +28,6 @@ from flannb.finetune.result import RESULT, START, TEST, Finetuned
 from flannb.finetune.splits import Splits, read_splits, size
 from flannb.finetune.validation import Questions, Validation
 from flannb.mixture import BatchShape
-from flannb.model import load_checkpoint, open_checkpoint
-from flannb.train import TrainOptions, train
 
 WORKING = ("checkpoints", "model")
 """What a training leaves in its folder and nobody needs once it is tested."""
@@ -90,6 +88,9 @@ def finetune(
         UserError: the source lacks the data, or they are too few; no such checkpoint, or none with a vocabulary; what
             is in ``folder`` is of another finetuning; and as ``flannb.train.train``.
     """
+    from flannb.model import load_checkpoint, open_checkpoint  # JAX and Keras, which plans do without
+    from flannb.train import TrainOptions, train
+
     folder = Path(folder)
     if lacking := [str(data) for data in task.data if not source.has(data)]:
         raise UserError(f"{task.name}: {source.name} lacks {', '.join(lacking)}")

@@ -4,14 +4,16 @@ import math
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from flannb.build import Tokenizer
 from flannb.evaluate import FlannbModel, Prompt, answer, metric_value, read_set, write_set
 from flannb.evaluate.metrics import METRICS
-from flannb.model import T5, save_model
+
+if TYPE_CHECKING:
+    from flannb.model import T5
 
 SCORE = "validation"
 """Name of the validation score among a training's evaluations."""
@@ -47,7 +49,7 @@ class Questions:
         self._tokenizer, self._limit, self._longest, self._batch = tokenizer, limit, longest, batch_size
         self.mode = mode_of(metric)
 
-    def ask(self, model: T5, path: Path, **meta: Any) -> None:
+    def ask(self, model: "T5", path: Path, **meta: Any) -> None:
         """Writes the model's predictions to ``path``, which are read back by ``read``."""
         asked = FlannbModel(model, self._tokenizer, self._batch)
         lines = answer(self.prompts, asked, self._limit, self._longest, (self.mode,))
@@ -85,7 +87,9 @@ class Validation:
         recorded = (self._folder / "validation").glob("*.parquet")
         self._scores = {int(path.stem): questions.score(path) for path in recorded}
 
-    def __call__(self, step: int, model: T5) -> dict[str, float]:
+    def __call__(self, step: int, model: "T5") -> dict[str, float]:
+        from flannb.model import save_model  # JAX and Keras, which reading predictions does without
+
         self._scores = {done: score for done, score in self._scores.items() if done < step}
         # Only now is the checkpoint before this step certain to be saved: a training that is killed goes on from one
         # whose best model is still there.
