@@ -40,6 +40,7 @@ EXPERIMENTS = (
     ("data", "data", "Build the collection; --list, --mixture, --export."),
     ("mirror", "mirror", "Copy what tasks need from the Hub to a folder: --to DIR."),
     ("contamination", "contamination", "Report which training rows hold text of evaluation rows."),
+    ("pretrain", "pretrain", "Pretrain a starting model on the text of the data; report its held-out loss."),
     ("train", "train", "Train the models of Table 1, or of --artefact and --rows."),
     ("evaluate", "evaluate", "Train and evaluate those models."),
     ("report", "report", "Write the tables, figures and pages of finished runs again."),

@@ -13,7 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from filelock import FileLock
 
+from flannb.build.data import TOKENIZER, build_key
 from flannb.build.parts import PART_ROWS, BuildOptions
 from flannb.build.plan import Plan, make_plan
 from flannb.build.ragged import Ragged
@@ -24,7 +26,7 @@ from flannb.build.tokenizer import Tokenizer
 from flannb.build.workers import Run
 from flannb.collection import Record, Task
 from flannb.errors import UserError
-from flannb.files import read_json, write_json
+from flannb.files import atomic, code_digest, digest, read_json, write_json
 
 CORPUS = "corpus.json"
 HELD_OUT = 50
@@ -39,7 +41,8 @@ class Corpus:
     """A corpus on disk.
 
     Attributes:
-        home: its folder, with a folder of Arrow files for each part, whose column ``ids`` has a document a row.
+        home: its folder, with the tokenizer, and a folder of Arrow files for each part, whose column ``ids`` has a
+            document a row.
         documents, tokens: of each part, ``training`` and ``held_out``.
         contaminated: rows left out because they hold text of evaluation rows.
         first_sentinel: id of the tokenizer's sentinel 0; the others count down from it.
@@ -50,6 +53,11 @@ class Corpus:
     tokens: dict[str, int]
     contaminated: int
     first_sentinel: int
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """The vocabulary of the ids."""
+        return self.home / TOKENIZER
 
     def read(self, part: str) -> Ragged:
         """The token ids of all documents of a part, without end marks.
@@ -70,23 +78,40 @@ def build_corpus(
     run: Run,
     progress: Callable[[str, int, int], object] = lambda task, done, total: None,
 ) -> Corpus:
-    """Writes the corpus of some tasks into a folder; one that is there already is read.
+    """Writes the corpus of some tasks below ``folder``; one of the same content that is there already is read.
 
     Args:
         source: has the data of all tasks.
         tokenizer: makes the ids.
         options: of the build whose rows these are.
+        folder: corpora and builds lie here, named by what they were made from.
         run: workers (``flannb.build.workers``).
         progress: called with a task's name, the number of tasks begun, and of all.
 
     Raises:
         UserError: unreadable data, or no text at all.
     """
-    folder = Path(folder)
-    if (folder / CORPUS).is_file():
-        return open_corpus(folder)
-    shutil.rmtree(folder, ignore_errors=True)
-    plan = make_plan(source, tasks, replace(options, drop_contaminated=True), folder / "staged", run)
+    options = replace(options, drop_contaminated=True)
+    made_from = [build_key(source, tasks, options), code_digest("build/corpus.py"), tokenizer.fingerprint]
+    home = Path(folder) / f"corpus-{digest(made_from)[:16]}"
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(home.with_name(f".{home.name}.lock")):
+        if not (home / CORPUS).is_file():
+            shutil.rmtree(home, ignore_errors=True)
+            _build(source, tasks, tokenizer, options, home, run, progress)
+    return open_corpus(home)
+
+
+def _build(
+    source: Source,
+    tasks: tuple[Task, ...],
+    tokenizer: Tokenizer,
+    options: BuildOptions,
+    folder: Path,
+    run: Run,
+    progress: Callable[[str, int, int], object],
+) -> None:
+    plan = make_plan(source, tasks, options, folder / "staged", run)
     counts = {name: {"documents": 0, "tokens": 0} for name in _PARTS}
     files = dict.fromkeys(_PARTS, 0)
     waiting: dict[str, list[Ragged]] = {name: [] for name in _PARTS}
@@ -112,6 +137,8 @@ def build_corpus(
         write(part)
     if not all(counts[part]["tokens"] for part in _PARTS):
         raise UserError(f"{source.name}: has too little text to pretrain on; draw more rows or use another source")
+    with atomic(folder / TOKENIZER) as temporary:
+        temporary.write_bytes(tokenizer.content)
     write_json(
         folder / CORPUS,
         {
@@ -122,7 +149,6 @@ def build_corpus(
         },
     )
     shutil.rmtree(folder / "staged", ignore_errors=True)
-    return open_corpus(folder)
 
 
 def open_corpus(folder: Path) -> Corpus:

@@ -202,7 +202,7 @@ def read_manifest(root: Path) -> list[dict[str, Any]]:
     entries = read_json(path)
     try:
         for entry in entries:
-            if not isinstance(entry, dict) or not all(isinstance(entry.get(name, ""), str) for name in _TEXTS):
+            if not isinstance(entry, dict) or not all(isinstance(entry.get(name) or "", str) for name in _TEXTS):
                 raise TypeError(f"{entry!r}")
             name = entry.get("path") or "/".join([entry["repo_id"], entry["config"], entry["split"]])
             inside(inside(root, name), entry.get("file", "0000.parquet"))

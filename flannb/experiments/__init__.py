@@ -2,6 +2,7 @@
 
 from flannb.experiments.artefacts import ARTEFACTS, Artefact, Row, artefact
 from flannb.experiments.finetuning import finetune_step, single_task_step
+from flannb.experiments.pretraining import pretrain_report_step, pretrain_step
 from flannb.experiments.reproduce import enter_project, project_root
 from flannb.experiments.scales import SCALES, Scale, scale
 from flannb.experiments.steps import (
@@ -28,9 +29,11 @@ __all__ = [
     "built",
     "enter_project",
     "evaluate_step",
-    "finetune_step",
     "figure2_step",
     "figure7_step",
+    "finetune_step",
+    "pretrain_report_step",
+    "pretrain_step",
     "project_root",
     "report_step",
     "scale",

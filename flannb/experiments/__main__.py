@@ -18,19 +18,20 @@ from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
 from flannb.experiments.devices import default_workers
 from flannb.experiments.everything import Results, all_steps, changes, read_results
 from flannb.experiments.registry import steps_of
-from flannb.experiments.reproduce import Options, enter_project, from_project
+from flannb.experiments.reproduce import RANDOM, Options, enter_project, from_project, pretrain_report_steps
 from flannb.experiments.runner import MANIFEST, Step, forget, is_done, run_all
-from flannb.experiments.scales import SCALES
+from flannb.experiments.scales import PRETRAINED, SCALES
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
 from flannb.files import write_json
 
-ALL = "all"
+ALL, PRETRAIN = "all", "pretrain"
 
 COMMANDS = {
     **{name: f"everything that {each.title} takes: data, models, report" for name, each in ARTEFACTS.items()},
     ALL: "every table and figure, the ledger of claims, and what changed in the reports",
     "data": "only build the data",
+    PRETRAIN: "pretrain a starting model on the text of the data: span corruption, prefix language modelling, report",
     "train": "build the data and train the rows of a table",
     "evaluate": "build, train and evaluate the rows of a table",
     "report": "write the report of finished runs again",
@@ -48,9 +49,11 @@ def parser() -> argparse.ArgumentParser:
             description=f"{about[0].upper()}{about[1:]}. What is done already is skipped; what was killed goes on.",
             epilog="Scales: " + "; ".join(f"{name}: {scale.about}" for name, scale in SCALES.items()),
         )
-        if name != ALL:
+        if name not in (ALL, PRETRAIN):
             _add_choice(command, ARTEFACTS.get(name))
         _add_options(command)
+        if name != PRETRAIN:
+            _add_model_options(command)
         if name == "data":
             listing.add_options(command)
         if name in ARTEFACTS or name == "train":
@@ -87,13 +90,6 @@ def _add_options(made: argparse.ArgumentParser) -> None:
         metavar="WHERE",
         help="mini (embedded, no downloads; default), hub (Hugging Face Hub), or a mirror folder",
     )
-    made.add_argument(
-        "--repeats",
-        default="1",
-        metavar="N,ROW=N",
-        help="models trained of each row, with seeds counted up from --seed; 1,flan2022=3 trains one row three times"
-        " (default: 1)",
-    )
     made.add_argument("--seed", type=int, default=0, help="fixes everything that is drawn (default: 0)")
     made.add_argument(
         "--workers",
@@ -103,6 +99,12 @@ def _add_options(made: argparse.ArgumentParser) -> None:
         " where there are more GPUs than rows, and on TPUs, one row on all of them)",
     )
     made.add_argument("--cluster", default="", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
+    made.add_argument(
+        "--vocabulary",
+        default="",
+        metavar="WHERE",
+        help="a SentencePiece model, or a checkpoint with one, to build with (default: by --start, else trained)",
+    )
     made.add_argument("--allow-missing", action="store_true", help="go on without datasets that the source lacks")
     made.add_argument(
         "--drop-contaminated", action="store_true", help="build without training rows that hold evaluation text"
@@ -115,6 +117,23 @@ def _add_options(made: argparse.ArgumentParser) -> None:
         "--runs", default="runs", metavar="DIR", help="folder of data, models, predictions (default: runs)"
     )
     made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
+
+
+def _add_model_options(made: argparse.ArgumentParser) -> None:
+    """The options about the models of rows."""
+    made.add_argument(
+        "--repeats",
+        default="1",
+        metavar="N,ROW=N",
+        help="models trained of each row, with seeds counted up from --seed; 1,flan2022=3 trains one row three times"
+        " (default: 1)",
+    )
+    made.add_argument(
+        "--start",
+        default="",
+        metavar="WHERE",
+        help=f"what rows start from: a model's folder, hf://owner/name, {PRETRAINED} or {RANDOM} (default: by scale)",
+    )
 
 
 def _add_dry_run(made: argparse.ArgumentParser) -> None:
@@ -176,14 +195,15 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 def _run(given: argparse.Namespace) -> None:
     shows = given.command == "data" and listing.wanted(given)
     given.source = given.source or ("hub" if shows and given.list else "mini")
-    for name in ("runs", "reports", "json", "export", *(["source"] if given.source not in ("mini", "hub") else [])):
-        if path := getattr(given, name, ""):
-            setattr(given, name, from_project(path))
+    for name in ("runs", "reports", "json", "export", "source", "start", "vocabulary"):
+        value = getattr(given, name, "")
+        if value and value not in ("mini", "hub", PRETRAINED, RANDOM) and "://" not in value:
+            setattr(given, name, from_project(value))
     enter_project()
     if shows:
         listing.show(given)
         return
-    chosen = None if given.command == ALL else artefact(given.artefact)
+    chosen = None if given.command in (ALL, PRETRAIN) else artefact(given.artefact)
     rows = _names(given.rows or "") if chosen else ()
     if chosen and given.rows is not None and not rows:
         known = ", ".join(row.name for row in chosen.rows)
@@ -195,7 +215,9 @@ def _run(given: argparse.Namespace) -> None:
         allow_missing=given.allow_missing,
         drop_contaminated=given.drop_contaminated,
         rows=rows,
-        repeats=_repeats(given.repeats),
+        repeats={} if given.command == PRETRAIN else _repeats(given.repeats),
+        start="" if given.command == PRETRAIN else given.start,
+        vocabulary=given.vocabulary,
         runs=given.runs,
         reports=given.reports,
     )
@@ -207,8 +229,8 @@ def _run(given: argparse.Namespace) -> None:
     exports = given.command == "data" and bool(given.export)
     if exports:
         listing.check_options(given)
-    steps = _chosen(given.command, steps_of(chosen, options) if chosen else all_steps(options))
-    before = {} if chosen else read_results(Path(options.reports), options.scale)
+    steps = _steps(given.command, chosen, options)
+    before = read_results(Path(options.reports), options.scale) if given.command == ALL else {}
     if given.force:
         for step in steps:
             forget(step)
@@ -216,17 +238,19 @@ def _run(given: argparse.Namespace) -> None:
         for step in steps[:-1]:
             if not is_done(step):
                 raise UserError(
-                    f"{step.name} is not done; run 'nox -s reproduce_{chosen.name}' with the same options first"
+                    f"{step.name} is not done; run 'nox -s reproduce_{given.artefact}' with the same options first"
                 )
         (Path(steps[-1].folder) / MANIFEST).unlink(missing_ok=True)
     if given.workers is not None:
         os.environ[WORKERS] = str(given.workers)
     trainings = sum(step.function == "train_step" for step in steps)
     run_all(steps, given.workers or default_workers(trainings), given.cluster, papermill=not given.plain)
-    if not chosen:
+    if given.command == ALL:
         _show_changes(before, options)
+    elif given.command == PRETRAIN:
+        _show(Path(steps[-1].folder), PRETRAIN)
     elif given.command == "report" or given.command in ARTEFACTS:
-        _show(Path(steps[-1].folder), chosen)
+        _show(Path(steps[-1].folder), given.artefact)
     if exports:
         listing.export_build(built(steps[0].folder), given)
 
@@ -243,12 +267,15 @@ def _plan(given: argparse.Namespace, of: Artefact, options: Options) -> None:
         write_json(Path(given.json), plan.as_json())
 
 
-def _chosen(command: str, steps: list[Step]) -> list[Step]:
-    """The steps of a command: up to the last of its kind."""
-    kinds = {"data": ("data",), "train": ("data", "train"), "evaluate": ("data", "train", "evaluate")}
-    if command not in kinds:
-        return steps
-    return [step for step in steps if step.name.rsplit("/")[-1] in kinds[command]]
+def _steps(command: str, of: Artefact | None, options: Options) -> list[Step]:
+    """The steps of a command: those of an artefact up to the last of its kind, or of all that there are."""
+    if command == PRETRAIN:
+        return pretrain_report_steps(options)
+    if of is None:
+        return all_steps(options)
+    steps = steps_of(of, options)
+    left_out = {"train": ("evaluate", "report"), "evaluate": ("report",)}.get(command, ())
+    return steps[:1] if command == "data" else [s for s in steps if s.name.rsplit("/")[-1] not in left_out]
 
 
 def _names(text: str) -> tuple[str, ...]:
@@ -271,10 +298,10 @@ def _repeats(text: str) -> dict[str, int]:
     return counts
 
 
-def _show(folder: Path, shown: Artefact) -> None:
-    """Prints the table and where the rest is."""
-    print((folder / f"{shown.name}.md").read_text(encoding="utf-8"))
-    print(f"The whole report: {os.path.relpath(folder / f'{shown.name}.html')}")
+def _show(folder: Path, name: str) -> None:
+    """Prints a report's table and where the rest is."""
+    print((folder / f"{name}.md").read_text(encoding="utf-8"))
+    print(f"The whole report: {os.path.relpath(folder / f'{name}.html')}")
 
 
 def _show_changes(before: Results, options: Options) -> None:

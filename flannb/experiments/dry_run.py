@@ -112,9 +112,10 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
     Raises:
         UserError: an unknown scale, row or source, or devices that the scale cannot be spread over.
     """
-    chosen = [artefact.row(name) for name in options.rows] or list(artefact.rows)
     source = open_source(options.source)
     scale = scale_of(options.scale, source.collection)
+    artefact = artefact.at(scale, tasks(source.collection))
+    chosen = [artefact.row(name) for name in options.rows] or list(artefact.rows)
     shards, build, notes = _data(options, source, scale)
     vocabulary = build.vocabulary_size if build is not None else model_vocabulary(scale.vocabulary_size)
     config = SIZES[scale.size].with_vocabulary(vocabulary)
@@ -132,7 +133,7 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
                 row=row.name,
                 title=row.title,
                 mixture=row.mixture,
-                models=options.repeats.get(row.name, 1),
+                models=options.repeats.get(row.name, options.repeats.get("", 1)),
                 tasks=len({(shard.submixture, shard.task) for shard in weights}),
                 positions=scale.steps * scale.batch.size * (scale.batch.input + scale.batch.target),
                 **_drawn(build, weights, row.mixture, shards, scale, options.seed),
@@ -147,7 +148,7 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
 
 def _data(options: Options, source: Source, scale: Scale) -> tuple[list[Shard], Build | None, list[str]]:
     """The shards of the build or, where there is none yet, those that it would have; and what is to say of them."""
-    folder = f"{run_home(options, source)}/data"
+    folder = f"{run_home(options, source, scale)}/data"
     if (Path(folder) / BUILD_JSON).is_file():
         build = built(folder)
         return list(build.shards), build, []

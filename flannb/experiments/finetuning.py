@@ -9,10 +9,10 @@ from flannb.collection import FinetuningTask, finetuning_tasks
 from flannb.errors import UserError
 from flannb.experiments.artefacts import TABLE1, Artefact
 from flannb.experiments.artefacts import artefact as artefact_of
-from flannb.experiments.reproduce import EVALUATE_CODE, REPORT_CODE, Options, artefact_steps
+from flannb.experiments.reproduce import EVALUATE_CODE, RANDOM, REPORT_CODE, Options, artefact_steps, ground
 from flannb.experiments.runner import Step
+from flannb.experiments.scales import PRETRAINED
 from flannb.experiments.scales import scale as scale_of
-from flannb.experiments.steps import built
 from flannb.files import digest
 from flannb.finetune import Finetuned, FinetuneOptions, finetune, own_task
 from flannb.mixture import BatchShape
@@ -69,7 +69,6 @@ def finetune_step(
     source: str = "mini",
     scale: str = "smoke",
     seed: int = 0,
-    data: str = "",
     file: str = "",
     template: str = "",
     metric: str = "accuracy",
@@ -79,8 +78,7 @@ def finetune_step(
 
     Args:
         folder: see ``flannb.finetune.run``.
-        start: the checkpoint; where it is empty, random weights with the vocabulary of ``data``, a folder of
-            ``build_step``.
+        start: the checkpoint.
         task: its key; empty for one's own.
         file, template, metric: instead of ``task`` and ``source`` a file of rows, how they read, and their metric (see
             ``flannb.finetune.own``).
@@ -92,19 +90,7 @@ def finetune_step(
     else:
         chosen, opened = own_task({"train": Path(file)}, Path(template), metric)
         options = finetune_options(scale, "mini", seed)
-    start = start or str(_random_weights(Path(folder) / "random", data, scale, seed))
     return finetune(chosen, opened, start, options, Path(folder), say=print, quiet=quiet)
-
-
-def _random_weights(folder: Path, data: str, scale: str, seed: int) -> Path:
-    """Saves a model with the weights that training at a scale starts from, and the vocabulary of a build."""
-    from flannb.build import Tokenizer
-    from flannb.model import SIZES, build_model, save_model
-
-    build = built(data)
-    config = SIZES[scale_of(scale, build.collection).size].with_vocabulary(build.vocabulary_size)
-    save_model(build_model(config, seed), folder, Tokenizer(build.tokenizer_path))
-    return folder
 
 
 def single_task_step(
@@ -137,19 +123,22 @@ def single_task_step(
 def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
     """All steps of an artefact of single tasks, each after the steps that it needs.
 
-    T5 is what rows start from at the scale.
+    T5 is what rows start from at the scale, and Flan-T5 the same after training on Flan 2022. Where rows start from
+    random weights, both begin with the model that ``nox -s pretrain`` makes, so that they differ in nothing else.
 
     Raises:
         UserError: an unknown scale or task, a source that does not exist or lacks datasets.
     """
-    source = open_source(options.source)
-    tasks = _tasks(artefact, source, options)
+    if options.start == RANDOM:
+        raise UserError("--start random: T5 was pretrained; name a checkpoint, or leave the option out")
+    if not ground(options).start:
+        options = replace(options, start=PRETRAINED)
+    base = ground(options)
+    tasks = _tasks(artefact, base.source, options)
     shared = artefact_steps(TABLE1, replace(options, rows=("flan2022",), repeats={}))
     flan = next(step for step in shared if step.function == "train_step")
     before = shared[: shared.index(flan) + 1]
-    data = before[0]
-    where = {"source": options.source, "scale": options.scale, "seed": options.seed}
-    starts = {"t5": (scale_of(options.scale, source.collection).start, data), "flan_t5": (f"{flan.folder}/model", flan)}
+    starts = {"t5": (str(flan.parameters["start"]), flan.needs[-1]), "flan_t5": (f"{flan.folder}/model", flan)}
     home = Path(flan.folder).parents[1].as_posix()
     finetunings: dict[str, dict[str, Step]] = {}
     for task in tasks:
@@ -158,10 +147,10 @@ def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
                 name=f"{task.name}/{start}",
                 folder=f"{home}/finetune/{task.name}/{start}",
                 notebook="notebooks/04_finetune.ipynb",
-                function="finetuning.finetune_step",
-                parameters={**where, "task": task.name, "start": checkpoint, "data": data.folder},
+                function="finetune_step",
+                parameters={**base.where, "task": task.name, "start": checkpoint},
                 code=FINETUNE_CODE,
-                state=digest({str(data): source.fingerprint(data) for data in task.data}),
+                state=digest({str(data): base.source.fingerprint(data) for data in task.data}),
                 needs=(need,),
                 threads=flan.threads,
                 cache=flan.cache,
@@ -171,9 +160,9 @@ def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
         name=f"{artefact.name}/report",
         folder=f"{options.reports}/{artefact.name}/{options.scale}",
         notebook=artefact.notebook,
-        function="finetuning.single_task_step",
+        function="single_task_step",
         parameters={
-            **where,
+            **base.where,
             "artefact": artefact.name,
             "finetunings": {
                 task: {start: step.folder for start, step in by_start.items()} for task, by_start in finetunings.items()

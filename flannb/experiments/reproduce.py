@@ -1,23 +1,33 @@
-"""The steps of an artefact: data, then training and evaluation of every row, then the report."""
+"""The steps of an artefact: data, a starting model, training and evaluation of every row, then the report."""
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from flannb.build import Hub, Source, open_source
 from flannb.build.data import build_key
 from flannb.collection import EvalTask
 from flannb.experiments.artefacts import Artefact
+from flannb.experiments.pretraining import pretraining_of
 from flannb.experiments.runner import Step
+from flannb.experiments.scales import PRETRAINED, Scale
 from flannb.experiments.scales import scale as scale_of
-from flannb.experiments.steps import available, vocabulary
-from flannb.files import digest
+from flannb.experiments.steps import available, tokenizer_file
+from flannb.files import digest, sha256
+from flannb.mixture.pretraining import PREFIX_LM, SPAN_CORRUPTION
 
 DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
 TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train", "experiments/scales.py")
+PRETRAIN_CODE = (*TRAIN_CODE, "experiments/pretraining.py")
 EVALUATE_CODE = (*TRAIN_CODE, "evaluate")
 REPORT_CODE = ("report", "evaluate", "experiments/steps.py", "experiments/artefacts.py")
+PRETRAIN_REPORT_CODE = ("report", "experiments/pretraining.py")
+
+RANDOM = "random"
+"""``--start`` of rows that begin with random weights."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,9 @@ class Options:
     Attributes:
         scale, source, seed, allow_missing, drop_contaminated: as in ``flannb.experiments.steps``.
         rows: rows of the table; all where it is empty.
+        start: what rows start from instead of the scale's own: a checkpoint, ``PRETRAINED`` or ``RANDOM``.
+        vocabulary: a tokenizer for the build (see ``flannb.experiments.steps.tokenizer_file``), instead of the one of
+            the checkpoint that rows start from, or one that the build trains.
         repeats: row -> how many models are trained of it, with seeds that count up from ``seed``; the key "" is for all
             rows that are absent, else it is 1.
         runs, reports: folders of results.
@@ -38,35 +51,66 @@ class Options:
     allow_missing: bool = False
     drop_contaminated: bool = False
     rows: tuple[str, ...] = ()
+    start: str = ""
+    vocabulary: str = ""
     repeats: Mapping[str, int] = field(default_factory=dict)
     runs: str = "runs"
     reports: str = "reports"
 
 
-def run_home(options: Options, source: Source) -> str:
-    """The folder of the runs of a scale, source and seed, which lie side by side with those of others."""
+@dataclass(frozen=True)
+class Ground:
+    """What all runs of a source at a scale stand on.
+
+    Attributes:
+        source, scale: that the options name.
+        scored: the evaluation sets that the source has.
+        start: what rows start from: a checkpoint, ``PRETRAINED``, or empty for random weights.
+        where: the parameters that most steps share.
+        home: folder of the runs. Those of other sources, seeds and vocabularies live side by side; the scale alone
+            would let them overwrite each other.
+        data: builds the data.
+        text: hash of the source's data, evaluation sets included.
+    """
+
+    source: Source
+    scale: Scale
+    scored: tuple[EvalTask, ...]
+    start: str
+    where: dict[str, Any]
+    home: str
+    data: Step
+    text: str
+
+
+def start_and_vocabulary(options: Options, scale: Scale) -> tuple[str, str]:
+    """What rows start from and whose vocabulary the build takes, both empty for none."""
+    start = "" if options.start == RANDOM else options.start or scale.start
+    return start, options.vocabulary or ("" if start == PRETRAINED else start)
+
+
+def run_home(options: Options, source: Source, scale: Scale) -> str:
+    """The folder of the runs of some options."""
+    vocabulary = start_and_vocabulary(options, scale)[1]
     clean = "-decontaminated" if options.drop_contaminated else ""
-    return f"{options.runs}/{options.scale}/{source.name}-{options.seed}{clean}"
+    words = f"-{_label(vocabulary)}" if vocabulary and vocabulary != scale.start else ""
+    return f"{options.runs}/{options.scale}/{source.name}-{options.seed}{clean}{words}"
 
 
-def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
-    """All steps of an artefact, each after the steps that it needs.
-
-    Models are kept by what they are (``Row.model``), whichever artefact they are for.
+def ground(options: Options) -> Ground:
+    """What the runs of some options stand on.
 
     Raises:
-        UserError: an unknown scale or row, a source that does not exist or lacks datasets.
+        UserError: an unknown scale, a source that does not exist or lacks datasets, or a checkpoint without tokenizer.
     """
     source = open_source(options.source)
     chosen = scale_of(options.scale, source.collection)
-    home = run_home(options, source)
     training, scored = available(source, options.allow_missing)
-    artefact = artefact.at(chosen, training)
-    rows = [artefact.row(name) for name in options.rows] or list(artefact.rows)
-    for name in filter(None, options.repeats):
-        artefact.row(name)
+    start, vocabulary = start_and_vocabulary(options, chosen)
     where = {"source": options.source, "scale": options.scale, "seed": options.seed}
-    build_options = chosen.build_options(options.seed, options.drop_contaminated, vocabulary(chosen.start))
+    home = run_home(options, source, chosen)
+    build_options = chosen.build_options(options.seed, options.drop_contaminated, tokenizer_file(vocabulary))
+    remote = isinstance(source, Hub)  # what it holds is pinned by commit when it is read
     data = Step(
         name="data",
         folder=f"{home}/data",
@@ -76,18 +120,103 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
             **where,
             "allow_missing": options.allow_missing,
             "drop_contaminated": options.drop_contaminated,
+            "vocabulary": vocabulary,
             "store": f"{options.runs}/data",
         },
         code=DATA_CODE,
-        state="" if isinstance(source, Hub) else build_key(source, training, build_options),
+        state="" if remote else build_key(source, training, build_options),
     )
-    state = _fingerprint(source, scored)
-    threads = 1 if chosen.size == "smoke" else 0
+    text = "" if remote else build_key(source, training, replace(build_options, drop_contaminated=True))
+    return Ground(source, chosen, scored, start, where, home, data, text)
+
+
+def _label(checkpoint: str) -> str:
+    """A checkpoint or vocabulary as a part of a folder's name."""
+    return f"{re.sub('[^A-Za-z0-9.]+', '-', Path(checkpoint).name).strip('-')}-{digest(checkpoint)[:6]}"
+
+
+def pretraining_steps(base: Ground, options: Options, size: str = "") -> list[Step]:
+    """Data and the two stages of pretraining, which all rows of a size share, whichever artefact they are for.
+
+    Args:
+        size: of the model, where it is not the scale's.
+
+    Raises:
+        UserError: the scale does not pretrain.
+    """
+    pretraining_of(base.scale, options.scale)
+    suffix = f"-{size}" if size else ""
+    steps = [base.data]
+    for objective in (SPAN_CORRUPTION, PREFIX_LM):
+        before = steps[1:]
+        stage = Step(
+            name=f"pretrain{suffix}/{objective}",
+            folder=f"{base.home}/pretrain{suffix}/{objective}",
+            notebook="notebooks/06_pretrain.ipynb",
+            function="pretrain_step",
+            parameters={
+                **base.where,
+                "objective": objective,
+                "data": base.data.folder,
+                "allow_missing": options.allow_missing,
+                "store": f"{options.runs}/data",
+                "size": size,
+                "start": f"{before[-1].folder}/model" if before else "",
+            },
+            code=PRETRAIN_CODE,
+            state=base.text,
+            needs=tuple(steps[-1:]),
+            threads=threads(base.scale),
+            cache=f"{options.runs}/.cache/jax",
+        )
+        steps.append(stage)
+    return steps
+
+
+def pretrain_report_steps(options: Options) -> list[Step]:
+    """Pretraining, and the report on it."""
+    steps = pretraining_steps(ground(options), options)
+    report = Step(
+        name="pretrain/report",
+        folder=f"{options.reports}/pretrain/{options.scale}",
+        notebook="notebooks/07_pretrain_report.ipynb",
+        function="pretrain_report_step",
+        parameters={
+            "source": options.source,
+            "scale": options.scale,
+            "seed": options.seed,
+            "stages": {step.parameters["objective"]: step.folder for step in steps[1:]},
+        },
+        code=PRETRAIN_REPORT_CODE,
+        needs=tuple(steps[1:]),
+    )
+    return [*steps, report]
+
+
+def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
+    """All steps of an artefact, each after the steps that it needs.
+
+    Models are kept by what they are (``Row.model``), whichever artefact they are for.
+
+    Raises:
+        UserError: an unknown row; or as ``ground`` and ``pretraining_steps``.
+    """
+    base = ground(options)
+    artefact = artefact.at(base.scale, available(base.source, options.allow_missing)[0])
+    rows = [artefact.row(name) for name in options.rows] or list(artefact.rows)
+    for name in filter(None, options.repeats):
+        artefact.row(name)
+    sizes = list(dict.fromkeys(row.size for row in rows)) if base.start == PRETRAINED else []
+    pretrained = {size: pretraining_steps(base, options, size) for size in sizes}
+    steps = list({step.folder: step for made in pretrained.values() for step in made}.values()) or [base.data]
+    home = base.home if base.start == base.scale.start else f"{base.home}/from-{_label(base.start or RANDOM)}"
+    state = _fingerprint(base.source, base.scored)
     cache = f"{options.runs}/.cache/jax"
-    steps = [data]
     models: dict[str, list[Step]] = {row.name: [] for row in rows}
     evaluations: dict[str, list[Step]] = {row.name: [] for row in rows}
     for row in rows:
+        needs = (base.data, *pretrained.get(row.size, [])[-1:])
+        start = f"{needs[-1].folder}/model" if pretrained else base.start
         for repeat in range(options.repeats.get(row.name, options.repeats.get("", 1))):
             suffix = f"-repeat{repeat}" if repeat else ""
             folder = f"{home}/{row.model}{suffix}"
@@ -97,16 +226,18 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
                 notebook="notebooks/02_train.ipynb",
                 function="train_step",
                 parameters={
-                    "data": data.folder,
+                    "data": base.data.folder,
                     "mixture": row.mixture,
                     "scale": options.scale,
                     "seed": options.seed + repeat,
                     "size": row.size,
                     "tasks_drawn": row.tasks,
+                    "start": start,
                 },
                 code=TRAIN_CODE,
-                needs=(data,),
-                threads=threads,
+                state="" if base.start == PRETRAINED else _weights(start),
+                needs=needs,
+                threads=threads(base.scale),
                 cache=cache,
             )
             evaluate = Step(
@@ -115,15 +246,15 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
                 notebook="notebooks/03_evaluate.ipynb",
                 function="evaluate_step",
                 parameters={
-                    **where,
-                    "data": data.folder,
+                    **base.where,
+                    "data": base.data.folder,
                     "model": f"{train.folder}/model",
                     "allow_missing": options.allow_missing,
                 },
                 code=EVALUATE_CODE,
                 state=state,
                 needs=(train,),
-                threads=threads,
+                threads=threads(base.scale),
                 cache=cache,
             )
             steps += [train, evaluate]
@@ -135,7 +266,7 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
         notebook=artefact.notebook,
         function="report_step",
         parameters={
-            **where,
+            **base.where,
             "artefact": artefact.name,
             "evaluations": {row: [step.folder for step in made] for row, made in evaluations.items()},
             "models": {row: made[0].folder for row, made in models.items()},
@@ -152,6 +283,19 @@ def _fingerprint(source: Source, scored: tuple[EvalTask, ...]) -> str:
         return ""
     parts = {d for task in scored for d in (task.data, task.exemplars, task.prompt) if d is not None}
     return digest({str(data): source.fingerprint(data) for data in parts})
+
+
+def threads(scale: Scale) -> int:
+    """CPU threads of the kernel of a training: one for the smallest model, 0 for JAX to choose."""
+    return 1 if scale.size == "smoke" else 0
+
+
+def _weights(start: str) -> str:
+    """Hash of a checkpoint's files, where it is a folder; what an address holds is its owner's to change."""
+    if not Path(start).is_dir() or not start:
+        return ""
+    files = (path for path in Path(start).iterdir() if path.suffix in (".json", ".safetensors", ".h5"))
+    return digest({path.name: sha256(path) for path in sorted(files)})
 
 
 def project_root() -> Path:

@@ -29,6 +29,9 @@ MANIFEST = "manifest.json"
 INPUTS = "inputs.json"
 KERNEL_LOG = "kernel.log"
 
+TRAINING = ("pretrain_step", "train_step")
+"""Functions that all processes of a run call together."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -38,8 +41,7 @@ class Step:
         name: for people, such as ``flan2022/train``.
         folder: where it writes, relative to the project's root.
         notebook: the notebook that papermill executes.
-        function: the plain function that does the same without papermill: its name in ``flannb.experiments.steps``, or
-            in another module of ``flannb.experiments`` as ``module.name``.
+        function: the plain function of ``flannb.experiments`` that does the same without papermill.
         parameters: of notebook and function; JSON.
         code: the parts of the package that its result depends on.
         state: hashes of other inputs, such as the source's files.
@@ -119,7 +121,7 @@ def run_step(step: Step, papermill: bool = True) -> float:
 
 
 def _run_step(step: Step, papermill: bool) -> float:
-    if step.function == "train_step" and are_several(os.environ):
+    if step.function in TRAINING and are_several(os.environ):
         import jax
 
         from flannb.train.distribution import join_processes, of_all_processes
@@ -181,10 +183,9 @@ def _key_in(path: Path) -> str:
 def _call(step: Step) -> None:
     import jax
 
-    for option, value in _compilation_cache(step).items():  # JAX has read its environment already
-        jax.config.update(option, value)
-    module, _, name = step.function.rpartition(".")
-    function = getattr(importlib.import_module(f"flannb.experiments.{module or 'steps'}"), name)
+    for name, value in _compilation_cache(step).items():  # JAX has read its environment already
+        jax.config.update(name, value)
+    function = getattr(importlib.import_module("flannb.experiments"), step.function)
     function(folder=step.folder, **step.parameters)
 
 

@@ -7,6 +7,31 @@ from flannb.build import BuildOptions, Lengths
 from flannb.errors import UserError
 from flannb.mixture import BatchShape
 
+PRETRAINED = "pretrained"
+"""The start of rows that begin with the model that ``nox -s pretrain`` makes of the same source, scale and seed."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Training by one objective of pretraining: its optimizer steps, and the highest learning rate."""
+
+    steps: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """How a starting model is made: as T5 was, then as its LM adaptation was.
+
+    Attributes:
+        span_corruption, prefix_lm: the two stages, in this order.
+        batch: instead of the scale's.
+    """
+
+    span_corruption: Stage
+    prefix_lm: Stage
+    batch: BatchShape | None = None
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -17,10 +42,12 @@ class Scale:
         sizes: those that Figure 4 compares, the smallest first.
         lengths: token limits of examples.
         rows_per_task: records of each task that are rendered.
-        vocabulary_size: pieces of the tokenizer that the build trains; one with ``start`` has its vocabulary instead.
+        vocabulary_size: pieces of the tokenizer that the build trains; a checkpoint to start from brings its own.
         batch, steps, learning_rate, average, dropout, dtype, remat, model_parallel, checkpoint_every: of training
             (``flannb.train.TrainOptions``).
-        start: checkpoint that rows start from (see ``flannb.model.load_checkpoint``); empty for random weights.
+        start: what rows start from: a checkpoint (see ``flannb.model.load_checkpoint``), ``PRETRAINED``, or empty for
+            random weights.
+        pretraining: how a model is pretrained at this scale; None where none is.
         eval_rows: rows of each suite and setting that are scored; None for all.
         prompt_limit: most tokens of an evaluation prompt.
         answer_limit, explanation_limit: most tokens generated.
@@ -42,6 +69,7 @@ class Scale:
     answer_limit: int
     explanation_limit: int
     start: str = ""
+    pretraining: Pretraining | None = None
     average: float = 0.0
     dropout: float = 0.0
     remat: str = "none"
@@ -129,6 +157,7 @@ SCALES: dict[str, Scale] = {
         prompt_limit=144,
         answer_limit=10,
         explanation_limit=32,
+        pretraining=Pretraining(Stage(1200, 0.02), Stage(500, 0.01)),
         ranking=False,
         sizes=("smoke-quarter", "smoke-half", "smoke"),
         about="minutes on two CPU cores, from random weights; shows that everything works, and the method's clearest "
@@ -147,10 +176,12 @@ SCALES: dict[str, Scale] = {
         prompt_limit=1024,
         answer_limit=32,
         explanation_limit=128,
+        start=PRETRAINED,
+        pretraining=Pretraining(Stage(6000, 0.01), Stage(2000, 0.005)),
         eval_batch=256,
         dtype="mixed_bfloat16",
         sizes=("micro-quarter", "micro-half", "micro"),
-        about="minutes a row on one large GPU, real data, from random weights",
+        about="minutes a row on one large GPU, real data, from a model pretrained on its text",
     ),
     "small": _paper("small", 98_000, 256, "one GPU of 80 GB"),
     "base": _paper("base", 84_000, 256, "one GPU of 80 GB", remat="dots"),
@@ -173,6 +204,7 @@ REAL_SMOKE = replace(
     checkpoint_every=300,
     eval_rows=171,
     prompt_limit=384,
+    pretraining=Pretraining(Stage(900, 0.02), Stage(300, 0.01)),
 )
 
 

@@ -63,19 +63,22 @@ def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tu
     return tuple(task for task in training if task not in lacking), tuple(present)
 
 
-def vocabulary(start: str) -> str:
-    """The tokenizer's file of the checkpoint that rows start from; empty where they start from random weights.
+def tokenizer_file(vocabulary: str) -> str:
+    """The file of a vocabulary's tokenizer; empty for an empty name.
+
+    Args:
+        vocabulary: a file, or a checkpoint that comes with one (see ``flannb.model.open_checkpoint``).
 
     Raises:
         UserError: no such checkpoint, or it comes without a tokenizer.
     """
-    if not start:
-        return ""
-    from flannb.model.checkpoint import open_checkpoint
+    if not vocabulary or Path(vocabulary).is_file():
+        return vocabulary
+    from flannb.model import open_checkpoint
 
-    found = open_checkpoint(start).tokenizer
+    found = open_checkpoint(vocabulary).tokenizer
     if found is None:
-        raise UserError(f"{start}: has no tokenizer, which the data are to be built with; put its spiece.model there")
+        raise UserError(f"{vocabulary}: has no tokenizer; name the SentencePiece model that it goes with: --vocabulary")
     return str(found)
 
 
@@ -87,6 +90,7 @@ def build_step(
     allow_missing: bool,
     store: str,
     drop_contaminated: bool = False,
+    vocabulary: str = "",
     quiet: bool = False,
 ) -> Build:
     """Builds the data of a source at a scale.
@@ -97,6 +101,7 @@ def build_step(
         allow_missing: go on without datasets that the source lacks.
         store: builds live below it, named by what they were made from, so that runs share them.
         drop_contaminated: leave out training rows that hold evaluation text (``flannb.build.decontaminate``).
+        vocabulary: whose tokenizer makes the ids (see ``tokenizer_file``); one is trained where it is empty.
     """
     opened = open_source(source)
     training, _ = available(opened, allow_missing)
@@ -111,7 +116,7 @@ def build_step(
 
         workers, cluster = asked_for()
         chosen = scale_of(scale, opened.collection)
-        options = chosen.build_options(seed, drop_contaminated, vocabulary(chosen.start))
+        options = chosen.build_options(seed, drop_contaminated, tokenizer_file(vocabulary))
         index = build_data(opened, training, options, Path(store), progress, count=workers, cluster=cluster)
     write_json(Path(folder) / BUILD_JSON, {"index": os.path.relpath(index, folder)})
     return open_build(index)
@@ -140,8 +145,8 @@ def weights_of(build: Build, mixture: str, seed: int, tasks_drawn: int = 0) -> d
     return shard_weights(build.shards, chosen)
 
 
-def train_options(chosen: Scale, seed: int) -> "TrainOptions":
-    """How the rows of a scale are trained."""
+def train_options(chosen: Scale, seed: int, start: str = "") -> "TrainOptions":
+    """How the rows of a scale are trained, from the checkpoint ``start`` or, where it is empty, from random weights."""
     from flannb.train import TrainOptions
 
     return TrainOptions(
@@ -155,7 +160,7 @@ def train_options(chosen: Scale, seed: int) -> "TrainOptions":
         dtype=chosen.dtype,
         remat=chosen.remat,
         model_parallel=chosen.model_parallel,
-        start=chosen.start or None,
+        start=start or None,
     )
 
 
@@ -167,6 +172,7 @@ def train_step(
     seed: int,
     size: str = "",
     tasks_drawn: int = 0,
+    start: str = "",
     quiet: bool = False,
 ) -> Path:
     """Trains a model on a mixture of the data of ``build_step``; returns its folder.
@@ -174,6 +180,7 @@ def train_step(
     Args:
         mixture, tasks_drawn: as in ``weights_of``.
         size: a key of ``flannb.model.SIZES``; the scale's where it is empty.
+        start: checkpoint that it starts from; random weights where it is empty.
     """
     from flannb.model import SIZES
     from flannb.train import train
@@ -181,7 +188,7 @@ def train_step(
     build = built(data)
     chosen = scale_of(scale, build.collection)
     stream = mixed(build, weights_of(build, mixture, seed, tasks_drawn))
-    return train(stream, SIZES[size or chosen.size], train_options(chosen, seed), Path(folder), quiet=quiet)
+    return train(stream, SIZES[size or chosen.size], train_options(chosen, seed, start), Path(folder), quiet=quiet)
 
 
 def evaluate_step(

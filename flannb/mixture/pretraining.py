@@ -6,20 +6,65 @@ The stream is a pure function of (corpus, objective, seed), as that of a mixture
 from __future__ import annotations
 
 import sys
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from flannb.build import open_tokenizer
 from flannb.build.corpus import Corpus
 from flannb.build.ragged import Ragged
 from flannb.errors import UserError
 from flannb.mixture.objectives import corrupt, prefix_split, window_length
+from flannb.mixture.packing import Batch, pack
+from flannb.mixture.pipeline import BatchShape, Stream, packed_batches
 from flannb.vocabulary import EOS_ID
 
 if TYPE_CHECKING:
     import grain
 
-OBJECTIVES = ("span_corruption", "prefix_lm")
+SPAN_CORRUPTION, PREFIX_LM = OBJECTIVES = ("span_corruption", "prefix_lm")
+
+
+def pretraining(corpus: Corpus, objective: str) -> Stream:
+    """The stream of an objective on the training part of a corpus; its examples fill the batches' sequences.
+
+    Raises:
+        UserError: as ``pretraining_examples``, when batches are made.
+    """
+
+    def batches(shape: BatchShape, seed: int, process: int, processes: int) -> grain.IterDataset:
+        examples = pretraining_examples(corpus, objective, shape.input, shape.target, seed)
+        return packed_batches(examples, shape, seed, process, processes)
+
+    return Stream(open_tokenizer(corpus.tokenizer_path), batches)
+
+
+def held_out_batches(corpus: Corpus, objective: str, shape: BatchShape, most: int = 64) -> list[Batch]:
+    """Packed batches of the held-out part: each of its windows once, in at most ``most`` batches.
+
+    The last batch is filled up with empty rows. Windows and what is taken out of them are the same for every training.
+
+    Raises:
+        UserError: as ``pretraining_examples``.
+    """
+    examples = held_out_examples(corpus, objective, shape, most * shape.size)
+    rows = pack(examples, shape.input, shape.target, np.random.default_rng(0))
+    short = -len(rows["targets"]) % shape.size
+    filled = {name: np.pad(values, ((0, short), (0, 0))) for name, values in rows.items()}
+    starts = range(0, len(filled["targets"]), shape.size)
+    return [{name: values[at : at + shape.size] for name, values in filled.items()} for at in islice(starts, most)]
+
+
+def held_out_examples(corpus: Corpus, objective: str, shape: BatchShape, most: int) -> list[dict[str, np.ndarray]]:
+    """The first ``most`` examples of the held-out part, or all of them.
+
+    Raises:
+        UserError: as ``pretraining_examples``.
+    """
+    windows = _windows(corpus, objective, shape.input, shape.target, 0, "held_out")
+    examples = pretraining_examples(corpus, objective, shape.input, shape.target, 0, "held_out")
+    return [examples[number] for number in range(min(most, windows.per_epoch))]
 
 
 def pretraining_examples(
@@ -38,17 +83,25 @@ def pretraining_examples(
     """
     import grain  # brings JAX, which those who only weigh and list need not wait for
 
-    if objective not in OBJECTIVES:
-        raise UserError(f"objective '{objective}': unknown; choose one of {', '.join(OBJECTIVES)}")
-    corrupts = objective == "span_corruption"
-    windows = Windows(corpus.read(part), window_length(inputs, targets) if corrupts else inputs + targets - 2, seed)
+    windows = _windows(corpus, objective, inputs, targets, seed, part)
 
     def example(number: int, tokens: np.ndarray) -> dict[str, np.ndarray]:
         rng = np.random.default_rng([seed, number])
-        pair = corrupt(tokens, corpus.first_sentinel, rng) if corrupts else prefix_split(tokens, rng, inputs, targets)
+        if objective == SPAN_CORRUPTION:
+            pair = corrupt(tokens, corpus.first_sentinel, rng)
+        else:
+            pair = prefix_split(tokens, rng, inputs, targets)
         return dict(zip(("encoder", "decoder"), pair, strict=True))
 
     return grain.MapDataset.source(windows).map_with_index(example)
+
+
+def _windows(corpus: Corpus, objective: str, inputs: int, targets: int, seed: int, part: str) -> Windows:
+    """The windows of a part that an objective makes examples of."""
+    if objective not in OBJECTIVES:
+        raise UserError(f"objective '{objective}': unknown; choose one of {', '.join(OBJECTIVES)}")
+    length = window_length(inputs, targets) if objective == SPAN_CORRUPTION else inputs + targets - 2
+    return Windows(corpus.read(part), length, seed)
 
 
 class Windows:
@@ -62,14 +115,17 @@ class Windows:
         length: tokens of a window.
         seed: of the orders.
 
+    Attributes:
+        per_epoch: windows of an epoch.
+
     Raises:
         UserError: the documents have fewer tokens than one window.
     """
 
     def __init__(self, documents: Ragged, length: int, seed: int):
         self._documents, self._length, self._seed = documents, length, seed
-        self._per_epoch = (len(documents.values) + len(documents)) // length
-        if not self._per_epoch:
+        self.per_epoch = (len(documents.values) + len(documents)) // length
+        if not self.per_epoch:
             raise UserError(f"a corpus of {len(documents.values)} tokens has no window of {length}; draw more rows")
         self._order: tuple[int, np.ndarray, np.ndarray] = (-1, np.empty(0, np.int64), np.empty(0, np.int64))
 
@@ -78,7 +134,7 @@ class Windows:
 
     def __getitem__(self, index: int) -> np.ndarray:
         """Int32 (length,)."""
-        epoch, place = divmod(int(index), self._per_epoch)
+        epoch, place = divmod(int(index), self.per_epoch)
         current, order, ends = self._order
         if current != epoch:
             order = np.random.default_rng([self._seed, epoch]).permutation(len(self._documents))

@@ -189,5 +189,10 @@ def unigram_entropy(build: Build, weights: Mapping[Shard, float]) -> float:
     for shard, weight in weights.items():
         targets = read_shard(build.home / shard.path)["target_ids"].combine_chunks().values.to_numpy()
         counts += weight * np.bincount(targets, minlength=build.vocabulary_size) / shard.examples
+    return entropy(counts)
+
+
+def entropy(counts: np.ndarray) -> float:
+    """Entropy in nats of the distribution with these counts, or weights."""
     shares = counts[counts > 0] / counts.sum()
     return float(-(shares * np.log(shares)).sum())

@@ -12,6 +12,7 @@ from flannb.report.figure1 import figure1
 from flannb.report.figures import differences, loss_curves
 from flannb.report.layout import LAYOUTS, Layout, layout
 from flannb.report.page import html, markdown
+from flannb.report.pretraining import Pretrained, write_pretraining
 from flannb.report.published import published
 from flannb.report.table import (
     Predictions,
@@ -27,6 +28,7 @@ __all__ = [
     "LAYOUTS",
     "Layout",
     "Predictions",
+    "Pretrained",
     "Setup",
     "differences",
     "evaluate_claims",
@@ -40,6 +42,7 @@ __all__ = [
     "save",
     "score_table",
     "to_csv",
+    "write_pretraining",
     "write_table",
 ]
 

@@ -1,5 +1,7 @@
 """The corpus of pretraining: every text once, nothing of the evaluation rows, the same bytes each time."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -61,10 +63,26 @@ def test_no_document_holds_evaluation_text(corpus, tokenizer):
 def test_the_same_rows_give_the_same_bytes(corpus, few_tasks, build, build_options, tmp_path):
     from flannb.build import Mini
 
-    again = made(Mini(), few_tasks, build, build_options, tmp_path / "again")
-    for path in sorted(corpus.home.rglob("*.arrow")):
+    again = made(Mini(), few_tasks, build, build_options, tmp_path)
+    files = sorted(path for path in corpus.home.rglob("*") if path.is_file())
+    assert {path.suffix for path in files} == {".arrow", ".json", ".model"}
+    for path in files:
         assert (again.home / path.relative_to(corpus.home)).read_bytes() == path.read_bytes()
-    assert made(Mini(), (), build, build_options, tmp_path / "again") == again  # it is there already
+
+
+def test_a_corpus_is_kept_by_what_it_was_made_from(few_tasks, build, build_options, tmp_path):
+    from flannb.build import Mini
+
+    first = made(Mini(), few_tasks, build, build_options, tmp_path)
+    (first.home / "kept").touch()
+    assert made(Mini(), few_tasks, build, build_options, tmp_path) == first and (first.home / "kept").exists()
+    (first.home / CORPUS).unlink()  # as if it had been killed before the end
+    assert made(Mini(), few_tasks, build, build_options, tmp_path) == first and not (first.home / "kept").exists()
+    others = [
+        made(Mini(), few_tasks[:-1], build, build_options, tmp_path),
+        made(Mini(), few_tasks, build, replace(build_options, rows_per_task=15), tmp_path),
+    ]
+    assert len({each.home for each in [first, *others]}) == 3
 
 
 def test_sentinels_are_above_all_text(corpus, tokenizer):

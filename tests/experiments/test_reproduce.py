@@ -9,8 +9,10 @@ from flannb.experiments.reproduce import (
     artefact_steps,
     enter_project,
     from_project,
+    pretrain_report_steps,
     project_root,
 )
+from flannb.model import SIZES, build_model, save_model
 
 
 @pytest.fixture(autouse=True)
@@ -48,6 +50,51 @@ def test_repeats_are_models_of_other_seeds_on_the_same_data():
     assert all(step.needs == (steps["data"],) for step in trained)
     assert [len(homes) for homes in steps["table1/report"].parameters["evaluations"].values()] == [3, 1]
     assert {step.parameters["seed"] for name, step in steps.items() if name.endswith("evaluate")} == {0}
+
+
+def steps_at(scale="micro", **options):
+    """The steps of one row by name; every scale is planned on mini."""
+    return {s.name: s for s in artefact_steps(TABLE1, Options(scale=scale, rows=("flan2022",), **options))}
+
+
+def test_rows_start_from_the_pretrained_model_that_all_share():
+    steps = steps_at(repeats={"flan2022": 2})
+    assert list(steps)[:3] == ["data", "pretrain/span_corruption", "pretrain/prefix_lm"]
+    first, second = steps["pretrain/span_corruption"], steps["pretrain/prefix_lm"]
+    assert first.folder == "runs/micro/mini-0/pretrain/span_corruption" and not first.parameters["start"]
+    assert second.parameters["start"] == f"{first.folder}/model" and second.needs == (first,)
+    for name in ("flan2022/train", "flan2022-repeat1/train"):
+        assert steps[name].parameters["start"] == f"{second.folder}/model" and second in steps[name].needs
+    alone = pretrain_report_steps(Options(scale="micro"))
+    assert [s.name for s in alone] == ["data", "pretrain/span_corruption", "pretrain/prefix_lm", "pretrain/report"]
+    assert [s.key for s in alone[:3]] == [s.key for s in list(steps.values())[:3]]
+
+
+def test_the_smoke_scale_starts_from_random_weights_and_can_pretrain():
+    assert "pretrain/prefix_lm" not in steps_at("smoke") and not steps_at("smoke")["flan2022/train"].parameters["start"]
+    started = steps_at("smoke", start="pretrained")
+    assert started["pretrain/prefix_lm"].folder == "runs/smoke/mini-0/pretrain/prefix_lm"
+    assert started["flan2022/train"].folder.startswith("runs/smoke/mini-0/from-pretrained-")
+    assert steps_at("smoke")["flan2022/train"].folder == "runs/smoke/mini-0/flan2022/train"
+
+
+def test_rows_start_from_a_given_checkpoint_whose_vocabulary_the_build_has(tokenizer, tmp_path):
+    folder = tmp_path / "given"
+    save_model(build_model(replace(SIZES["smoke"], vocabulary_size=tokenizer.vocabulary_size), 0), folder, tokenizer)
+    steps = steps_at(start=str(folder))
+    assert "pretrain/prefix_lm" not in steps
+    data, train = steps["data"], steps["flan2022/train"]
+    assert data.parameters["vocabulary"] == train.parameters["start"] == str(folder)
+    assert train.folder.startswith("runs/micro/mini-0-given-") and data.folder.startswith("runs/micro/mini-0-given-")
+    before = train.key
+    save_model(build_model(replace(SIZES["smoke"], vocabulary_size=tokenizer.vocabulary_size), 1), folder, tokenizer)
+    assert steps_at(start=str(folder))["flan2022/train"].key != before
+    (folder / "spiece.model").unlink()
+    with pytest.raises(UserError, match=r"given: has no tokenizer; name the SentencePiece model .*: --vocabulary"):
+        steps_at(start=str(folder))
+    named = steps_at(start=str(folder), vocabulary=str(tokenizer.path))
+    assert named["data"].parameters["vocabulary"] == str(tokenizer.path)
+    assert steps_at(start="random")["flan2022/train"].parameters["start"] == ""
 
 
 def test_tables_share_the_models_of_one_mixture():

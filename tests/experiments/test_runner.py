@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+import flannb.experiments as functions
 from flannb.errors import UserError
-from flannb.experiments import steps as functions
 from flannb.experiments.reproduce import enter_project
 from flannb.experiments.runner import INPUTS, MANIFEST, Step, find_state, is_done, run_all, run_step
 from flannb.files import read_sealed, write_sealed

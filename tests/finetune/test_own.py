@@ -141,9 +141,9 @@ def test_what_is_wrong_with_a_template_is_named(content, metric, message, tmp_pa
 
 
 def test_missing_files_are_named(template, tmp_path):
-    with pytest.raises(UserError, match="nowhere.csv: no such file"):
+    with pytest.raises(UserError, match=r"nowhere\.csv: no such file"):
         own_task({"train": tmp_path / "nowhere.csv"}, template)
-    with pytest.raises(UserError, match=r"nowhere.yaml: not readable as YAML"):
+    with pytest.raises(UserError, match=r"nowhere\.yaml: not readable as YAML"):
         own_task({"train": write(tmp_path / "rows.csv", ROWS)}, tmp_path / "nowhere.yaml")
 
 

@@ -25,7 +25,7 @@ def files(folder):
     return {
         path.relative_to(folder).as_posix(): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.suffix in (".parquet", ".json", ".safetensors") or path.name == "loss.csv"
+        if (path.is_file() and path.suffix in (".parquet", ".json", ".safetensors")) or path.name == "loss.csv"
     }
 
 

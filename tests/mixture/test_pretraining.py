@@ -9,7 +9,15 @@ from flannb.build import Mini, Tokenizer, workers
 from flannb.build.corpus import build_corpus
 from flannb.build.ragged import Ragged
 from flannb.errors import UserError
-from flannb.mixture.pretraining import Windows, pretraining_examples
+from flannb.mixture import BatchShape
+from flannb.mixture.pretraining import (
+    OBJECTIVES,
+    Windows,
+    held_out_batches,
+    held_out_examples,
+    pretraining,
+    pretraining_examples,
+)
 from flannb.vocabulary import EOS_ID
 
 
@@ -63,3 +71,47 @@ def test_span_corruption_uses_the_tokenizers_sentinels(corpus):
 def test_an_unknown_objective_is_named(corpus):
     with pytest.raises(UserError, match="objective 'mlm': unknown; choose one of span_corruption, prefix_lm"):
         pretraining_examples(corpus, "mlm", 64, 32, seed=0)
+
+
+SHAPE = BatchShape(4, 24, 12)
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_stream_has_the_corpus_s_vocabulary_and_the_same_rows_for_any_number_of_processes(corpus, objective):
+    stream = pretraining(corpus, objective)
+    assert stream.tokenizer.content == corpus.tokenizer_path.read_bytes()
+    whole, first, second = (iter(stream.batches(SHAPE, 0, *who)) for who in ((0, 1), (0, 2), (1, 2)))
+    for _ in range(3):
+        batch, parts = next(whole), (next(first), next(second))
+        for name, values in batch.items():
+            assert np.array_equal(values, np.concatenate([part[name] for part in parts]))
+        assert batch["targets"].shape == (4, 12) and batch["targets"].max() < stream.tokenizer.vocabulary_size
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_held_out_batches_hold_each_window_once(corpus, objective):
+    batches = held_out_batches(corpus, objective, SHAPE)
+    assert {batch["targets"].shape for batch in batches} == {(4, 12)}
+    examples = held_out_examples(corpus, objective, SHAPE, 1000)
+    found = [
+        tuple(row[segments == number])
+        for batch in batches
+        for row, segments in zip(batch["targets"], batch["decoder_padding_mask"], strict=True)
+        for number in range(1, segments.max() + 1)
+    ]
+    assert sorted(found) == sorted(tuple(example["decoder"]) for example in examples)
+
+
+def test_held_out_batches_are_at_most_so_many(corpus):
+    shape = BatchShape(1, 24, 12)
+    assert len(held_out_batches(corpus, "span_corruption", shape)) > 1
+    assert len(held_out_batches(corpus, "span_corruption", shape, most=1)) == 1
+
+
+def test_training_never_reads_held_out_text(corpus):
+    held_out, training = corpus.read("held_out"), corpus.read("training")
+    parts = [
+        {tuple(ids.values[a:b]) for a, b in zip(ids.offsets, ids.offsets[1:], strict=False)}
+        for ids in (held_out, training)
+    ]
+    assert not parts[0] & parts[1]

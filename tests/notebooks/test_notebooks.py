@@ -10,10 +10,12 @@ NOTEBOOKS = sorted((project_root() / "notebooks").glob("*.ipynb"))
 SHRINK = """
 from dataclasses import replace
 from flannb.experiments import scales
+from flannb.experiments.scales import Pretraining, Stage
 from flannb.mixture import BatchShape
 scales.SCALES["smoke"] = replace(
     scales.SCALES["smoke"], rows_per_task=16, vocabulary_size=400, steps=60, eval_rows=16,
     answer_limit=4, explanation_limit=6, eval_batch=32, batch=BatchShape(2, 128, 32),
+    pretraining=Pretraining(Stage(20, 0.01), Stage(20, 0.01)),
 )
 """
 
@@ -43,10 +45,10 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
     enter_project()
     monkeypatch.setenv("PYTHONPATH", str(project_root()))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    data, train, evaluate = (str(tmp_path / name) for name in ("data", "train", "evaluate"))
+    data, train, evaluate, pretrain = (str(tmp_path / name) for name in ("data", "train", "evaluate", "pretrain"))
 
     def report(name, *rows):
-        folders = {"evaluations": dict.fromkeys(rows, [evaluate]), "models": dict.fromkeys(rows, train)}
+        folders = {"evaluations": {row: [evaluate] for row in rows}, "models": dict.fromkeys(rows, train)}
         return {"folder": str(tmp_path / name)} | folders
 
     parameters = {
@@ -55,6 +57,8 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
         "02_train": {"folder": train, "data": data},
         "03_evaluate": {"folder": evaluate, "data": data, "model": f"{train}/model"},
         "05_predictions": {"folder": evaluate, "other": evaluate},
+        "06_pretrain": {"folder": pretrain, "data": data, "store": str(tmp_path / "store")},
+        "07_pretrain_report": {"folder": str(tmp_path / "report3"), "stages": {"span_corruption": pretrain}},
         "10_table1": {
             "folder": str(tmp_path / "report"),
             "evaluations": {"flan2022": [evaluate]},
@@ -78,3 +82,4 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
     assert (tmp_path / "report2" / "table2.html").is_file()
     for name in ("figure1", "figure2", "figure3", "figure4", "figure7"):
         assert all((tmp_path / name / f"{name}.{ending}").is_file() for ending in ("html", "md", "csv", "png", "svg"))
+    assert (tmp_path / "report3" / "pretrain.html").is_file()
