@@ -96,22 +96,24 @@ def _fast_macro_f1(gold: NDArray[np.int64], predicted: NDArray[np.int64], classe
 
 
 def _fast_auc_roc(positive: NDArray[np.bool_], margin: NDArray[np.float64]) -> float:
-    from scipy.stats import rankdata
-
     up, down = int(positive.sum()), int((~positive).sum())
     if not up or not down:
         return np.nan
-    return float((rankdata(margin)[positive].sum() - up * (up + 1) / 2) / (up * down))
+    return float((_ranks(margin)[positive].sum() - up * (up + 1) / 2) / (up * down))
 
 
 def _fast_spearman(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:
-    from scipy.stats import rankdata
-
     known = np.isfinite(predicted)
     values = np.where(known, predicted, predicted[known].mean() if known.any() else 0.0)
-    ranks = [rankdata(side) - (len(side) + 1) / 2 for side in (gold, values)]
+    ranks = [_ranks(side) - (len(side) + 1) / 2 for side in (gold, values)]
     sizes = [float(side @ side) for side in ranks]
     return float(ranks[0] @ ranks[1] / np.sqrt(sizes[0] * sizes[1])) if min(sizes) > 0 else np.nan
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
 # Of predictions -----------------------------------------------------------------------------------------------------
