@@ -66,8 +66,10 @@ TOKENIZER_ROWS = 300
 APART = (
     *("build/contamination.py", "build/corpus.py", "build/download.py", "build/export.py", "build/github.py"),
     *("build/holdout.py", "build/inventory.py", "build/mirror.py", "build/workers.py"),
+    *("collection/finetuning.py", "collection/mini/single_task.py"),
 )
-"""Modules that no byte of a build depends on: what they fetch is hashed, and what they do happens before or after."""
+"""Modules that no byte of a build depends on: what they fetch is hashed, and what they do happens before or after; the
+tasks of single-task finetuning are no part of it."""
 
 ABOUT_EVALUATION = ("build/decontaminate.py", "build/ngrams.py", "collection/single_task.py", "collection/suites.py")
 """Modules of which a build makes use only where it drops contaminated rows."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from flannb.build.download import Remote, download
 from flannb.build.sources import MANIFEST, Hub, read_manifest
-from flannb.collection import Data, EvalTask, RawFile, Task
+from flannb.collection import Data, EvalTask, FinetuningTask, RawFile, Task
 from flannb.files import SUMS, sha256, write_json, write_sums
 
 Entry = dict[str, Any]
@@ -56,11 +56,16 @@ class Plan:
         return sum(item.remote.size for item in self.items)
 
 
-def needed_data(tasks: Iterable[Task], suites: Iterable[EvalTask]) -> tuple[Data, ...]:
-    """The data that training tasks and evaluation sets read, in order, each once; what nobody serves is left out."""
+def needed_data(
+    tasks: Iterable[Task], suites: Iterable[EvalTask], single_tasks: Iterable[FinetuningTask] = ()
+) -> tuple[Data, ...]:
+    """The data that training tasks, evaluation sets and tasks to finetune on read, in order, each once; what nobody
+    serves is left out.
+    """
     trained = [data for task in tasks if not task.unavailable for data in (task.data, task.positives)]
     scored = [data for task in suites for data in (task.data, task.exemplars, task.prompt)]
-    return tuple(dict.fromkeys(data for data in (*trained, *scored) if data is not None))
+    finetuned = [data for task in single_tasks for data in task.data]
+    return tuple(dict.fromkeys(data for data in (*trained, *scored, *finetuned) if data is not None))
 
 
 def plan_mirror(

@@ -17,7 +17,18 @@ from flannb.collection.submixtures import (
     Submixture,
     task_of,
 )
-from flannb.collection.task import Data, EvalTask, Field, RawFile, Record, RowError, Split, Task
+from flannb.collection.task import (
+    Data,
+    EvalTask,
+    Field,
+    FinetuningSet,
+    FinetuningTask,
+    RawFile,
+    Record,
+    RowError,
+    Split,
+    Task,
+)
 from flannb.collection.template import Template, TemplateSet, templates
 from flannb.errors import UserError
 
@@ -30,6 +41,8 @@ __all__ = [
     "Data",
     "EvalTask",
     "Field",
+    "FinetuningSet",
+    "FinetuningTask",
     "RawFile",
     "Record",
     "RowError",
@@ -40,6 +53,7 @@ __all__ = [
     "TemplateSet",
     "check",
     "eval_tasks",
+    "finetuning_tasks",
     "task_of",
     "tasks",
     "templates",
@@ -67,6 +81,12 @@ def eval_tasks(source_name: str, suites: Collection[str] = tuple(SUITES)) -> tup
     """
     module = import_module(f"flannb.collection.{'mini' if source_name == 'mini' else 'suites'}")
     return tuple(task for task in (*module.EVAL_TASKS, *getattr(module, "MORE_EVAL_TASKS", ())) if task.suite in suites)
+
+
+def finetuning_tasks(source_name: str) -> tuple[FinetuningTask, ...]:
+    """The tasks of Table 3 that a source may have, to finetune on one by one. ``source_name`` as in ``tasks``."""
+    module = import_module(f"flannb.collection.{'mini.single_task' if source_name == 'mini' else 'finetuning'}")
+    return tuple(module.FINETUNING_TASKS)
 
 
 def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | None = None) -> None:

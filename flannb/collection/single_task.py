@@ -30,6 +30,7 @@ def _nli(premise: str, hypothesis: str, label: str) -> dict[str, Field]:
     return {
         "premise": Column(premise),
         "hypothesis": Column(hypothesis),
+        "verdicts": flan2021.THREE_WAY["verdicts"],
         "options": Constant(flan2021.NLI),
         "answer": Apply(nli_name, (label,)),
     }

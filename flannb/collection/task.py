@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from flannb.collection.template import TemplateSet
+
 Record = dict[str, str | tuple[str, ...]]
 """One usable row: field name -> text. ``answer`` is the target's text; ``options``, where there is a choice, holds the
 texts of all options, and ``answer`` is one of them."""
@@ -240,6 +242,7 @@ class EvalTask:
         metric: what Table 3 scores the set by, a key of ``flannb.evaluate.metrics.METRICS``; suite means are of
             accuracies.
         candidates: all possible answers, where rows have no options of their own; ranking chooses among them.
+        wordings: templates of the set's own, instead of those of the package that ``templates`` names.
     """
 
     name: str
@@ -255,8 +258,60 @@ class EvalTask:
     chain_of_thought: bool = False
     metric: str = "accuracy"
     candidates: tuple[str, ...] = ()
+    wordings: TemplateSet | None = None
 
     @property
     def split(self) -> str:
         """The scored split, as tables report it."""
         return self.data.split if isinstance(self.data, Split) else "file"
+
+
+@dataclass(frozen=True)
+class FinetuningSet:
+    """A dataset of a task.
+
+    Attributes:
+        reads: how its rows read, what its prompts look like, and how answers are found; the rows of ``reads.data`` are
+            not used.
+        train: the training rows.
+        validation, test: the public splits with answers, where there are.
+        train_fields: the fields of training rows, where they have more (an explanation to learn).
+    """
+
+    reads: EvalTask
+    train: Data
+    validation: Data | None = None
+    test: Data | None = None
+    train_fields: Mapping[str, Field] = field(default_factory=dict)
+
+    @property
+    def data(self) -> list[Data]:
+        """All that it reads."""
+        return [data for data in (self.train, self.validation, self.test) if data is not None]
+
+
+@dataclass(frozen=True)
+class FinetuningTask:
+    """A task to finetune on.
+
+    Attributes:
+        name: its key, such as ``arc``.
+        title: as Table 3 writes it.
+        sets: its datasets, whose splits are pooled.
+        held_out: whether the Flan collection has no such task.
+        metric: a key of ``flannb.evaluate.METRICS``.
+    """
+
+    name: str
+    title: str
+    sets: tuple[FinetuningSet, ...]
+    held_out: bool = False
+
+    @property
+    def metric(self) -> str:
+        return self.sets[0].reads.metric
+
+    @property
+    def data(self) -> list[Data]:
+        """All that it reads."""
+        return [data for part in self.sets for data in part.data]

@@ -142,6 +142,19 @@ class _Loader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[mi
         return mapping
 
 
+def read_yaml(path: Path) -> Any:
+    """The content of a YAML file, an empty mapping where there is none.
+
+    Raises:
+        UserError: it is missing or no YAML.
+    """
+    try:
+        return yaml.load(Path(path).read_text(encoding="utf-8"), _Loader) or {}
+    # a file that is no UTF-8 is a ValueError, and brackets without end are a RecursionError
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not readable as YAML ({error})") from error
+
+
 def load_templates(path: Path) -> dict[str, TemplateSet]:
     """Reads and checks one YAML file of template sets.
 
@@ -150,11 +163,7 @@ def load_templates(path: Path) -> dict[str, TemplateSet]:
             space or case only; a template has an unknown key, a bad mark, an unknown place, no field in its input or
             target, or an input that holds a field of the target. The message names file, set and position (from 0).
     """
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader) or {}
-    # a file that is no UTF-8 is a ValueError, and brackets without end are a RecursionError
-    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not readable as YAML ({error})") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise UserError(f"{path}: expected a mapping of template sets, found a {type(content).__name__}")
     return {name: _template_set(path, name, value) for name, value in content.items()}
@@ -168,7 +177,7 @@ def _template_set(path: Path, name: str, value: Any) -> TemplateSet:
         items, where = value[kind], f"{path}: template set '{name}', {kind}"
         if not isinstance(items, list) or not items:
             raise UserError(f"{where}: must be a list of templates, at least one")
-        lists[kind] = tuple(_template(f"{where} {i}", kind, item) for i, item in enumerate(items))
+        lists[kind] = tuple(read_template(f"{where} {i}", kind, item) for i, item in enumerate(items))
         seen: dict[str, int] = {}
         for i, template in enumerate(lists[kind]):
             if (twin := seen.setdefault(_essence(template), i)) != i:
@@ -182,7 +191,16 @@ def _essence(template: Template) -> str:
     return "\0".join(" ".join(text.split()).casefold() for text in texts)
 
 
-def _template(where: str, kind: str, value: Any) -> Template:
+def read_template(where: str, kind: str, value: Any) -> Template:
+    """A template from its mapping.
+
+    Args:
+        where: what errors begin with.
+        kind: ``zero_shot`` or ``few_shot``.
+
+    Raises:
+        UserError: as ``load_templates`` says of a template.
+    """
     try:
         if not isinstance(value, dict):
             raise ValueError(f"must be a mapping with input and target, is a {type(value).__name__}")

@@ -14,6 +14,7 @@ two or three repeats show most but not all of what training adds.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,9 +140,19 @@ def metric_interval(metric: Metric, n: int, seed: int = 0, resampled: Metric | N
     score = metric(np.arange(n)) if n else np.nan
     if not np.isfinite(score):
         return Interval(np.nan, np.nan, np.nan, n)
-    rng = np.random.default_rng(seed)
-    samples = np.array([(resampled or metric)(rng.integers(n, size=n)) for _ in range(METRIC_RESAMPLES)])
+    samples = metric_samples(resampled or metric, n, seed)
     return _interval(100 * score, 100 * samples[np.isfinite(samples)], n)
+
+
+def metric_samples(metric: Callable[[NDArray[np.intp]], Any], n: int, seed: int = 0) -> NDArray[np.float64]:
+    """The metric of each bootstrap sample of ``n`` rows, shape (samples,) or (samples, ...) if it gives several."""
+    rng = np.random.default_rng(seed)
+    return np.array([metric(rng.integers(n, size=n)) for _ in range(METRIC_RESAMPLES)])
+
+
+def percentiles(score: float, samples: NDArray[np.float64], n: int) -> Interval:
+    """An estimate with the interval of its bootstrap samples, all of one unit."""
+    return _interval(score, samples, n)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from flannb.evaluate.extract import option_index
-from flannb.evaluate.intervals import Interval, Metric, metric_interval
+from flannb.evaluate.intervals import Interval, Metric, metric_interval, metric_samples, percentiles
 
 NO_CLASS = -1
 """The class of a prediction in which no answer could be read: wrong for every class."""
@@ -96,12 +96,24 @@ def _fast_macro_f1(gold: NDArray[np.int64], predicted: NDArray[np.int64], classe
 
 
 def _fast_auc_roc(positive: NDArray[np.bool_], margin: NDArray[np.float64]) -> float:
-    from scipy.stats import rankdata
-
     up, down = int(positive.sum()), int((~positive).sum())
     if not up or not down:
         return np.nan
-    return float((rankdata(margin)[positive].sum() - up * (up + 1) / 2) / (up * down))
+    return float((_ranks(margin)[positive].sum() - up * (up + 1) / 2) / (up * down))
+
+
+def _fast_spearman(gold: NDArray[np.float64], predicted: NDArray[np.float64]) -> float:
+    known = np.isfinite(predicted)
+    values = np.where(known, predicted, predicted[known].mean() if known.any() else 0.0)
+    ranks = [_ranks(side) - (len(side) + 1) / 2 for side in (gold, values)]
+    sizes = [float(side @ side) for side in ranks]
+    return float(ranks[0] @ ranks[1] / np.sqrt(sizes[0] * sizes[1])) if min(sizes) > 0 else np.nan
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1; equal values share the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[places]
 
 
 # Of predictions -----------------------------------------------------------------------------------------------------
@@ -161,10 +173,10 @@ def _auc_roc(frame: pd.DataFrame) -> Pair:
 def _spearman(frame: pd.DataFrame) -> Pair:
     gold, predicted = _numbers(frame["target"]), _numbers(frame["extraction"])
 
-    def correlation(rows: NDArray[np.intp]) -> float:
-        return spearman(gold[rows], predicted[rows])
-
-    return correlation, correlation
+    return (
+        lambda rows: spearman(gold[rows], predicted[rows]),
+        lambda rows: _fast_spearman(gold[rows], predicted[rows]),
+    )
 
 
 METRICS: dict[str, tuple[Callable[[pd.DataFrame], Pair], tuple[str, ...]]] = {
@@ -178,18 +190,34 @@ METRICS: dict[str, tuple[Callable[[pd.DataFrame], Pair], tuple[str, ...]]] = {
 already. The positive class of ``auc_roc`` is the second option; which one it is does not change the area."""
 
 
+REPEAT = "repeat"
+"""Column that numbers the models of a task that was trained several times; their predictions stand below each other."""
+
+
 def metric_score(frame: pd.DataFrame, metric: str, seed: int = 0) -> Interval:
     """The score of predictions by a metric, in percent, with its 95% bootstrap interval over rows.
 
     Args:
-        frame: the predictions of one mode and setting, of one set or of several pooled (ARC Easy and Challenge).
+        frame: the predictions of one mode and setting, of one set or of several pooled (ARC Easy and Challenge). Those
+            of several models have the column ``REPEAT``: the score is the mean over the models, and the interval is
+            over rows and models.
         metric: a key of ``METRICS``.
 
     Raises:
-        ValueError: the metric is unknown, or undefined for the mode of the predictions.
+        ValueError: the metric is unknown, or undefined for the mode of the predictions; models with other rows.
     """
-    exact, fast = _metric(frame, metric)
-    return metric_interval(exact, len(frame), seed, fast)
+    models = _models(frame)
+    exact, fast = _metric(models, metric, seed)
+    return metric_interval(exact, len(models[0]), seed, fast)
+
+
+def metric_value(frame: pd.DataFrame, metric: str) -> float:
+    """The score of one model's predictions in percent, without an interval; not a number where it is undefined.
+
+    Raises:
+        ValueError: as ``metric_score``.
+    """
+    return 100 * _metric([frame], metric, 0)[1](np.arange(len(frame)))
 
 
 def metric_difference(a: pd.DataFrame, b: pd.DataFrame, metric: str, seed: int = 0) -> Interval:
@@ -198,19 +226,69 @@ def metric_difference(a: pd.DataFrame, b: pd.DataFrame, metric: str, seed: int =
     Raises:
         ValueError: as ``metric_score``, or the two are not of the same rows.
     """
-    a, b = (frame.sort_values(["task", "row"], kind="stable") for frame in (a, b))
-    if a[["task", "row"]].to_numpy().tolist() != b[["task", "row"]].to_numpy().tolist():
-        raise ValueError("a paired difference needs predictions of the same rows")
-    exact, fast = zip(_metric(a, metric), _metric(b, metric), strict=True)
-    return metric_interval(
-        lambda rows: exact[0](rows) - exact[1](rows), len(a), seed, lambda rows: fast[0](rows) - fast[1](rows)
+    exact, fast, n = _paired(a, b, metric, seed)
+    return metric_interval(exact, n, seed, fast)
+
+
+def share_not_worse(pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame, str]], seed: int = 0) -> Interval:
+    """The share of tasks, in percent, in which the first predictions score at least as well as the second.
+
+    Args:
+        pairs: for each task the predictions of two models and the metric, as ``metric_difference`` takes them.
+        seed: as in ``metric_difference``.
+
+    Raises:
+        ValueError: as ``metric_difference``, or there are no tasks.
+    """
+    if not pairs:
+        raise ValueError("a share needs at least one task")
+    tasks = [_paired(a, b, metric, seed) for a, b, metric in pairs]
+    share = np.mean([exact(np.arange(n)) >= -ROUNDING for exact, _, n in tasks])
+    samples = np.mean(
+        [metric_samples(fast, n, seed + place) >= -ROUNDING for place, (_, fast, n) in enumerate(tasks)], axis=0
     )
+    return percentiles(100 * float(share), 100 * samples, sum(n for _, _, n in tasks))
 
 
-def _metric(frame: pd.DataFrame, metric: str) -> Pair:
+ROUNDING = 1e-9
+"""Differences within it are none: a tie must not be lost by the last bit of a sum."""
+
+
+def _paired(a: pd.DataFrame, b: pd.DataFrame, metric: str, seed: int) -> tuple[Metric, Metric, int]:
+    """The difference of two models' scores as a metric over rows, the way to it that samples take, and the rows."""
+    first, second = _models(a), _models(b)
+    if _rows(first[0]) != _rows(second[0]):
+        raise ValueError("a paired difference needs predictions of the same rows")
+    # models of the two are drawn apart from each other
+    exact, fast = zip(_metric(first, metric, seed), _metric(second, metric, seed + 1), strict=True)
+    return lambda rows: exact[0](rows) - exact[1](rows), lambda rows: fast[0](rows) - fast[1](rows), len(first[0])
+
+
+def _models(frame: pd.DataFrame) -> list[pd.DataFrame]:
+    """The predictions of each model, in one order of rows."""
+    ordered = frame.sort_values(["task", "row"], kind="stable")
+    models = [part for _, part in ordered.groupby(REPEAT)] if REPEAT in frame else [ordered]
+    if any(_rows(model) != _rows(models[0]) for model in models):
+        raise ValueError("the models of one task must have predictions of the same rows")
+    return models
+
+
+def _rows(frame: pd.DataFrame) -> list[list[object]]:
+    return frame[["task", "row"]].to_numpy().tolist()
+
+
+def _metric(models: Sequence[pd.DataFrame], metric: str, seed: int) -> Pair:
+    """The mean of a metric over models; a sample draws as many of them as there are."""
     if metric not in METRICS:
         raise ValueError(f"metric '{metric}' is unknown; it must be one of {', '.join(METRICS)}")
     make, modes = METRICS[metric]
-    if undefined := sorted(set(frame["mode"]) - set(modes)):
+    if undefined := sorted({mode for frame in models for mode in frame["mode"]} - set(modes)):
         raise ValueError(f"metric '{metric}' is undefined for mode '{undefined[0]}'; it needs {' or '.join(modes)}")
-    return make(frame)
+    pairs = [make(frame) for frame in models]
+    if len(pairs) == 1:
+        return pairs[0]
+    rng = np.random.default_rng([seed, len(pairs)])
+    return (
+        lambda rows: float(np.mean([exact(rows) for exact, _ in pairs])),
+        lambda rows: float(np.mean([pairs[i][1](rows) for i in rng.integers(len(pairs), size=len(pairs))])),
+    )

@@ -98,35 +98,45 @@ def make_prompts(task: EvalTask, setting: str, source: Source, limit: int | None
     """
     draw = int(digest([seed, task.suite, task.name])[:16], 16)
     records = read_records(source, task.data, task.fields, limit=limit, seed=draw)
-    few_shot = setting == "fs"
-    family = templates()[task.templates]
-    with_options = "options" in task.fields
-    word = wordings(family.few_shot if few_shot else family.zero_shot, with_options)[0]
-    style = LETTERED[0] if word.by_letter else STYLES[0]
-    head, after = "", ""
+    shown = _shown(task, source, draw) if setting == "fs" else NOTHING
+    return PromptSet(prompts_of(task, records, setting, shown), records.rejected)
+
+
+class Shown(NamedTuple):
+    """What the prompts of a few-shot set show before the question: text, exemplars, and the exemplars' rows."""
+
+    head: str = ""
     exemplars: tuple[str, ...] = ()
     rows: tuple[int, ...] = ()
-    separator = word.template.separator
-    if few_shot and task.prompt is not None:
-        head, exemplars = _public_prompt(task, source)
-        separator, rows = "\n\n", tuple(range(len(exemplars)))
-    elif few_shot:
-        drawn = _exemplars(task, source, draw)
-        pieces = [render(word, record, style) for record in drawn.records]
-        exemplars = tuple(f"{piece.input}{word.template.between}{piece.target}" for piece in pieces)
-        rows = tuple(drawn.rows)
+
+
+NOTHING = Shown()
+
+
+def plain_wording(task: EvalTask, setting: str = "zs") -> tuple[Wording, OptionStyle]:
+    """The wording of a set's prompts, which is the first of its templates, and how options are shown in it."""
+    family = task.wordings or templates()[task.templates]
+    word = wordings(family.few_shot if setting == "fs" else family.zero_shot, "options" in task.fields)[0]
+    return word, LETTERED[0] if word.by_letter else STYLES[0]
+
+
+def prompts_of(task: EvalTask, records: Records, setting: str = "zs", shown: Shown = NOTHING) -> list[Prompt]:
+    """The prompts of records that are at hand, in their order. For the arguments see ``make_prompts``."""
+    word, style = plain_wording(task, setting)
+    separator = "\n\n" if setting == "fs" and task.prompt is not None else word.template.separator
     prompts = []
     for row, record in zip(records.rows, records.records, strict=True):
         query = render(word, {"rationale": "", **record}, style).input
-        if few_shot and task.prompt is not None:
+        head, after = shown.head, ""
+        if setting == "fs" and task.prompt is not None:
             query = f"Q: {record['question']}\nA:" + (f" {BBH_REASONING}" if task.chain_of_thought else "")
-        elif few_shot and word.template.instruction:
+        elif setting == "fs" and word.template.instruction:
             told = instruction(word, record)
             head, after = (told, "") if word.template.place == "before" else ("", told)
         options = record.get("options", ())
         options = options if isinstance(options, tuple) else ()
         choices = () if task.chain_of_thought else options or task.candidates
-        if few_shot and task.prompt is not None:
+        if setting == "fs" and task.prompt is not None:
             targets = choices
         else:
             targets = tuple(render_target(word, {**record, "answer": choice}, style) for choice in choices)
@@ -139,8 +149,8 @@ def make_prompts(task: EvalTask, setting: str, source: Source, limit: int | None
                 split=task.split,
                 row=row,
                 head=head,
-                exemplars=exemplars,
-                exemplar_rows=rows,
+                exemplars=shown.exemplars,
+                exemplar_rows=shown.rows,
                 query=separator.join([after, query]) if after else query,
                 separator=separator,
                 gold=str(record["answer"]),
@@ -153,12 +163,24 @@ def make_prompts(task: EvalTask, setting: str, source: Source, limit: int | None
                 metric=task.metric,
             )
         )
-    return PromptSet(prompts, records.rejected)
+    return prompts
 
 
 def render_target(word: Wording, record: Record, style: OptionStyle) -> str:
     """What a template has a model write for the record's answer."""
     return word.target.fill(word.values(record, style))
+
+
+def _shown(task: EvalTask, source: Source, draw: int) -> Shown:
+    """What a few-shot set's prompts show: its public prompt, or exemplars drawn once for the set."""
+    if task.prompt is not None:
+        head, exemplars = _public_prompt(task, source)
+        return Shown(head, exemplars, tuple(range(len(exemplars))))
+    word, style = plain_wording(task, "fs")
+    drawn = _exemplars(task, source, draw)
+    pieces = [render(word, record, style) for record in drawn.records]
+    texts = tuple(f"{piece.input}{word.template.between}{piece.target}" for piece in pieces)
+    return Shown("", texts, tuple(drawn.rows))
 
 
 def _exemplars(task: EvalTask, source: Source, draw: int) -> Records:

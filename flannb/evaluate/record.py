@@ -110,14 +110,20 @@ def read_predictions(folder: Path, modes: Sequence[str] = ("generation",)) -> pd
     Raises:
         UserError: there are none, or a file is damaged.
     """
-    tables = []
-    for path in _paths(folder):
-        try:
-            table = pq.read_table(path, schema=SCHEMA, filters=[("mode", "in", list(modes))])
-        except (pa.ArrowException, OSError) as error:
-            raise _damaged(path, error) from error
-        tables.append(table.replace_schema_metadata())
-    return pa.concat_tables(tables).to_pandas()
+    return pa.concat_tables(_read(path, modes) for path in _paths(folder)).to_pandas()
+
+
+def read_set(path: Path, modes: Sequence[str] = ("generation",)) -> pd.DataFrame:
+    """The predictions of one file. Raises as ``read_predictions``."""
+    return _read(path, modes).to_pandas()
+
+
+def _read(path: Path, modes: Sequence[str]) -> pa.Table:
+    try:
+        table = pq.read_table(path, schema=SCHEMA, filters=[("mode", "in", list(modes))])
+    except (pa.ArrowException, OSError) as error:
+        raise _damaged(path, error) from error
+    return table.replace_schema_metadata()
 
 
 def read_problems(folder: Path) -> pd.DataFrame:

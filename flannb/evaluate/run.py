@@ -12,7 +12,7 @@ from flannb.build import Source
 from flannb.collection import MORE_SUITES, SUITES, Data, EvalTask
 from flannb.evaluate.extract import correct, extract, problem
 from flannb.evaluate.metrics import squad_f1
-from flannb.evaluate.models import Seq2Seq
+from flannb.evaluate.models import Progress, Seq2Seq
 from flannb.evaluate.prompts import KINDS, NoExemplars, Prompt, PromptSet, Tokens, make_prompts, tokenize
 from flannb.evaluate.record import MODES, read_predictions, recorded_keys, set_path, write_set
 from flannb.files import digest, read_sums, write_sums
@@ -154,27 +154,11 @@ def _run(
     """Answers the prompts of some sets and writes their predictions."""
     prompt_limit, answer_limit, explanation_limit = limits
     prompts = [prompt for _, made in group for prompt in made.prompts]
-    tokens = tokenize(prompts, model, prompt_limit)
-    ranking = [mode for mode in modes if mode != "generation"]
-    ranked = [i for i, p in enumerate(prompts) if p.choices and p.gold in p.choices] if ranking else []
-    lines: list[list[dict[str, Any]]] = [[] for _ in prompts]
-    generating = len(prompts) if "generation" in modes else 0
-    with tqdm(total=generating + len(ranked), desc=title, unit="row", disable=quiet) as bar:
-        if generating:
-            longest = explanation_limit if group[0][0].chain_of_thought else answer_limit
-            output = model.generate([t.ids for t in tokens], longest, lambda done: bar.update(done - bar.n))
-            for i, text in enumerate(model.decode(output)):
-                lines[i].append(_generated(prompts[i], text, tokens[i]))
-        if ranked:
-            texts = sorted({target for i in ranked for target in prompts[i].targets})
-            ids = dict(zip(texts, model.encode(texts), strict=True))
-            options = [[ids[target] for target in prompts[i].targets] for i in ranked]
-            likelihoods = model.score(
-                [tokens[i].ids for i in ranked], options, lambda done: bar.update(generating + done - bar.n)
-            )
-            for i, option, found in zip(ranked, options, likelihoods, strict=True):
-                sizes = [len(target) for target in option]
-                lines[i] += [_ranked(prompts[i], mode, found, sizes, tokens[i]) for mode in ranking]
+    longest = explanation_limit if group[0][0].chain_of_thought else answer_limit
+    ranking = any(mode != "generation" for mode in modes)
+    total = len(prompts) * ("generation" in modes) + sum(map(_ranks, prompts)) * ranking
+    with tqdm(total=total, desc=title, unit="row", disable=quiet) as bar:
+        lines = answer(prompts, model, prompt_limit, longest, modes, lambda done: bar.update(done - bar.n))
     position = 0
     for task, made in group:
         rejected = dict(made.rejected)
@@ -191,6 +175,49 @@ def _run(
             {**meta, "rejected": rejected, "absent": ""},
         )
         position = end
+
+
+def _ranks(prompt: Prompt) -> bool:
+    """Whether a prompt has options to rank."""
+    return bool(prompt.choices) and prompt.gold in prompt.choices
+
+
+def answer(
+    prompts: Sequence[Prompt],
+    model: Seq2Seq,
+    prompt_limit: int,
+    longest: int,
+    modes: Sequence[str] = MODES[:1],
+    progress: Progress = lambda done: None,
+) -> list[list[dict[str, Any]]]:
+    """What a model answers to prompts, scored.
+
+    Args:
+        prompt_limit: most tokens of a prompt.
+        longest: most tokens generated.
+        modes: of ``flannb.evaluate.record.MODES``.
+        progress: called with how many are done, of all prompts that are generated for and those that are ranked.
+
+    Returns:
+        For each prompt its lines of ``flannb.evaluate.record.SCHEMA``: one of generation, then those of ranking.
+    """
+    tokens = tokenize(prompts, model, prompt_limit)
+    ranking = [mode for mode in modes if mode != "generation"]
+    lines: list[list[dict[str, Any]]] = [[] for _ in prompts]
+    generated = len(prompts) if "generation" in modes else 0
+    if generated:
+        output = model.generate([t.ids for t in tokens], longest, progress)
+        for i, text in enumerate(model.decode(output)):
+            lines[i].append(_generated(prompts[i], text, tokens[i]))
+    if ranked := [i for i, prompt in enumerate(prompts) if _ranks(prompt)] if ranking else []:
+        texts = sorted({target for i in ranked for target in prompts[i].targets})
+        ids = dict(zip(texts, model.encode(texts), strict=True))
+        options = [[ids[target] for target in prompts[i].targets] for i in ranked]
+        likelihoods = model.score([tokens[i].ids for i in ranked], options, lambda done: progress(generated + done))
+        for i, option, found in zip(ranked, options, likelihoods, strict=True):
+            sizes = [len(target) for target in option]
+            lines[i] += [_ranked(prompts[i], mode, found, sizes, tokens[i]) for mode in ranking]
+    return lines
 
 
 def _line(prompt: Prompt, mode: str, tokens: Tokens) -> dict[str, Any]:

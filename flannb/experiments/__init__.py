@@ -1,6 +1,7 @@
 """The paper's artefacts as tables of runs, the scales, and what runs them."""
 
 from flannb.experiments.artefacts import ARTEFACTS, Artefact, Row, artefact
+from flannb.experiments.finetuning import finetune_step, single_task_step
 from flannb.experiments.pretraining import pretrain_report_step, pretrain_step
 from flannb.experiments.reproduce import enter_project, project_root
 from flannb.experiments.scales import SCALES, Scale, scale
@@ -31,11 +32,13 @@ __all__ = [
     "evaluate_step",
     "figure2_step",
     "figure7_step",
+    "finetune_step",
     "pretrain_report_step",
     "pretrain_step",
     "project_root",
     "report_step",
     "scale",
+    "single_task_step",
     "train_step",
     "trial_step",
     "weights_of",

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flannb.collection import Task
+from flannb.collection import Task, finetuning_tasks
 from flannb.errors import UserError
 from flannb.experiments.scales import Scale
 from flannb.mixture import FEW_SHOT_SHARES, mixture
@@ -165,7 +165,29 @@ FIGURE2 = Artefact("figure2", "Figure 2", "notebooks/22_figure2.ipynb")
 FIGURE7 = Artefact("figure7", "Figure 7", "notebooks/27_figure7.ipynb")
 """The permutations of question, answer and explanation; it needs data and no models."""
 
-ARTEFACTS = {artefact.name: artefact for artefact in (TABLE1, TABLE2, FIGURE1, FIGURE2, FIGURE3, FIGURE4, FIGURE7)}
+_SINGLE_TASKS = tuple((task, Row(task.name, task.title, "flan2022")) for task in finetuning_tasks("flan2022"))
+
+TABLE3 = Artefact("table3", "Table 3", "notebooks/12_table3.ipynb", tuple(row for _, row in _SINGLE_TASKS))
+"""Single tasks: T5 finetuned on each, and a model of Flan 2022 as it is and finetuned on each."""
+
+FIGURE5 = Artefact("figure5", "Figure 5", "notebooks/25_figure5.ipynb", TABLE3.rows)
+"""The same as bars."""
+
+FIGURE6 = Artefact(
+    "figure6",
+    "Figure 6",
+    "notebooks/26_figure6.ipynb",
+    tuple(row for task, row in _SINGLE_TASKS if task.held_out),
+)
+"""The learning curves of the tasks that Flan 2022 does not have."""
+
+SINGLE_TASK = {artefact.name: artefact for artefact in (TABLE3, FIGURE5, FIGURE6)}
+"""Artefacts whose rows are tasks that models are finetuned on (``flannb.experiments.finetuning``)."""
+
+ARTEFACTS = {
+    artefact.name: artefact
+    for artefact in (TABLE1, TABLE2, TABLE3, FIGURE1, FIGURE2, FIGURE3, FIGURE4, FIGURE5, FIGURE6, FIGURE7)
+}
 """Every artefact, in the order in which all are reproduced. Those that are not rows of models and a report on them have
 their steps from ``flannb.experiments.registry``."""
 

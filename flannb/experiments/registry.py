@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from flannb.build import Hub, open_source
-from flannb.experiments.artefacts import Artefact
+from flannb.experiments.artefacts import SINGLE_TASK, Artefact
+from flannb.experiments.finetuning import finetuning_steps
 from flannb.experiments.reproduce import REPORT_CODE, Options, artefact_steps
 from flannb.experiments.runner import Step
 from flannb.experiments.scales import scale
@@ -50,6 +51,7 @@ def figure7_steps(artefact: Artefact, options: Options) -> list[Step]:
 BUILDERS: dict[str, Callable[[Artefact, Options], list[Step]]] = {
     "figure2": figure2_steps,
     "figure7": figure7_steps,
+    **dict.fromkeys(SINGLE_TASK, finetuning_steps),
 }
 """Artefact -> what makes its steps, the report last. Those that are not here are rows of models
 (``flannb.experiments.reproduce.artefact_steps``)."""

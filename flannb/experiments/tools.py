@@ -1,4 +1,4 @@
-"""Commands beside those of artefacts: ``mirror``, ``contamination``, ``claims`` and ``sweep``."""
+"""Commands beside those of artefacts: ``mirror``, ``contamination``, ``claims``, ``sweep`` and ``finetune``."""
 
 import argparse
 import sys
@@ -12,9 +12,9 @@ from flannb.build import open_source
 from flannb.build.contamination import find_overlap, write_overlap
 from flannb.build.mirror import copy_mirror, needed_data, plan_mirror
 from flannb.build.sources import Hub
-from flannb.collection import EvalTask, Task, eval_tasks, tasks
+from flannb.collection import EvalTask, Task, eval_tasks, finetuning_tasks, tasks
 from flannb.errors import UserError, printable
-from flannb.experiments import sweep
+from flannb.experiments import finetune_command, sweep
 
 T = TypeVar("T")
 
@@ -31,6 +31,7 @@ def _mirror_options(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--suites", metavar="A,B", help="evaluation suites or suite/set (default: all; none with --tasks alone)"
     )
+    made.add_argument("--single-tasks", metavar="A,B", help="tasks of Table 3 to finetune on, such as wanli; or all")
     made.add_argument("--allow-missing", action="store_true", help="go on without what the servers lack")
     made.add_argument("--update", action="store_true", help="take the newest revisions instead of the recorded ones")
     made.add_argument("--check", action="store_true", help="compare files that are there already with their hashes")
@@ -43,7 +44,12 @@ def mirror(given: argparse.Namespace) -> None:
     if given.jobs < 1:
         raise UserError(f"--jobs {given.jobs}: must be at least 1")
     folder, hub = Path(given.to), Hub()
-    data = needed_data(*_chosen(given.tasks, given.suites))
+    single = [((task.name, "all"), task) for task in finetuning_tasks("flan2022")]
+    finetuned = _named("--single-tasks", given.single_tasks, True, single)
+    training, scored = _chosen(given.tasks, given.suites)
+    if finetuned and given.tasks is None and given.suites is None:
+        training, scored = [], []
+    data = needed_data(training, scored, finetuned)
     with tqdm(data, desc="looking up", unit="dataset") as bar:
         plan = plan_mirror(hub, data, folder, given.update, lambda name: bar.update() and None)
     if plan.missing and not given.allow_missing:
@@ -123,6 +129,11 @@ TOOLS: dict[str, Tool] = {
     ),
     "contamination": Tool(
         "report which training rows of a source hold text of its evaluation rows", _contamination_options, contamination
+    ),
+    "finetune": Tool(
+        "finetune a checkpoint on a task of Table 3, or on rows of your own",
+        finetune_command.add_options,
+        finetune_command.run,
     ),
     "claims": Tool("write the ledger of the paper's claims from the reports that there are", _claims_options, claims),
 }

@@ -3,7 +3,7 @@
 from flannb.mixture.filling import Filling, filling
 from flannb.mixture.named import FEW_SHOT_SHARES, MIXTURES, mixture
 from flannb.mixture.packing import Batch, pack
-from flannb.mixture.pipeline import BatchShape, Stream, batches, mixed, packed_batches
+from flannb.mixture.pipeline import BatchShape, Epochs, Stream, batches, mixed, packed_batches
 from flannb.mixture.seen import seen
 from flannb.mixture.table import expected, planned_shards
 from flannb.mixture.weights import (
@@ -22,6 +22,7 @@ __all__ = [
     "RELEASED_RATES",
     "Batch",
     "BatchShape",
+    "Epochs",
     "Filling",
     "Mixture",
     "Stream",

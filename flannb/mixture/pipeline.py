@@ -16,11 +16,11 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from flannb.build import Build, Shard, TokenColumns, Tokenizer, columns, open_tokenizer
+from flannb.build import Build, Shard, Tokenizer, columns, open_tokenizer
 from flannb.errors import UserError
 from flannb.files import digest
 from flannb.mixture.packing import pack
@@ -96,7 +96,7 @@ def mixed_examples(build: Build, weights: Mapping[Shard, float], seed: int) -> g
     import grain  # brings JAX, which those who only weigh and list need not wait for
 
     ordered = in_order(weights)
-    parts = [grain.MapDataset.source(_Epochs(columns(build, shard), shard_seed(shard, seed))) for shard in ordered]
+    parts = [grain.MapDataset.source(Epochs(columns(build, shard), shard_seed(shard, seed))) for shard in ordered]
     return grain.MapDataset.mix(parts, [weights[shard] for shard in ordered])
 
 
@@ -150,15 +150,26 @@ def packed_batches(
     return Lanes({number: lane(number) for number in range(process * own, (process + 1) * own)})
 
 
-class _Epochs:
-    """A shard's examples without end, every epoch in an order of its own.
+class Examples(Protocol):
+    """Random access to examples, ``{"encoder": ids, "decoder": ids}``; equal ones have equal ``repr``."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> dict[str, np.ndarray]: ...
+
+
+class Epochs:
+    """Examples without end, every epoch in an order of its own.
+
+    Args:
+        examples: such as a shard's ``TokenColumns``.
 
     Grain's ``shuffle`` computes each position anew, by steps that are the more the smaller the shard: 0.1 ms at 500
     examples, 4 ms at 10. A permutation of each epoch costs four bytes an example.
     """
 
-    def __init__(self, columns: TokenColumns, seed: int):
-        self._columns = columns
+    def __init__(self, examples: Examples, seed: int):
+        self._examples = examples
         self._seed = seed
         self._order: tuple[int, np.ndarray] = (-1, np.empty(0, np.int32))
 
@@ -166,12 +177,12 @@ class _Epochs:
         return sys.maxsize
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
-        epoch, place = divmod(int(index), len(self._columns))
+        epoch, place = divmod(int(index), len(self._examples))
         current, order = self._order
         if current != epoch:
-            order = epoch_order(self._seed, epoch, len(self._columns))
+            order = epoch_order(self._seed, epoch, len(self._examples))
             self._order = (epoch, order)
-        return self._columns[order[place]]
+        return self._examples[order[place]]
 
     def __repr__(self) -> str:  # part of Grain's state of an iterator
-        return f"{self._columns!r}, shuffled by {self._seed}"
+        return f"{self._examples!r}, shuffled by {self._seed}"

@@ -180,7 +180,7 @@ def evaluate_claims(
         parts = parts_of[claim["id"]]
         tested = [_test_part(claim["id"], part, measured, setup) for part in parts]
         verdicts = [line["verdict"] for line in tested]
-        whole = {"id": claim["id"], "claim": claim["claim"], "verdict": _all_of(verdicts), "detail": _tally(verdicts)}
+        whole = {"id": claim["id"], "claim": claim["claim"], "verdict": all_of(verdicts), "detail": tally(verdicts)}
         if claim["id"] == "C5":
             whole |= _test_share(parts, measured, setup)
         lines += [line | {"where": claim["where"], "scale": setup.scale} for line in (whole, *tested)]
@@ -188,7 +188,8 @@ def evaluate_claims(
     return pd.DataFrame(lines, columns=list(COLUMNS)).astype(numbers)
 
 
-def _all_of(verdicts: list[str]) -> str:
+def all_of(verdicts: list[str]) -> str:
+    """The verdict on a claim by those on its parts."""
     if not verdicts:
         return UNDECIDED
     if FAILS in verdicts:
@@ -196,7 +197,8 @@ def _all_of(verdicts: list[str]) -> str:
     return HOLDS if set(verdicts) == {HOLDS} else UNDECIDED
 
 
-def _tally(verdicts: list[str]) -> str:
+def tally(verdicts: list[str]) -> str:
+    """How many parts of a claim hold, in words."""
     counts = Counter(verdicts)
     fail = f", {counts[FAILS]} {'do' if counts[FAILS] > 1 else 'does'} not" if counts[FAILS] else ""
     open_ = f", {counts[UNDECIDED]} undecided" if counts[UNDECIDED] else ""

@@ -10,10 +10,13 @@ from flannb.evaluate.metrics import (
     NO_CLASS,
     _fast_auc_roc,
     _fast_macro_f1,
+    _fast_spearman,
     auc_roc,
     macro_f1,
     metric_difference,
     metric_score,
+    metric_value,
+    share_not_worse,
     spearman,
     squad_f1,
 )
@@ -172,3 +175,57 @@ def test_wrong_use_is_named():
         metric_score(frame, "bleu")
     with pytest.raises(ValueError, match="'auc_roc' is undefined for mode 'generation'; it needs ranking"):
         metric_score(frame, "auc_roc")
+
+
+def several(*frames):
+    """The predictions of several models below each other."""
+    return pd.concat([frame.assign(repeat=number) for number, frame in enumerate(frames)], ignore_index=True)
+
+
+RIGHT = predictions(["yes", "no"] * 20, ["yes", "no"] * 20, NLI)
+HALF = predictions(["yes", "no"] * 20, ["yes", "yes"] * 20, NLI)
+
+
+def test_several_models_score_their_mean():
+    both = metric_score(several(RIGHT, HALF), "accuracy")
+    assert (both.score, both.n) == (75, 40)
+    assert both.low < 60 and both.high > 90, "drawing models leaves open which of the two it is"
+    same = metric_score(several(RIGHT, RIGHT, RIGHT), "macro_f1")
+    alone = metric_score(RIGHT, "macro_f1")
+    assert same.score == pytest.approx(alone.score)
+
+
+def test_differences_of_several_models_are_paired_by_rows():
+    found = metric_difference(several(RIGHT, RIGHT), HALF, "accuracy")
+    assert (found.score, found.n) == (50, 40)
+    shuffled = several(RIGHT, HALF).sample(frac=1, random_state=0)
+    assert metric_difference(shuffled, several(HALF, RIGHT), "accuracy").score == 0
+    with pytest.raises(ValueError, match="predictions of the same rows"):
+        metric_score(several(RIGHT, HALF.head(30)), "accuracy")
+
+
+def test_a_value_is_the_score_without_its_interval():
+    for metric in ("accuracy", "macro_f1"):
+        assert metric_value(HALF, metric) == pytest.approx(metric_score(HALF, metric).score)
+    assert np.isnan(metric_value(predictions(["1", "2"], ["1", "1"], []), "spearman"))
+
+
+def test_the_share_of_tasks_that_are_not_worse():
+    pairs = [(RIGHT, HALF, "accuracy"), (HALF, RIGHT, "accuracy"), (RIGHT, RIGHT, "macro_f1"), (HALF, HALF, "accuracy")]
+    share = share_not_worse(pairs)
+    assert (share.score, share.n) == (75, 160)
+    assert share.low == share.high == 75, "two ties and two clear differences"
+    with pytest.raises(ValueError, match="at least one task"):
+        share_not_worse([])
+
+
+@given(
+    gold=st.lists(st.integers(0, 5), min_size=2, max_size=40),
+    data=st.data(),
+)
+def test_the_fast_rank_correlation_is_scipys(gold, data):
+    predicted = data.draw(
+        st.lists(st.one_of(st.integers(0, 5), st.just(np.nan)), min_size=len(gold), max_size=len(gold))
+    )
+    sides = np.array(gold, float), np.array(predicted, float)
+    assert _fast_spearman(*sides) == pytest.approx(spearman(*sides), nan_ok=True)

@@ -17,6 +17,9 @@ scales.SCALES["smoke"] = replace(
     answer_limit=4, explanation_limit=6, eval_batch=32, batch=BatchShape(2, 128, 32),
     pretraining=Pretraining(Stage(20, 0.01), Stage(20, 0.01)),
 )
+finetuning.FINETUNING["smoke"] = replace(
+    finetuning.FINETUNING["smoke"], steps=4, checkpoint_every=2, most_rows=16, shape=BatchShape(4, 128, 16)
+)
 """
 
 
@@ -45,17 +48,23 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
     enter_project()
     monkeypatch.setenv("PYTHONPATH", str(project_root()))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    data, train, evaluate, pretrain = (str(tmp_path / name) for name in ("data", "train", "evaluate", "pretrain"))
+    data, train, evaluate, pretrain, tuned = (
+        str(tmp_path / name) for name in ("data", "train", "evaluate", "pretrain", "finetune")
+    )
 
     def report(name, *rows):
         folders = {"evaluations": {row: [evaluate] for row in rows}, "models": dict.fromkeys(rows, train)}
         return {"folder": str(tmp_path / name)} | folders
+
+    def single_task(name):
+        return {"folder": str(tmp_path / name), "finetunings": {"wanli": {"t5": tuned, "flan_t5": tuned}}}
 
     parameters = {
         "00_tour": {},
         "01_build": {"folder": data, "store": str(tmp_path / "store")},
         "02_train": {"folder": train, "data": data},
         "03_evaluate": {"folder": evaluate, "data": data, "model": f"{train}/model"},
+        "04_finetune": {"folder": tuned, "start": f"{train}/model"},
         "05_predictions": {"folder": evaluate, "other": evaluate},
         "06_pretrain": {"folder": pretrain, "data": data, "store": str(tmp_path / "store")},
         "07_pretrain_report": {"folder": str(tmp_path / "report3"), "stages": {"span_corruption": pretrain}},
@@ -69,10 +78,13 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
             "evaluations": {"all_weighted": [evaluate, evaluate]},
             "models": {"all_weighted": train},
         },
+        "12_table3": single_task("table3"),
         "21_figure1": report("figure1", "flan2022", "flan2021"),
         "22_figure2": {"folder": str(tmp_path / "figure2")},
         "23_figure3": report("figure3", "few_shot_0", "few_shot_50"),
         "24_figure4": report("figure4", "smoke-half_8", "smoke_all"),
+        "25_figure5": single_task("figure5"),
+        "26_figure6": single_task("figure6"),
         "27_figure7": {"folder": str(tmp_path / "figure7")},
     }
     assert [path.stem for path in NOTEBOOKS] == list(parameters)
@@ -80,6 +92,8 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
         execute(path, tmp_path, parameters[path.stem])
     assert (tmp_path / "report" / "table1.html").is_file()
     assert (tmp_path / "report2" / "table2.html").is_file()
-    for name in ("figure1", "figure2", "figure3", "figure4", "figure7"):
+    for number in range(1, 8):
+        name = f"figure{number}"
         assert all((tmp_path / name / f"{name}.{ending}").is_file() for ending in ("html", "md", "csv", "png", "svg"))
+    assert (tmp_path / "table3" / "table3.html").is_file()
     assert (tmp_path / "report3" / "pretrain.html").is_file()

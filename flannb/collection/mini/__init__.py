@@ -4,13 +4,17 @@ from functools import cache
 
 import pyarrow as pa
 
-from flannb.collection.mini.tasks import DATA_SETS, EVAL_TASKS, TASKS
+from flannb.collection.mini import single_task, tasks
+from flannb.collection.mini.tasks import EVAL_TASKS, TASKS
 from flannb.collection.task import Split
 from flannb.errors import UserError
 
 __all__ = ["EVAL_TASKS", "TASKS", "table"]
 
 _PREFIX = "mini/"
+
+DATA_SETS = tasks.DATA_SETS | single_task.DATA_SETS
+"""Every data set by name."""
 
 
 def table(data: Split) -> pa.Table:

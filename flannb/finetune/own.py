@@ -1,0 +1,220 @@
+"""A task of one's own: rows in a Parquet, CSV, TSV or JSON lines file, and a template in YAML.
+
+A template says in words what the model reads and writes. Names in braces are columns of the file::
+
+    input: |-
+      Review: {text}
+      Is it positive or negative?
+      {options}
+    target: "{label}"
+    options: [negative, positive]
+
+``options``, which can be left out, lists the possible answers, or names a column that holds a list of them in each row;
+``{options}`` alone on a line of the input shows them. The answer is the last column of the target. With options, its
+values are their texts, or their places, counted from 0.
+"""
+
+import csv
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from flannb.build.rows import BATCH_ROWS, Files, present
+from flannb.collection import Data, EvalTask, Field, FinetuningSet, FinetuningTask, RowError, Split, TemplateSet
+from flannb.collection.task import Column, Constant, Options
+from flannb.collection.template import parse, read_template, read_yaml
+from flannb.errors import UserError
+from flannb.evaluate import METRICS
+from flannb.files import sha256
+
+SPLITS = ("train", "validation", "test")
+KEYS = ("input", "target", "options")
+ANSWERS = {"accuracy": "text", "squad_f1": "text", "spearman": "number"}
+"""Metric -> how an answer without options is read; the other metrics need options."""
+
+
+def own_task(files: Mapping[str, Path], template: Path, metric: str = "accuracy") -> tuple[FinetuningTask, "OwnData"]:
+    """A task of one's own, and the source of its rows.
+
+    Args:
+        files: split (``train``, ``validation``, ``test``) -> its file. Without the latter two, rows are held out (see
+            ``flannb.finetune.splits``).
+        template: a YAML file as above.
+        metric: a key of ``flannb.evaluate.METRICS``.
+
+    Raises:
+        UserError: an unknown metric, a file that is missing, empty or unreadable, a template that is not as above, or
+            one that does not go with the metric. The message names file, line and key.
+    """
+    if metric not in METRICS:
+        raise UserError(f"--metric {metric}: unknown; choose one of {', '.join(METRICS)}")
+    source = OwnData(dict(files))
+    content = read_yaml(template)
+    if not isinstance(content, dict) or not {"input", "target"} <= set(content) <= set(KEYS):
+        raise UserError(f"{template}: needs the keys input and target, may have options, and no others")
+    wording = read_template(
+        str(template), "zero_shot", {key: content[key] for key in KEYS if key != "options" and key in content}
+    )
+    asked, written = (_names(text) for text in (wording.input, wording.target))
+    fields: dict[str, Field] = {name: Column(name) for name in (*asked, *written) if name not in ("options", "letter")}
+    if "options" in content:
+        fields["options"] = _options(template, content["options"])
+    elif {"options", "letter"} & {*asked, *written}:
+        raise UserError(f"{template}: shows options, but its key options does not say what they are")
+    elif metric not in ANSWERS:
+        raise UserError(f"{template}: --metric {metric} needs options")
+    named = [name for name in written if name != "letter"]
+    if not named:
+        raise UserError(f"{template}: the target names no column that holds the answer")
+    options = fields.get("options")
+    fields["answer"] = fields[named[-1]] = _Chosen(named[-1], options) if options else Column(named[-1])
+    if metric == "auc_roc" and not (isinstance(options, Constant) and len(options.value) == 2):
+        raise UserError(f"{template}: --metric auc_roc needs a list of two options")
+    name = "".join(c if c.isalnum() else "_" for c in Path(files["train"]).stem)
+    reads = EvalTask(
+        name=name,
+        suite="single_task",
+        data=Split("own", "default", "train"),
+        fields=fields,
+        templates=name,
+        answer="option" if options else ANSWERS[metric],
+        chain_of_thought=len(named) > 1,
+        metric=metric,
+        wordings=TemplateSet(name, (wording,), (wording,)),
+    )
+    validation, test = (Split("own", "default", split) if split in files else None for split in SPLITS[1:])
+    part = FinetuningSet(reads, Split("own", "default", "train"), validation, test)
+    return FinetuningTask(name, name, (part,), held_out=True), source
+
+
+def _names(text: str) -> list[str]:
+    return [name for _, name in parse(text) if name is not None]
+
+
+def _options(template: Path, value: Any) -> Field:
+    if isinstance(value, str) and value:
+        return Options(value)
+    if isinstance(value, list) and len(set(map(str, value))) == len(value) > 1:
+        return Constant(tuple(map(str, value)))
+    raise UserError(f"{template}: options must be a list of two or more texts, or the name of a column of lists")
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """The option that a column names, by its text or by its place from 0."""
+
+    name: str
+    options: Field
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        return (*self.options.columns, self.name)
+
+    def __call__(self, *values: Any) -> str:
+        options, value = self.options(*values[:-1]), str("" if values[-1] is None else values[-1]).strip()
+        if value in options:
+            return value
+        if isinstance(values[-1], bool):
+            value = str(int(values[-1]))
+        if not value.isdecimal() or int(value) >= len(options):
+            raise RowError(f"{self.name} names no option")
+        return str(options[int(value)])
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """A source of one's own files; see ``flannb.build.Source``.
+
+    Attributes:
+        files: split -> its file.
+    """
+
+    files: Mapping[str, Path]
+    collection: str = "own"
+
+    def __post_init__(self) -> None:
+        for path in self.files.values():
+            if not Path(path).is_file():
+                raise UserError(f"{path}: no such file")
+            if Path(path).suffix not in READERS:
+                raise UserError(f"{path}: not one of {', '.join(READERS)}")
+
+    @property
+    def name(self) -> str:
+        return self.files["train"].name
+
+    def has(self, data: Data) -> bool:
+        return isinstance(data, Split) and data.split in self.files
+
+    def promises(self, data: Data | str, optional: bool = False) -> bool:
+        return True
+
+    def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
+        assert isinstance(data, Split)
+        path = Path(self.files[data.split])
+        try:
+            table = READERS[path.suffix](path)
+        except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
+            raise UserError(f"{path}: cannot be read ({error})") from error
+        if not table.num_rows:
+            raise UserError(f"{path}: has no rows")
+        return table.select(present(columns, table.column_names, str(path)))
+
+    def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
+        yield (
+            str(self.files[data.split] if isinstance(data, Split) else data),
+            self.read(data, columns).to_reader(BATCH_ROWS),
+        )
+
+    def fingerprint(self, data: Data) -> str:
+        assert isinstance(data, Split)
+        return sha256(Path(self.files[data.split]))
+
+
+def _separated(delimiter: str) -> Callable[[Path], pa.Table]:
+    def read(path: Path) -> pa.Table:
+        """All cells are text: what looks like a number may be a label."""
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            lines = csv.reader(file, delimiter=delimiter, strict=True)
+            names = next(lines, [])
+            rows = []
+            for row in lines:
+                if row and len(row) != len(names):
+                    raise ValueError(f"line {lines.line_num} has {len(row)} cells, the header {len(names)}")
+                rows += [row] if row else []
+        if len(set(names)) != len(names):
+            raise ValueError("two columns have the same name")
+        return pa.table({name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(names)})
+
+    return read
+
+
+def _json_lines(path: Path) -> pa.Table:
+    rows = []
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from error
+            if not isinstance(row, dict):
+                raise ValueError(f"line {number} is no object")
+            rows.append(row)
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
+
+
+READERS: dict[str, Callable[[Path], pa.Table]] = {
+    ".parquet": pq.read_table,
+    ".csv": _separated(","),
+    ".tsv": _separated("\t"),
+    ".jsonl": _json_lines,
+}
+"""Ending of a file's name -> what reads it."""

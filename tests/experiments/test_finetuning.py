@@ -1,0 +1,119 @@
+"""The steps of Table 3 and Figures 5 and 6, and the command ``finetune``."""
+
+import json
+
+import pytest
+
+from flannb.errors import UserError
+from flannb.experiments.__main__ import main
+from flannb.experiments.artefacts import FIGURE5, FIGURE6, TABLE3
+from flannb.experiments.finetuning import FINETUNING, finetune_options, task_named
+from flannb.experiments.registry import steps_of
+from flannb.experiments.reproduce import Options, enter_project
+from flannb.experiments.scales import SCALES
+from flannb.finetune import FinetuneOptions
+from flannb.mixture import BatchShape
+from flannb.model import T5Config, build_model, save_model
+
+
+@pytest.fixture(autouse=True)
+def _project():
+    enter_project()
+
+
+def test_every_task_is_finetuned_from_both_starts():
+    steps = steps_of(TABLE3, Options())
+    names = [step.name for step in steps]
+    assert names[:4] == ["data", "pretrain/span_corruption", "pretrain/prefix_lm", "flan2022/train"]
+    assert names[-1] == "table3/report" and len(names) == 4 + 2 * 10 + 1
+    by_name = {step.name: step for step in steps}
+    t5, flan = by_name["wanli/t5"], by_name["wanli/flan_t5"]
+    assert t5.parameters["start"] == f"{by_name['pretrain/prefix_lm'].folder}/model"
+    assert flan.parameters["start"] == f"{by_name['flan2022/train'].folder}/model"
+    assert by_name["flan2022/train"].parameters["start"] == t5.parameters["start"], "both have one pretraining"
+    assert flan.needs == (by_name["flan2022/train"],) and t5.needs == (by_name["pretrain/prefix_lm"],)
+    for i, step in enumerate(steps):
+        assert all(need in steps[:i] for need in step.needs)
+
+
+def test_the_artefacts_share_their_finetunings():
+    table, bars, curves = ({s.folder: s.key for s in steps_of(a, Options())[:-1]} for a in (TABLE3, FIGURE5, FIGURE6))
+    assert table == bars and curves.items() <= table.items()
+    assert {folder.split("/")[-2] for folder in curves if "/finetune/" in folder} == {
+        "wanli",
+        "med_nli",
+        "conda_qa",
+        "pubmed_qa",
+        "cxc",
+    }
+
+
+def test_tasks_can_be_chosen():
+    steps = steps_of(FIGURE5, Options(rows=("boolq", "cxc")))
+    assert [s.name for s in steps if "/finetune/" in s.folder] == ["boolq/t5", "boolq/flan_t5", "cxc/t5", "cxc/flan_t5"]
+    with pytest.raises(UserError, match="--rows nope: unknown; choose from arc, anli"):
+        steps_of(FIGURE5, Options(rows=("nope",)))
+    with pytest.raises(UserError, match="mini: has none of the tasks squad_v2"):
+        steps_of(FIGURE5, Options(rows=("squad_v2",)))
+
+
+def test_random_weights_are_no_t5():
+    with pytest.raises(UserError, match="--start random: T5 was pretrained"):
+        steps_of(TABLE3, Options(start="random"))
+
+
+def test_scales_of_the_paper_finetune_as_it_does():
+    paper = FinetuneOptions()
+    assert (paper.steps, paper.learning_rate, paper.dropout, paper.checkpoint_every) == (100_000, 1e-3, 0.1, 20)
+    assert paper.shape == BatchShape(128, 512, 512) and paper.most_rows is None
+    for scale in set(SCALES) - set(FINETUNING):
+        assert vars(finetune_options(scale, "flan2022", 3)) == vars(paper) | {"dtype": "mixed_bfloat16", "seed": 3}
+    with pytest.raises(UserError, match="--scale huge: unknown"):
+        finetune_options("huge", "mini", 0)
+    with pytest.raises(UserError, match="--task nope: unknown; choose one of arc"):
+        task_named("nope", "mini")
+
+
+@pytest.fixture(scope="module")
+def start(tokenizer, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("start")
+    save_model(build_model(T5Config(tokenizer.vocabulary_size, 1, 2, 16, 32, 8), seed=0), folder, tokenizer)
+    return folder
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Rows and a template of one's own."""
+    rows = "".join(json.dumps({"text": f"row {i}", "label": i % 2}) + "\n" for i in range(40))
+    (tmp_path / "rows.jsonl").write_text(rows)
+    (tmp_path / "t.yaml").write_text('input: "{text}\\n{options}"\ntarget: "{label}"\noptions: [bad, good]\n')
+    return ["--data", str(tmp_path / "rows.jsonl"), "--template", str(tmp_path / "t.yaml")]
+
+
+def test_the_command_finetunes_on_rows_of_ones_own(own, start, tmp_path, capsys):
+    made = ["--to", str(tmp_path / "out"), "--steps", "2", "--checkpoint-every", "2", "--batch", "2,64,16"]
+    assert main(["finetune", *own, "--start", str(start), *made]) == 0
+    said = capsys.readouterr().out
+    assert "For test, 8 of 40 rows of the train split are held out" in said
+    assert "rows, accuracy on the test rows (%):" in said
+    assert f"model: {tmp_path}/out/seed" in said
+    about = json.loads((tmp_path / "out" / "finetuning.json").read_text())
+    assert (len(about["trainings"]), about["options"]["steps"]) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "name either --task, or --data with its --template"),
+        (["--task", "wanli", "--data", "x.csv"], "name either --task"),
+        (["--data", "x.csv"], "--data: needs --template"),
+        (["--task", "wanli", "--test", "x.csv"], "--test: goes with --data, not with --task"),
+        (["--task", "wanli", "--steps", "0"], "--steps 0: must be above 0"),
+        (["--task", "wanli", "--batch", "12"], "--batch 12: give three numbers"),
+        (["--task", "squad_v2"], "--task squad_v2: unknown; choose one of arc"),
+        (["--task", "wanli"], "nowhere: no such folder"),
+    ],
+)
+def test_wrong_options_are_named(arguments, message, capsys, tmp_path):
+    assert main(["finetune", "--start", str(tmp_path / "nowhere"), *arguments]) == 2
+    assert message in capsys.readouterr().err

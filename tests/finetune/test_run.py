@@ -1,0 +1,124 @@
+"""A finetuning: what it leaves behind, that it goes on after a kill, and what it says to wrong options."""
+
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from flannb.build import Mini
+from flannb.errors import UserError
+from flannb.evaluate import metric_score, metric_value
+from flannb.finetune import Finetuned, finetune
+from flannb.finetune.validation import Validation
+from flannb.model import build_model, load_checkpoint, save_model
+
+
+@pytest.fixture(scope="module")
+def done(tasks, start, options, tmp_path_factory):
+    """WANLI, which is trained on once."""
+    lines = []
+    folder = tmp_path_factory.mktemp("done")
+    return finetune(tasks["wanli"], Mini(), start, options, folder, say=lines.append, quiet=True), lines
+
+
+def files(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if (path.is_file() and path.suffix in (".parquet", ".json", ".safetensors")) or path.name == "loss.csv"
+    }
+
+
+def test_it_leaves_curve_predictions_and_the_best_model(done):
+    tuned, lines = done
+    assert tuned.steps == [0, 2, 4, 6]
+    curve = tuned.curve
+    assert curve["step"].tolist() == [0, 2, 4, 6]
+    assert curve["loss"].isna().tolist() == [True, False, False, False]
+    assert curve["validation"].tolist() == [metric_value(tuned.validated(step), "accuracy") for step in tuned.steps]
+    assert set(tuned.validated(4)["split"]) == {"train"}, "held out of the training rows"
+    [training] = tuned.about["trainings"]
+    best = curve.loc[curve["validation"].idxmax()]
+    assert (training["best_step"], training["validation"]) == (best["step"], best["validation"])
+    assert training["test"] == metric_value(tuned.tested, "accuracy")
+    assert [path.name for path in (tuned.homes[0] / "best").iterdir()] == [str(training["best_step"])]
+    assert not (tuned.homes[0] / "checkpoints").exists() and not (tuned.homes[0] / "model").exists()
+    assert load_checkpoint(tuned.folder / training["model"]).config.dropout == 0.1
+    assert tuned.about["rows"] == {"train": 1040, "validation": 12, "test": 12}
+    assert lines[0].startswith("For validation, 260 of 1,300 rows")
+    assert lines[-1].startswith("seed 0: best after")
+
+
+def test_start_is_scored_on_the_same_test_rows(done):
+    tuned, _ = done
+    assert tuned.start[["task", "row"]].equals(tuned.tested[["task", "row"]])
+    assert metric_score(tuned.start, tuned.metric).n == 12
+
+
+def test_it_is_read_back(done):
+    tuned, _ = done
+    assert Finetuned.read(tuned.folder).about == tuned.about
+
+
+def test_what_is_done_is_kept(done, tasks, start, options):
+    tuned, _ = done
+    before = files(tuned.folder)
+    times = {path: path.stat().st_mtime_ns for path in tuned.folder.rglob("*.parquet")}
+    finetune(tasks["wanli"], Mini(), start, options, tuned.folder, quiet=True)
+    assert files(tuned.folder) == before
+    assert times == {path: path.stat().st_mtime_ns for path in tuned.folder.rglob("*.parquet")}
+
+
+def test_a_killed_one_comes_to_the_same_bytes(done, tasks, start, options, tmp_path, monkeypatch):
+    call = Validation.__call__
+
+    def dies(self, step, model):
+        found = call(self, step, model)
+        if step == 6:  # evaluated, and not yet on record as done
+            raise KeyboardInterrupt
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Validation, "__call__", dies)
+        with pytest.raises(KeyboardInterrupt):
+            finetune(tasks["wanli"], Mini(), start, options, tmp_path, quiet=True)
+    steps = []
+
+    def counts(self, step, model):
+        steps.append(step)
+        return call(self, step, model)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Validation, "__call__", counts)
+        finetune(tasks["wanli"], Mini(), start, options, tmp_path, quiet=True)
+    assert steps == [6]
+    assert files(tmp_path) == files(done[0].folder)
+
+
+def test_few_rows_are_trained_on_three_times(tasks, start, options, tmp_path):
+    tuned = finetune(tasks["cxc"], Mini(), start, replace(options, steps=2, most_rows=6), tmp_path, quiet=True)
+    assert [training["seed"] for training in tuned.about["trainings"]] == [0, 1, 2]
+    assert tuned.tested["repeat"].value_counts().to_dict() == {0: 6, 1: 6, 2: 6}
+    losses = [pd.read_csv(home / "loss.csv")["loss"].tolist() for home in tuned.homes]
+    assert losses[0] != losses[1] != losses[2]
+
+
+def test_another_finetuning_in_the_folder_is_a_user_error(done, tasks, start, options):
+    with pytest.raises(UserError, match="holds a finetuning with other options; name another folder"):
+        finetune(tasks["wanli"], Mini(), start, replace(options, steps=8), done[0].folder)
+
+
+def test_what_cannot_be_had_is_named(tasks, options, start, tokenizer, tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        finetune(tasks["wanli"], Mini(), tmp_path / "nowhere", options, tmp_path / "out")
+    save_model(build_model(load_checkpoint(start).config, 0), tmp_path / "bare")
+    with pytest.raises(UserError, match="bare: has no vocabulary; name the model's SentencePiece file"):
+        finetune(tasks["wanli"], Mini(), tmp_path / "bare", options, tmp_path / "out")
+
+    class Empty(Mini):
+        def has(self, data):
+            return False
+
+    with pytest.raises(UserError, match="wanli: mini lacks mini/wanli/default/train, mini/wanli/default/test"):
+        finetune(tasks["wanli"], Empty(), start, options, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
