@@ -99,7 +99,8 @@ def evaluate(
             for group in _groups(sets, BATCHES * model.batch_size):
                 title = f"{(SUITES | MORE_SUITES)[suite]} {setting}"
                 _run(group, setting, model, limits, modes, folder, key, title, quiet)
-    write_sums(folder, read_sums(folder))  # in whatever order the sets were finished
+    # In order, whatever order the sets were finished in, and without names that damage has made.
+    write_sums(folder, {name: sha for name, sha in read_sums(folder).items() if (Path(folder) / name).is_file()})
     return read_predictions(folder, ("generation",) if "generation" in modes else modes[:1])
 
 

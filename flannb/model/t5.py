@@ -1,6 +1,9 @@
 """T5 as a Keras model over packed sequences."""
 
 import random
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -187,14 +190,32 @@ def build_model(
         dtype: a Keras dtype policy, such as ``float32`` or ``mixed_bfloat16`` (bf16 compute, fp32 weights).
         attention, remat: see ``T5``.
     """
-    # Keras seeds its initialisers and dropout from Python's generator. keras.utils.set_random_seed would do, but it
-    # imports TensorFlow wherever that is installed.
-    before = random.getstate()
-    random.seed(seed)
-    try:
+    with _keras_seeded(seed):
         return T5(config, attention, remat, dtype=dtype)
-    finally:
-        random.setstate(before)
+
+
+_SEEDING = threading.Lock()
+
+
+@contextmanager
+def _keras_seeded(seed: int) -> Iterator[None]:
+    """Keras draws the seeds of initialisers and dropout by ``random.randint``; here, this thread gets those of a seed.
+
+    Python's generator is shared by all threads: if it was seeded, the draws of others (Dask's, in its workers) would
+    shift those of the model. And keras.utils.set_random_seed imports TensorFlow wherever that is installed.
+    """
+    own, thread = random.Random(seed), threading.get_ident()
+    with _SEEDING:
+        shared = random.randint
+
+        def randint(a: int, b: int) -> int:
+            return own.randint(a, b) if threading.get_ident() == thread else shared(a, b)
+
+        random.randint = randint
+        try:
+            yield
+        finally:
+            random.randint = shared
 
 
 def parameters(model: keras.Model) -> int:

@@ -49,7 +49,10 @@ def write_report(bench: Bench, folder: Path, areas: Sequence[str]) -> Path:
     order = list(ABOUT)
     cases.sort(key=lambda case: order.index(case.area))
     table = pd.DataFrame([vars(case) for case in cases], columns=list(Case.__annotations__))
-    write_text(folder / CASES, table.assign(seconds=table["seconds"].round(1)).to_csv(index=False))
+    write_text(
+        folder / CASES,
+        table.assign(seconds=pd.to_numeric(table["seconds"], errors="coerce").round(1)).to_csv(index=False),
+    )
     if figures:
         numbers = pd.DataFrame([vars(figure) for figure in figures]).round({"seconds": 2, "memory": 0})
         write_text(folder / FIGURES, numbers.to_csv(index=False))

@@ -3,6 +3,8 @@
 import dataclasses
 import itertools
 import math
+import random
+import threading
 import warnings
 
 import jax
@@ -281,3 +283,22 @@ def test_published_sizes_are_those_of_t5_1_1():
         assert (size.vocabulary_size, size.key_value_dim, size.activation) == (32_128, 64, "gelu")
         assert size.use_gated_activation and not size.tie_embedding_weights
     assert CONFIG.with_vocabulary(128) == dataclasses.replace(CONFIG, vocabulary_size=128)
+
+
+def test_weights_of_a_seed_do_not_depend_on_what_other_threads_draw():
+    alone = [np.asarray(v.value) for v in build_model(CONFIG, seed=3).trainable_variables]
+    randint, ended = random.randint, threading.Event()
+
+    def draw():
+        while not ended.is_set():
+            random.randint(0, 9)
+
+    other = threading.Thread(target=draw)
+    other.start()
+    try:
+        beside = [np.asarray(v.value) for v in build_model(CONFIG, seed=3).trainable_variables]
+    finally:
+        ended.set()
+        other.join()
+    assert all(np.array_equal(a, b) for a, b in zip(alone, beside, strict=True))
+    assert random.randint == randint
