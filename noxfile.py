@@ -41,6 +41,7 @@ EXPERIMENTS = (
     ("mirror", "mirror", "Copy what tasks need from the Hub to a folder: --to DIR."),
     ("contamination", "contamination", "Report which training rows hold text of evaluation rows."),
     ("pretrain", "pretrain", "Pretrain a starting model on the text of the data; report its held-out loss."),
+    ("sweep", "sweep", "Compare sizes and learning rates by the loss of short runs on held-out records."),
     ("train", "train", "Train the models of Table 1, or of --artefact and --rows."),
     ("evaluate", "evaluate", "Train and evaluate those models."),
     ("report", "report", "Write the tables, figures and pages of finished runs again."),
@@ -110,6 +111,12 @@ def lint(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure flannb beside others: `-- data`, `train`, `generate` or `evaluate`; `--json FILE` keeps figures."""
     shared(session, "flannb.bench", *(session.posargs or ["data"]))
+
+
+@nox.session(python=False, requires=["environment"])
+def trust(session: nox.Session) -> None:
+    """Make things go wrong and count what is survived: `-- --areas kill,damage`; writes `reports/trust/`."""
+    shared(session, "flannb.trust", *session.posargs)
 
 
 @nox.session(python=False, requires=["environment"])

@@ -7,6 +7,10 @@ class UserError(Exception):
     """Bad input or a missing resource. The command line prints the message without a traceback and exits with 2."""
 
 
+class ProcessLost(UserError):
+    """Another process of a training is gone, so that this one cannot go on."""
+
+
 def printable(text: str) -> str:
     r"""``text`` for a terminal: what would steer it (escapes, marks of direction) is written as ``\x1b`` and the like.
 

@@ -1,5 +1,6 @@
 """Files that are whole or absent, and known by their hashes: atomic writes, JSON, lists of sums."""
 
+import errno
 import hashlib
 import json
 import os
@@ -16,6 +17,8 @@ from flannb.errors import UserError
 SUMS = "SHA256SUMS"
 """A list of files with their hashes, in the format of ``sha256sum --check``; each stage keeps one beside what it wrote
 and the next believes no file that is not as the list says."""
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
 
 _SUM = re.compile(r"([0-9a-f]{64})  (.+)\n")
 _SEAL = "digest"
@@ -55,6 +58,21 @@ def atomic(path: Path, durable: bool = True) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def exhausted(error: BaseException) -> UserError | None:
+    """What to tell people where an error, or one that it came of, says that disk or memory ran out; else ``None``."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, MemoryError) or "Cannot allocate memory" in str(cause):
+            return UserError(
+                "memory ran out. Pass a smaller --workers, or use a machine with more; the same command goes on."
+            )
+        if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
+            where = cause.filename or "a file"
+            return UserError(f"{where}: cannot be written ({cause.strerror}). Free space or choose another folder.")
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,6 +16,7 @@ from flannb.files import (
     atomic,
     code_digest,
     digest,
+    exhausted,
     inside,
     is_intact,
     read_json,
@@ -166,3 +167,13 @@ def test_printed_text_cannot_steer_a_terminal(text):
     shown = printable(text)
     assert not set(shown) & {chr(c) for c in [*range(9), *range(11, 32), *range(127, 160), 0x202E, 0x2066]}
     assert printable(shown) == shown and (not text.isalnum() or not text.isascii() or shown == text)
+
+
+def test_what_ran_out_is_said_in_words():
+    full = OSError(28, "No space left on device", "a.bin")
+    later = ValueError("of another library")
+    later.__cause__ = full
+    for error in (full, later):
+        assert "a.bin: cannot be written (No space left on device)" in str(exhausted(error))
+    assert "memory ran out" in str(exhausted(MemoryError()))
+    assert exhausted(KeyError("x")) is None and exhausted(FileNotFoundError(2, "No such file")) is None

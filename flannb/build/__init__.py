@@ -3,6 +3,7 @@
 from flannb.build.data import build_data, missing_tasks
 from flannb.build.drawing import EXEMPLAR_COUNTS
 from flannb.build.examples import Lengths, make_examples
+from flannb.build.holdout import Holdout, columns, part_of
 from flannb.build.index import Build, open_build
 from flannb.build.inversion import (
     INVERTED_SHARE,
@@ -29,6 +30,7 @@ __all__ = [
     "STYLES",
     "Build",
     "BuildOptions",
+    "Holdout",
     "Hub",
     "Lengths",
     "Mini",
@@ -44,6 +46,7 @@ __all__ = [
     "Tokenizer",
     "asked_for",
     "build_data",
+    "columns",
     "default_workers",
     "first_records",
     "instruction",
@@ -53,6 +56,7 @@ __all__ = [
     "open_build",
     "open_source",
     "open_tokenizer",
+    "part_of",
     "permutation_templates",
     "read_records",
     "read_shard",

@@ -65,7 +65,7 @@ TOKENIZER_ROWS = 300
 
 APART = (
     *("build/contamination.py", "build/corpus.py", "build/download.py", "build/export.py", "build/github.py"),
-    *("build/inventory.py", "build/mirror.py", "build/workers.py"),
+    *("build/holdout.py", "build/inventory.py", "build/mirror.py", "build/workers.py"),
     *("collection/finetuning.py", "collection/mini/single_task.py"),
 )
 """Modules that no byte of a build depends on: what they fetch is hashed, and what they do happens before or after; the

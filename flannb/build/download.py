@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
+from filelock import FileLock
+
 from flannb.errors import UserError
 
 RETRIES = 6
@@ -71,8 +73,9 @@ def download(remote: Remote, path: Path, advance: Callable[[int], object] = lamb
     """Brings a file to ``path``; what an earlier call has brought of it is kept and only the rest asked for.
 
     The bytes go to ``.<name>.part`` beside ``path``, which gets its name when size and hash are right. A file that is
-    there already is verified and kept. After a failure it waits, ever longer, and goes on from where the connection
-    broke; content that does not match its hash is thrown away and fetched once more.
+    there already is verified and kept; of several processes that want it, one fetches and the others wait. After a
+    failure it waits, ever longer, and goes on from where the connection broke; content that does not match its hash is
+    thrown away and fetched once more.
 
     Args:
         advance: called with the number of bytes gained; negative where bytes are thrown away.
@@ -86,23 +89,35 @@ def download(remote: Remote, path: Path, advance: Callable[[int], object] = lamb
     if path.is_file() and (found := verify(path, remote)):
         advance(remote.size)
         return found
-    part = path.with_name(f".{path.name}.part")
+    lock = path.with_name(f".{path.name}.lock")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if part.exists() and part.stat().st_size > remote.size:
-            part.unlink()
-        advance(part.stat().st_size if part.exists() else 0)
-        for _ in range(2):
-            _complete(remote, part, advance)
-            if found := verify(part, remote):
-                with part.open("rb+") as file:
-                    os.fsync(file.fileno())
-                part.replace(path)
-                return found
-            advance(-part.stat().st_size)
-            part.unlink()
+        with FileLock(lock):
+            found = _fetch(remote, path, advance)
+            lock.unlink(missing_ok=True)  # whoever comes now finds the file whole
+            return found
     except OSError as error:
         raise _unwritable(path, error) from error
+
+
+def _fetch(remote: Remote, path: Path, advance: Callable[[int], object]) -> str:
+    """As ``download``, for the one process that does it."""
+    if path.is_file() and (found := verify(path, remote)):
+        advance(remote.size)
+        return found
+    part = path.with_name(f".{path.name}.part")
+    if part.exists() and part.stat().st_size > remote.size:
+        part.unlink()
+    advance(part.stat().st_size if part.exists() else 0)
+    for _ in range(2):
+        _complete(remote, part, advance)
+        if found := verify(part, remote):
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+            return found
+        advance(-part.stat().st_size)
+        part.unlink()
     raise UserError(f"{path}: {remote.url} sends something else than its hash says, twice. Try again later.")
 
 

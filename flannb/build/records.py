@@ -10,7 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from flannb.build.sources import BROKEN_UNICODE, UNREADABLE, Source
+from flannb.build.rows import BROKEN_UNICODE, UNREADABLE
+from flannb.build.sources import Source
 from flannb.collection.task import Data, Field, Record, RowError
 from flannb.errors import UserError
 

@@ -107,32 +107,35 @@ class TokenColumns:
 
     Args:
         path: the shard.
+        positions: of the examples that are read, int array; all by default.
     """
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, positions: np.ndarray | None = None):
+        self.path, self.positions = path, positions
         table = read_shard(path)
         self._inputs, self._targets = _flat(table["input_ids"]), _flat(table["target_ids"])
         self._starts = np.cumsum([0, *(len(offsets) - 1 for _, offsets in self._inputs)]).tolist()
 
     def __len__(self) -> int:
-        return self._starts[-1]
+        return self._starts[-1] if self.positions is None else len(self.positions)
 
     def __getitem__(self, index: int) -> dict[str, np.ndarray]:
         if not 0 <= index < len(self):
             raise IndexError(f"{index} of {len(self)}")
-        chunk = bisect_right(self._starts, index) - 1
-        row = index - self._starts[chunk]
+        place = index if self.positions is None else int(self.positions[index])
+        chunk = bisect_right(self._starts, place) - 1
+        row = place - self._starts[chunk]
         return {"encoder": _row(self._inputs[chunk], row), "decoder": _row(self._targets[chunk], row)}
 
     def __getstate__(self) -> dict[str, Any]:  # Grain's workers get the path, not the mapped memory
-        return {"path": self.path}
+        return {"path": self.path, "positions": self.positions}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
 
     def __repr__(self) -> str:
-        return f"TokenColumns({self.path.name})"
+        some = "" if self.positions is None else f", {len(self.positions)} of them"
+        return f"TokenColumns({self.path.name}{some})"
 
 
 def _flat(column: pa.ChunkedArray) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -5,37 +5,22 @@ The Hub's root is the ``refs/convert/parquet`` branch of each dataset, so no dat
 downloaded.
 """
 
-import json
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache, partial
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from flannb.build import download
 from flannb.build.download import Remote, patiently
 from flannb.build.github import GitHub
+from flannb.build.rows import BATCH_ROWS, Files, present, stream_files
 from flannb.collection import Data, RawFile, Split
 from flannb.errors import UserError
 from flannb.files import SUMS, digest, inside, read_json, read_sums, sha256
 
 MANIFEST = "MANIFEST.json"
-
-UNREADABLE = "__unreadable__"
-"""Name of the column in which a raw file says why it has no values for a row; null for all other rows."""
-
-BROKEN_UNICODE = "broken Unicode"
-
-BATCH_ROWS = 4096
-"""Rows that are read at a time; a source of any size streams through this many."""
-
-Files = Iterator[tuple[str, pa.RecordBatchReader]]
-"""The name of each file of some data and its rows, batch by batch."""
 
 
 class Source(Protocol):
@@ -99,7 +84,7 @@ class Mini:
         if not isinstance(data, Split):
             raise UserError(f"{data}: the embedded collection has no raw files")
         whole = table(data)
-        return whole.select(present_columns(columns, whole.column_names, str(data)))
+        return whole.select(present(columns, whole.column_names, str(data)))
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
         yield str(data), self.read(data, columns).to_reader(BATCH_ROWS)
@@ -178,7 +163,7 @@ class Mirror:
         return not optional if self._manifest is None else str(data) in self._manifest
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
-        return _stream(data, columns, self._sound(data), self.root / str(data))
+        return stream_files(data, columns, self._sound(data), self.root / str(data))
 
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
         return _together(self.stream(data, columns), columns)
@@ -318,7 +303,7 @@ class Hub:
         where = Path("hub") / str(data)
         if isinstance(data, RawFile):
             found = self.github.fetch(data)
-            return _stream(data, columns, [found] if found else [], where)
+            return stream_files(data, columns, [found] if found else [], where)
         commit, folder = self.commit(data.repo_id), f"{data.config}/{data.split}"
         try:
             paths = []
@@ -343,7 +328,7 @@ class Hub:
             raise UserError(
                 f"{data.repo_id}: the Hub did not answer ({error}). Try again, or name a mirror folder with --source."
             ) from error
-        return _stream(data, columns, paths, where)
+        return stream_files(data, columns, paths, where)
 
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
         return _together(self.stream(data, columns), columns)
@@ -368,121 +353,3 @@ def open_source(name: str) -> Source:
 def _together(files: Files, columns: tuple[str, ...]) -> pa.Table:
     tables = [reader.read_all().select(columns) for _, reader in files]
     return pa.concat_tables(tables, promote_options="permissive")
-
-
-def _stream(data: Data, columns: tuple[str, ...], paths: list[Path], where: Path) -> Files:
-    if not paths:
-        raise UserError(f"{where}: no such data. Mirror it, choose another --source, or pass --allow-missing.")
-    for path in paths:
-        yield str(path), _raw_rows(data, path, columns) if isinstance(data, RawFile) else _parquet_rows(path, columns)
-
-
-def _parquet_rows(path: Path, columns: tuple[str, ...]) -> pa.RecordBatchReader:
-    def damaged(error: Exception) -> UserError:
-        return UserError(f"{path}: not a whole Parquet file ({error}). Copy or download it again.")
-
-    try:
-        file = pq.ParquetFile(path, page_checksum_verification=True)
-    except (pa.ArrowException, OSError) as error:
-        raise damaged(error) from error
-    names = present_columns(columns, file.schema_arrow.names, str(path))
-    schema = pa.schema([file.schema_arrow.field(name) for name in names])
-
-    def batches() -> Iterator[pa.RecordBatch]:
-        with file:
-            try:
-                for batch in file.iter_batches(BATCH_ROWS, columns=names):
-                    yield batch.select(names)
-            except (pa.ArrowException, OSError) as error:
-                raise damaged(error) from error
-
-    return pa.RecordBatchReader.from_batches(schema, batches())
-
-
-def present_columns(columns: Iterable[str], names: Iterable[str], where: str) -> list[str]:
-    """The columns, all checked to be there."""
-    names = list(names)
-    missing = [column for column in columns if column not in names]
-    if missing:
-        raise UserError(f"{where}: lacks column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, names))}")
-    return list(columns)
-
-
-def _raw_rows(data: RawFile, path: Path, columns: tuple[str, ...]) -> pa.RecordBatchReader:
-    try:
-        if path.suffix == ".tsv":
-            present_columns(columns, data.columns, str(path))
-            schema = pa.schema([(name, pa.string()) for name in (*columns, UNREADABLE)])
-            return pa.RecordBatchReader.from_batches(schema, _tsv_rows(path, data.columns, schema))
-        if path.suffix == ".json":
-            table = _json_rows(path, data.key)
-        else:
-            table = pa.table({"text": [path.read_text(encoding="utf-8")], UNREADABLE: pa.nulls(1, pa.string())})
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}). Copy or download it again.") from error
-    return table.select([*present_columns(columns, table.column_names, str(path)), UNREADABLE]).to_reader(BATCH_ROWS)
-
-
-def _tsv_rows(path: Path, names: tuple[str, ...], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Rows of a file without quotes and header, a line each."""
-    with path.open("rb") as file:
-        while lines := list(islice(file, BATCH_ROWS)):
-            found = _columns(lines, len(names)) or zip(*_cells(lines, len(names)), strict=True)
-            columns = dict(zip((*names, UNREADABLE), found, strict=True))
-            yield pa.record_batch([pa.array(columns[name], pa.string()) for name in schema.names], schema=schema)
-
-
-def _columns(lines: list[bytes], width: int) -> list[pa.Array] | None:
-    """The cells of all lines by column, and nothing to say against any; ``None`` where a line is no good."""
-    try:
-        text = pc.ascii_rtrim(pa.array(lines, pa.binary()).cast(pa.string()), "\r\n")
-    except pa.ArrowInvalid:  # no UTF-8
-        return None
-    cells = pc.split_pattern(text, "\t")
-    if pc.any(pc.not_equal(pc.list_value_length(cells), width)).as_py():
-        return None
-    return [*(pc.list_element(cells, i) for i in range(width)), pa.nulls(len(lines), pa.string())]
-
-
-def _cells(lines: list[bytes], width: int) -> Iterator[tuple[str | None, ...]]:
-    """The cells of each line, and why it has none."""
-    nothing = (None,) * width
-    for line in lines:
-        try:
-            cells = line.rstrip(b"\r\n").decode().split("\t")
-        except UnicodeDecodeError:
-            yield *nothing, BROKEN_UNICODE
-            continue
-        if len(cells) == width:
-            yield *cells, None
-        else:
-            yield *nothing, f"{len(cells)} columns instead of {width}"
-
-
-def _json_rows(path: Path, key: str) -> pa.Table:
-    """Rows of a list of objects, which an object may have under a key.
-
-    Raises:
-        ValueError: it is no such list.
-    """
-    rows = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-    if key and isinstance(rows, dict):
-        rows = rows.get(key)
-    if not isinstance(rows, list):
-        raise ValueError("not a list of objects" + f", nor an object that has one as '{key}'" * bool(key))
-    reasons = [_why_unreadable(row) for row in rows]
-    rows = [{} if reason else row for row, reason in zip(rows, reasons, strict=True)]
-    columns = {
-        name: pa.array([row.get(name) for row in rows]) for name in dict.fromkeys(n for row in rows for n in row)
-    }
-    return pa.table({**columns, UNREADABLE: pa.array(reasons, pa.string())})
-
-
-def _why_unreadable(row: Any) -> str | None:
-    if not isinstance(row, dict):
-        return "not an object"
-    try:
-        json.dumps(row, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # a surrogate without its other half, or a byte that is no UTF-8
-        return BROKEN_UNICODE
-    return None

@@ -50,13 +50,19 @@ def workers(count: int, cluster: str = "") -> Iterator[Run]:
         cluster: address of a Dask scheduler whose workers share the folders that items name; empty for local ones.
 
     Raises:
-        UserError: no scheduler answers at the address.
+        UserError: no scheduler answers at the address, or Dask is not installed.
     """
     if not cluster and (count <= 1 or multiprocessing.current_process().daemon):
         yield _run_here
         return
-    import dask
-    import dask.distributed  # now, since settings that come while others are changed go with those
+    try:
+        import dask
+        import dask.distributed  # now, since settings that come while others are changed go with those
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"several processes need Dask, which is not installed here ({error}): pip install 'dask[distributed]', or"
+            " pass --workers 1"
+        ) from error
 
     quiet = {
         "distributed.scheduler.allowed-failures": TRIES,

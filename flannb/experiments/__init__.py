@@ -14,6 +14,7 @@ from flannb.experiments.steps import (
     figure7_step,
     report_step,
     train_step,
+    trial_step,
     weights_of,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "scale",
     "single_task_step",
     "train_step",
+    "trial_step",
     "weights_of",
 ]

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 from flannb.build.workers import WORKERS
-from flannb.errors import UserError, printable
+from flannb.errors import ProcessLost, UserError, printable
 from flannb.experiments import listing
 from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
 from flannb.experiments.devices import default_workers
@@ -166,7 +166,9 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 _run(given)
     except UserError as error:
-        print(printable(f"error: {error}"), file=sys.stderr)
+        print(printable(f"error: {error}"), file=sys.stderr, flush=True)
+        if isinstance(error, ProcessLost):
+            os._exit(2)  # at a usual exit, JAX would wait for the lost one and then abort
         return 2
     except KeyboardInterrupt as stop:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)

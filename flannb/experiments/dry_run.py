@@ -14,12 +14,12 @@ from flannb.errors import UserError
 from flannb.evaluate import MODES
 from flannb.experiments.artefacts import Artefact
 from flannb.experiments.devices import Devices
-from flannb.experiments.reproduce import Options, run_home
-from flannb.experiments.scales import Scale
+from flannb.experiments.reproduce import Options, run_home, start_and_vocabulary
+from flannb.experiments.scales import PRETRAINED, Scale
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.steps import BUILD_JSON, built, train_options
 from flannb.experiments.throughput import Throughput, throughputs
-from flannb.mixture import Filling, expected, filling, mixture, planned_shards, shard_weights
+from flannb.mixture import Filling, Mixture, expected, filling, mixture, planned_shards, shard_weights
 from flannb.model import SIZES, T5Config, training_flops
 from flannb.model.filling import empty_model
 from flannb.model.flops import forward_flops, generation_flops
@@ -91,7 +91,7 @@ class DryRun:
             "devices": asdict(self.devices),
             "size": self.scale.size,
             "parameters": self.parameters,
-            "start": self.scale.start,
+            "start": start_and_vocabulary(self.options, self.scale)[0],
             "steps": self.scale.steps,
             "batch": asdict(self.scale.batch),
             "bytes_per_device": {"fixed": self.demand.fixed, "activations": self.demand.activations},
@@ -116,18 +116,26 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
     scale = scale_of(options.scale, source.collection)
     artefact = artefact.at(scale, tasks(source.collection))
     chosen = [artefact.row(name) for name in options.rows] or list(artefact.rows)
+    if not chosen:
+        raise UserError(f"{artefact.title} trains no model: there is nothing to plan")
     shards, build, notes = _data(options, source, scale)
     vocabulary = build.vocabulary_size if build is not None else model_vocabulary(scale.vocabulary_size)
     config = SIZES[scale.size].with_vocabulary(vocabulary)
     demand, parameters = _demand(scale, config, devices)
+    sizes = dict.fromkeys(row.size for row in chosen)
     speeds = throughputs(scale, config, devices, performance)
-    training = scale.steps * training_flops(config, scale.batch.size, scale.batch.input, scale.batch.target)
-    evaluation = _evaluation_flops(source, scale, config)
-    if evaluation is None:
+    work = {size: _flops(source, scale, SIZES[size or scale.size].with_vocabulary(vocabulary)) for size in sizes}
+    notes += _of_pretraining(options, scale, config, speeds[0])
+    if any(evaluation is None for _, evaluation in work.values()):
         notes.append("evaluation: the source does not tell how many rows it has, so what scoring takes is not known")
+    names = {shard.task for shard in shards}
+    there = [task for task in tasks(source.collection) if task.name in names]
     rows = []
     for row in chosen:
-        weights = shard_weights(shards, mixture(row.mixture))
+        of_row = mixture(row.mixture)
+        if row.tasks:
+            of_row = of_row.of_drawn_tasks(row.tasks, there, options.seed)
+        weights, (training, evaluation) = shard_weights(shards, of_row), work[row.size]
         rows.append(
             RowPlan(
                 row=row.name,
@@ -135,8 +143,8 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
                 mixture=row.mixture,
                 models=options.repeats.get(row.name, options.repeats.get("", 1)),
                 tasks=len({(shard.submixture, shard.task) for shard in weights}),
-                positions=scale.steps * scale.batch.size * (scale.batch.input + scale.batch.target),
-                **_drawn(build, weights, row.mixture, shards, scale, options.seed),
+                positions=scale.positions,
+                **_drawn(build, weights, of_row, shards, scale, options.seed),
                 training_flops=training,
                 evaluation_flops=evaluation,
                 training_hours=training / speeds[0].flops / 3600,
@@ -172,7 +180,7 @@ def _data(options: Options, source: Source, scale: Scale) -> tuple[list[Shard], 
 
 
 def _drawn(
-    build: Build | None, weights: Mapping[Shard, float], name: str, shards: Iterable[Shard], scale: Scale, seed: int
+    build: Build | None, weights: Mapping[Shard, float], of: Mixture, shards: Iterable[Shard], scale: Scale, seed: int
 ) -> dict[str, Any]:
     """The fields of ``RowPlan`` about the mixture, and about what training draws of it."""
     examples = sum(shard.examples for shard in weights)
@@ -182,7 +190,7 @@ def _drawn(
     found: Filling = filling(build, weights, scale.batch, seed)
     sequences = scale.steps * scale.batch.size
     drawn = round(found.examples * sequences)
-    table = expected(shards, mixture(name), drawn)
+    table = expected(shards, of, drawn)
     return {
         "examples": examples,
         "tokens": sum(shard.tokens for shard in weights),
@@ -224,6 +232,25 @@ def _demand(scale: Scale, config: T5Config, devices: Devices) -> tuple[Demand, i
     return demand, planned_bytes(model.trainable_variables, config, 1) // 4
 
 
+def _flops(source: Source, scale: Scale, config: T5Config) -> tuple[float, float | None]:
+    """FLOPs of training one model, and of scoring it."""
+    training = scale.steps * training_flops(config, scale.batch.size, scale.batch.input, scale.batch.target)
+    return training, _evaluation_flops(source, scale, config)
+
+
+def _of_pretraining(options: Options, scale: Scale, config: T5Config, speed: Throughput) -> list[str]:
+    """What is to say of the model that rows start from, where it is yet to be pretrained."""
+    if scale.pretraining is None or start_and_vocabulary(options, scale)[0] != PRETRAINED:
+        return []
+    shape = scale.pretraining.batch or scale.batch
+    steps = scale.pretraining.span_corruption.steps + scale.pretraining.prefix_lm.steps
+    flops = steps * training_flops(config, shape.size, shape.input, shape.target)
+    return [
+        f"start: rows start from one model that is pretrained before them, unless it is there: {steps:,} steps,"
+        f" {_prefixed(flops)}FLOP, {_hours(flops / speed.flops / 3600)} hours"
+    ]
+
+
 def _evaluation_flops(source: Source, scale: Scale, config: T5Config) -> float | None:
     """FLOPs of scoring one model, at most; None where the source does not tell how many rows it has."""
     total = 0.0
@@ -253,7 +280,7 @@ def show(plan: DryRun) -> str:
     training, evaluation = plan.speeds
     need = (demand.fixed + demand.activations) / GIB
     have = "" if demand.have is None else f" of the {demand.have / GIB:.1f} that JAX may use"
-    start = scale.start or "random weights"
+    start = start_and_vocabulary(plan.options, scale)[0] or "random weights"
     lines = [
         f"{plan.artefact.title} at the scale {plan.options.scale}, source {plan.source}, seed {plan.options.seed}:"
         " a dry run, nothing is trained",

@@ -10,6 +10,7 @@ from flannb.experiments.artefacts import ARTEFACTS
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options
 from flannb.experiments.runner import Step
+from flannb.report.ledger import LEDGER
 
 ABOUT_VALUES = ("detail", "n", "source", "split")
 """Columns that tell about a result and are none."""
@@ -34,11 +35,14 @@ def all_steps(options: Options) -> list[Step]:
 def read_results(reports: Path, scale: str) -> Results:
     """What the reports of a scale hold: the values of every CSV file whose lines can be told apart.
 
+    The ledger is left out, since it repeats the reports.
+
     Raises:
         UserError: a file cannot be read; the message names it.
     """
     found: dict[tuple[str, str], pd.DataFrame] = {}
-    for folder in sorted({path.parent for path in reports.glob("*/*.csv")} | set(reports.glob(f"*/{scale}"))):
+    folders = {path.parent for path in reports.glob("*/*.csv")} | set(reports.glob(f"*/{scale}"))
+    for folder in sorted(folders - {reports / LEDGER}):
         for path in sorted(folder.glob("*.csv")):
             try:
                 table = pd.read_csv(path)

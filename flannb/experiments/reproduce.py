@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from flannb.build import Hub, Source, open_source
 from flannb.build.data import build_key
 from flannb.collection import EvalTask
@@ -23,7 +25,7 @@ DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
 TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train", "experiments/scales.py")
 PRETRAIN_CODE = (*TRAIN_CODE, "experiments/pretraining.py")
 EVALUATE_CODE = (*TRAIN_CODE, "evaluate")
-REPORT_CODE = ("report", "evaluate", "experiments/steps.py", "experiments/artefacts.py")
+REPORT_CODE = ("report", "evaluate", *(f"experiments/{name}.py" for name in ("steps", "artefacts", "scales")))
 PRETRAIN_REPORT_CODE = ("report", "experiments/pretraining.py")
 
 RANDOM = "random"
@@ -93,7 +95,7 @@ def run_home(options: Options, source: Source, scale: Scale) -> str:
     """The folder of the runs of some options."""
     vocabulary = start_and_vocabulary(options, scale)[1]
     clean = "-decontaminated" if options.drop_contaminated else ""
-    words = f"-{_label(vocabulary)}" if vocabulary and vocabulary != scale.start else ""
+    words = f"-{label_of(vocabulary)}" if vocabulary and vocabulary != scale.start else ""
     return f"{options.runs}/{options.scale}/{source.name}-{options.seed}{clean}{words}"
 
 
@@ -130,7 +132,7 @@ def ground(options: Options) -> Ground:
     return Ground(source, chosen, scored, start, where, home, data, text)
 
 
-def _label(checkpoint: str) -> str:
+def label_of(checkpoint: str) -> str:
     """A checkpoint or vocabulary as a part of a folder's name."""
     return f"{re.sub('[^A-Za-z0-9.]+', '-', Path(checkpoint).name).strip('-')}-{digest(checkpoint)[:6]}"
 
@@ -209,7 +211,8 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     sizes = list(dict.fromkeys(row.size for row in rows)) if base.start == PRETRAINED else []
     pretrained = {size: pretraining_steps(base, options, size) for size in sizes}
     steps = list({step.folder: step for made in pretrained.values() for step in made}.values()) or [base.data]
-    home = base.home if base.start == base.scale.start else f"{base.home}/from-{_label(base.start or RANDOM)}"
+    named = base.start in (base.scale.start, base.data.parameters["vocabulary"])  # by the scale or the vocabulary
+    home = base.home if named else f"{base.home}/from-{label_of(base.start or RANDOM)}"
     state = _fingerprint(base.source, base.scored)
     cache = f"{options.runs}/.cache/jax"
     models: dict[str, list[Step]] = {row.name: [] for row in rows}
@@ -311,5 +314,11 @@ def from_project(path: str) -> str:
 
 
 def enter_project() -> None:
-    """Makes the project's root the working directory, wherever a notebook was opened."""
+    """Makes the project's root the working directory, wherever a notebook was opened, and text in tables mere text.
+
+    pandas would take what is in a cell for HTML where a table has a style, and for a formula where it has dollar signs.
+    """
     os.chdir(project_root())
+    pd.set_option("styler.format.escape", "html")
+    pd.set_option("styler.html.mathjax", False)
+    pd.set_option("display.html.use_mathjax", False)

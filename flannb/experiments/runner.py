@@ -8,6 +8,7 @@ since is named and made again.
 
 import importlib
 import os
+import re
 import shutil
 import sys
 import time
@@ -22,7 +23,7 @@ from filelock import FileLock
 from flannb.errors import UserError
 from flannb.experiments.cluster import on_cluster
 from flannb.experiments.side_by_side import side_by_side
-from flannb.files import code_digest, digest, inside, is_intact, read_sealed, sha256, write_sealed
+from flannb.files import code_digest, digest, exhausted, inside, is_intact, read_sealed, sha256, write_sealed
 from flannb.processes import are_several
 
 MANIFEST = "manifest.json"
@@ -40,7 +41,7 @@ class Step:
     Attributes:
         name: for people, such as ``flan2022/train``.
         folder: where it writes, relative to the project's root.
-        notebook: the notebook that papermill executes.
+        notebook: the notebook that papermill executes; empty where the function is called in any case.
         function: the plain function of ``flannb.experiments`` that does the same without papermill.
         parameters: of notebook and function; JSON.
         code: the parts of the package that its result depends on.
@@ -64,7 +65,7 @@ class Step:
     @cached_property
     def key(self) -> str:
         """Hash of all that the step depends on."""
-        notebook = sha256(Path(self.notebook))
+        notebook = sha256(Path(self.notebook)) if self.notebook else ""
         code = code_digest(*self.code)
         return digest([notebook, self.function, dict(self.parameters), code, self.state, [n.key for n in self.needs]])
 
@@ -117,7 +118,11 @@ def run_step(step: Step, papermill: bool = True) -> float:
     try:
         return _run_step(step, papermill)
     except UserError as error:
-        raise UserError(f"{step.name}: {error}") from None
+        raise type(error)(f"{step.name}: {error}") from None
+    except Exception as error:
+        if (told := exhausted(error)) is None:
+            raise
+        raise UserError(f"{step.name}: {told}") from error
 
 
 def _run_step(step: Step, papermill: bool) -> float:
@@ -131,7 +136,15 @@ def _run_step(step: Step, papermill: bool) -> float:
         if jax.process_index():  # the first process keeps the folder; the others train with it
             if not done:
                 _call(step)
-            return 0.0
+            seconds = 0.0
+        else:
+            seconds = _run_alone(step, papermill)
+        of_all_processes(True)  # nobody goes on before the folder is whole
+        return seconds
+    return _run_alone(step, papermill)
+
+
+def _run_alone(step: Step, papermill: bool) -> float:
     folder = Path(step.folder)
     folder.mkdir(parents=True, exist_ok=True)
     with _lock(folder):
@@ -139,7 +152,7 @@ def _run_step(step: Step, papermill: bool) -> float:
             return 0.0
         _prepare(folder, step)
         started = time.time()
-        if papermill:
+        if papermill and step.notebook:
             _execute(step)
         else:
             _call(step)
@@ -213,6 +226,9 @@ def _execute(step: Step) -> None:
     except PapermillExecutionError as error:
         if error.ename in (UserError.__name__, "SystemExit"):
             raise UserError(error.evalue) from None
+        found = re.fullmatch(r"\[Errno (\d+)\] ([^:]*)(?:: '(.*)')?", error.evalue)
+        if found and (told := exhausted(OSError(int(found[1]), found[2], found[3]))):
+            raise told from None
         raise UserError(
             f"{error.ename}: {error.evalue}\n"
             f"  The traceback is in {output}; this is a defect of flannb, please report it."

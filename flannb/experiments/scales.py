@@ -80,6 +80,11 @@ class Scale:
     sizes: tuple[str, ...] = ()
     about: str = ""
 
+    @property
+    def positions(self) -> int:
+        """Of tokens that a training goes through, padding included."""
+        return self.steps * self.batch.size * (self.batch.input + self.batch.target)
+
     def build_options(self, seed: int, drop_contaminated: bool = False, tokenizer: str = "") -> BuildOptions:
         """The build that this scale reads, with a tokenizer of its own unless one is given."""
         return BuildOptions(
@@ -168,16 +173,18 @@ SCALES: dict[str, Scale] = {
         lengths=Lengths(512, 128),
         rows_per_task=2000,
         vocabulary_size=16_000,
-        batch=BatchShape(128, 512, 128),
-        steps=3000,
+        batch=BatchShape(64, 1024, 128),
+        steps=600,
         learning_rate=0.005,
-        checkpoint_every=500,
-        eval_rows=2000,
+        checkpoint_every=200,
+        eval_rows=1000,
         prompt_limit=1024,
         answer_limit=32,
         explanation_limit=128,
         start=PRETRAINED,
-        pretraining=Pretraining(Stage(6000, 0.01), Stage(2000, 0.005)),
+        pretraining=Pretraining(Stage(1500, 0.01), Stage(500, 0.005), BatchShape(128, 512, 128)),
+        average=0.99,
+        ranking=False,
         eval_batch=256,
         dtype="mixed_bfloat16",
         sizes=("micro-quarter", "micro-half", "micro"),

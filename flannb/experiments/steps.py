@@ -8,19 +8,31 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from flannb.build import Build, Shard, Source, Tokenizer, asked_for, build_data, missing_tasks, open_build, open_source
+from flannb.build import (
+    Build,
+    Holdout,
+    Shard,
+    Source,
+    Tokenizer,
+    asked_for,
+    build_data,
+    missing_tasks,
+    open_build,
+    open_source,
+    part_of,
+)
 from flannb.collection import EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
 from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_tasks, read_predictions
 from flannb.experiments.artefacts import artefact as artefact_of
 from flannb.experiments.scales import Scale
 from flannb.experiments.scales import scale as scale_of
-from flannb.files import read_json, write_json
-from flannb.mixture import mixed, shard_weights
+from flannb.files import read_json, write_json, write_text
+from flannb.mixture import mixed, seen, shard_weights
 from flannb.mixture import mixture as mixture_of
 
 if TYPE_CHECKING:
@@ -28,6 +40,8 @@ if TYPE_CHECKING:
 
 BUILD_JSON = "build.json"
 PREDICTIONS = "predictions"
+SEEN_CSV = "seen.csv"
+TRIAL_JSON = "trial.json"
 
 
 def present_training(source: Source) -> tuple[Task, ...]:
@@ -177,18 +191,27 @@ def train_step(
 ) -> Path:
     """Trains a model on a mixture of the data of ``build_step``; returns its folder.
 
+    Beside it, ``seen.csv`` says what of each task it has read (see ``flannb.mixture.seen``).
+
     Args:
         mixture, tasks_drawn: as in ``weights_of``.
         size: a key of ``flannb.model.SIZES``; the scale's where it is empty.
         start: checkpoint that it starts from; random weights where it is empty.
     """
+    import jax
+
     from flannb.model import SIZES
-    from flannb.train import train
+    from flannb.train import LOSS_CSV, train
 
     build = built(data)
     chosen = scale_of(scale, build.collection)
-    stream = mixed(build, weights_of(build, mixture, seed, tasks_drawn))
-    return train(stream, SIZES[size or chosen.size], train_options(chosen, seed, start), Path(folder), quiet=quiet)
+    weights = weights_of(build, mixture, seed, tasks_drawn)
+    config, options = SIZES[size or chosen.size], train_options(chosen, seed, start)
+    model = train(mixed(build, weights), config, options, Path(folder), quiet=quiet)
+    if jax.process_index() == 0:
+        targets = pd.read_csv(Path(folder) / LOSS_CSV)["tokens"].iloc[-1]
+        write_text(Path(folder) / SEEN_CSV, seen(build, weights, seed, targets).to_csv(index=False))
+    return model
 
 
 def evaluate_step(
@@ -247,7 +270,7 @@ def report_step(
         models: row -> folder of the first ``train_step``.
     """
     from flannb.model.checkpoint import parameters
-    from flannb.report import Setup, layout, majority_baseline, write_table
+    from flannb.report import Setup, layout, limits, majority_baseline, write_table
     from flannb.report.figure1 import write_figure1
     from flannb.report.figure3 import write_figure3
     from flannb.report.figure4 import Point, layout_of, write_figure4
@@ -267,6 +290,7 @@ def report_step(
         for row, homes in evaluations.items()
     }
     setup = Setup(scale=scale, source=opened.name, seed=seed, sets=sets)
+    setup = replace(setup, positions=chosen.positions, limits=limits(scale, opened.collection))
     if artefact == "figure4":
         members = {row.name: len(mixture_of(row.mixture).members(training)) for row in rows}
         points = {
@@ -282,14 +306,18 @@ def report_step(
     if artefact in ("figure1", "figure3"):
         write = {"figure1": write_figure1, "figure3": write_figure3}[artefact]
         return write(Path(folder), predictions, setup)
+    losses, tokens = (
+        {row: pd.read_csv(Path(home) / name) for row, home in models.items()} for name in (LOSS_CSV, SEEN_CSV)
+    )
     first = next(iter(predictions.values()))
     return write_table(
         Path(folder),
         predictions,
-        {row: pd.read_csv(Path(home) / LOSS_CSV) for row, home in models.items()},
+        losses,
         setup,
         {row.name: row.title for row in rows},
         majority_baseline(first[first["repeat"] == 0]),
+        tokens,
     )
 
 
@@ -306,3 +334,63 @@ def figure7_step(folder: str, source: str) -> list[Path]:
 
     opened = open_source(source)
     return write_figure7(Path(folder), opened, present_training(opened))
+
+
+def trial_step(
+    folder: str,
+    data: str,
+    size: str,
+    rate: float,
+    steps: int,
+    share: float,
+    scale: str,
+    seed: int,
+    start: str = "",
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Trains one setting of a sweep without the records that are held out, and measures the loss on them.
+
+    Args:
+        folder: gets what ``train_step`` writes, and ``trial.json``.
+        size: a key of ``flannb.model.SIZES``.
+        rate, steps: of the training; the rest is the scale's.
+        share: of records that are held out.
+        start: as in ``train_step``.
+
+    Returns:
+        What ``trial.json`` holds: ``size, parameters, rate, steps, tokens`` (of targets), ``training_loss`` (the mean
+        of the last tenth), ``held_out_loss``, ``seconds`` and ``mfu``. Losses, in nats a target token, are None where
+        the training left the finite numbers.
+    """
+    import keras
+
+    from flannb.experiments.sweep import held_out_loss
+    from flannb.model import SIZES, load_checkpoint, parameters
+    from flannb.train import LOSS_CSV, PROGRESS_CSV, Diverged, train
+
+    build = built(data)
+    chosen = replace(scale_of(scale, build.collection), size=size, learning_rate=rate, steps=steps)
+    training, apart = (part_of(build, Holdout(share, inside, seed)) for inside in (False, True))
+    weights = shard_weights(build.shards, mixture_of("flan2022"))
+    result: dict[str, Any] = {"size": size, "rate": rate, "steps": steps}
+    try:
+        home = train(
+            mixed(training, weights), SIZES[size], train_options(chosen, seed, start), Path(folder), quiet=quiet
+        )
+    except Diverged:
+        result |= dict.fromkeys(("parameters", "tokens", "training_loss", "held_out_loss", "seconds", "mfu"))
+    else:
+        keras.distribution.set_distribution(None)  # the training has left one
+        model = load_checkpoint(home, chosen.dtype)
+        losses, progress = (pd.read_csv(Path(folder) / name) for name in (LOSS_CSV, PROGRESS_CSV))
+        mfu = progress["mfu"].median()
+        result |= {
+            "parameters": parameters(model),
+            "tokens": int(losses["tokens"].iloc[-1]),
+            "training_loss": float(losses["loss"].tail(max(1, steps // 10)).mean()),
+            "held_out_loss": held_out_loss(model, apart, weights, chosen.batch, seed),
+            "seconds": float(progress["seconds"].iloc[-1]),
+            "mfu": None if pd.isna(mfu) else float(mfu),
+        }
+    write_json(Path(folder) / TRIAL_JSON, result)
+    return result

@@ -1,4 +1,4 @@
-"""Commands that run no steps: ``mirror``, ``contamination``, ``claims`` and ``finetune``."""
+"""Commands beside those of artefacts: ``mirror``, ``contamination``, ``claims``, ``finetune`` and ``sweep``."""
 
 import argparse
 import sys
@@ -13,8 +13,8 @@ from flannb.build.contamination import find_overlap, write_overlap
 from flannb.build.mirror import copy_mirror, needed_data, plan_mirror
 from flannb.build.sources import Hub
 from flannb.collection import EvalTask, Task, eval_tasks, finetuning_tasks, tasks
-from flannb.errors import UserError
-from flannb.experiments import finetune_command
+from flannb.errors import UserError, printable
+from flannb.experiments import finetune_command, sweep
 
 T = TypeVar("T")
 
@@ -91,7 +91,7 @@ def contamination(given: argparse.Namespace) -> None:
         found = find_overlap(source, training, scored, lambda name: bar.update() and None)
     folder = Path(given.to or Path("reports", "contamination", source.name))
     write_overlap(found, folder)
-    print((folder / "contamination.md").read_text(encoding="utf-8"))
+    print(printable((folder / "contamination.md").read_text(encoding="utf-8")))
     print(f"The report: {folder}", file=sys.stderr)
 
 
@@ -109,7 +109,7 @@ def claims(given: argparse.Namespace) -> None:
 
 
 class Tool(NamedTuple):
-    """A command that runs no steps: what it does, its options, and how it runs with what was given."""
+    """A command of its own: what it does, its options, and how it runs with what was given."""
 
     about: str
     add_options: Callable[[argparse.ArgumentParser], None]
@@ -121,6 +121,11 @@ TOOLS: dict[str, Tool] = {
         "copy what tasks need from the Hugging Face Hub, and raw files from GitHub, to a folder for --source",
         _mirror_options,
         mirror,
+    ),
+    "sweep": Tool(
+        "train short runs of several sizes and learning rates, and compare their loss on held-out records",
+        sweep.add_options,
+        sweep.run,
     ),
     "contamination": Tool(
         "report which training rows of a source hold text of its evaluation rows", _contamination_options, contamination

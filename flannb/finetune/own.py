@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flannb.build.sources import BATCH_ROWS, Files, present_columns
+from flannb.build.rows import BATCH_ROWS, Files, present
 from flannb.collection import Data, EvalTask, Field, FinetuningSet, FinetuningTask, RowError, Split, TemplateSet
 from flannb.collection.task import Column, Constant, Options
 from flannb.collection.template import parse, read_template, read_yaml
@@ -163,7 +163,7 @@ class OwnData:
             raise UserError(f"{path}: cannot be read ({error})") from error
         if not table.num_rows:
             raise UserError(f"{path}: has no rows")
-        return table.select(present_columns(columns, table.column_names, str(path)))
+        return table.select(present(columns, table.column_names, str(path)))
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
         yield (

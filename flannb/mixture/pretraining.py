@@ -41,7 +41,7 @@ def pretraining(corpus: Corpus, objective: str) -> Stream:
 
 
 def held_out_batches(corpus: Corpus, objective: str, shape: BatchShape, most: int = 64) -> list[Batch]:
-    """Packed batches of the held-out part: each of its windows once, in at most ``most`` batches.
+    """Packed batches of the held-out part: each of its windows once, or as many as fill ``most`` batches.
 
     The last batch is filled up with empty rows. Windows and what is taken out of them are the same for every training.
 
@@ -57,14 +57,14 @@ def held_out_batches(corpus: Corpus, objective: str, shape: BatchShape, most: in
 
 
 def held_out_examples(corpus: Corpus, objective: str, shape: BatchShape, most: int) -> list[dict[str, np.ndarray]]:
-    """The first ``most`` examples of the held-out part, or all of them.
+    """At most ``most`` examples of the held-out part, from all over it.
 
     Raises:
         UserError: as ``pretraining_examples``.
     """
     windows = _windows(corpus, objective, shape.input, shape.target, 0, "held_out")
     examples = pretraining_examples(corpus, objective, shape.input, shape.target, 0, "held_out")
-    return [examples[number] for number in range(min(most, windows.per_epoch))]
+    return [examples[number] for number in range(0, windows.per_epoch, -(-windows.per_epoch // most))]
 
 
 def pretraining_examples(

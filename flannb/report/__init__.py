@@ -11,9 +11,11 @@ from flannb.report.drawing import save
 from flannb.report.figure1 import figure1
 from flannb.report.figures import differences, loss_curves
 from flannb.report.layout import LAYOUTS, Layout, layout
+from flannb.report.limits import limits
 from flannb.report.page import html, markdown
 from flannb.report.pretraining import Pretrained, write_pretraining
 from flannb.report.published import published
+from flannb.report.sections import limits_section, seen_section, summary, token_table
 from flannb.report.table import (
     Predictions,
     Setup,
@@ -35,6 +37,7 @@ __all__ = [
     "figure1",
     "html",
     "layout",
+    "limits",
     "loss_curves",
     "majority_baseline",
     "markdown",
@@ -47,6 +50,9 @@ __all__ = [
 ]
 
 
+TOKENS_CSV = "tokens_per_task.csv"
+
+
 def write_table(
     folder: Path,
     predictions: Predictions,
@@ -54,12 +60,13 @@ def write_table(
     setup: Setup,
     titles: Mapping[str, str] | None = None,
     majority: Mapping[str, float] | None = None,
+    tokens: Mapping[str, pd.DataFrame] | None = None,
 ) -> list[Path]:
     """Writes the report on a table into a folder, each file whole or not at all.
 
     Writes the table as .csv, .md and .html, claims.csv, the figure that goes with it (figure1 with Table 1, differences
-    with others) as .png and .svg, where there are losses, loss.png and .svg, and where rows were trained several times,
-    repeats.csv. Equal arguments give equal bytes.
+    with others) as .png and .svg, where there are losses, loss.png and .svg, where rows were trained several times,
+    repeats.csv, and where it is known what they have read, tokens_per_task.csv. Equal arguments give equal bytes.
 
     Args:
         folder: is made if need be; other files in it stay.
@@ -68,6 +75,7 @@ def write_table(
         setup: what was measured.
         titles: row -> name, where it should differ from the paper's.
         majority: setting -> majority baseline of Held-In in percent (see ``majority_baseline``).
+        tokens: row of the table -> what its first model has read (see ``flannb.mixture.seen``).
 
     Returns:
         The files written.
@@ -94,15 +102,29 @@ def write_table(
         png, svg = save(figure, folder / stem)
         paths += [png, svg]
         embedded.append((text, svg))
+    known = setup.layout.titles() | dict(titles or {})
+    sections = [seen_section(tokens, known, setup.positions)] if tokens else []
+    sections += [limits_section(setup.limits)] if setup.limits else []
+    first, named = summary(table, claims, setup, majority), _with_models(known, repeats)
     texts = {
         f"{name}.csv": to_csv(table),
         "claims.csv": to_csv(claims),
-        f"{name}.md": markdown(table, claims, setup, titles, majority, repeats),
-        f"{name}.html": html(table, claims, setup, titles, majority, embedded, repeats),
+        f"{name}.md": markdown(table, claims, setup, named, majority, repeats, first, sections),
+        f"{name}.html": html(table, claims, setup, named, majority, embedded, repeats, first, sections),
     }
+    if tokens:
+        texts[TOKENS_CSV] = token_table(tokens).to_csv(index=False, float_format="%.6g", lineterminator="\n")
     if max(repeats.values(), default=1) > 1:
         texts["repeats.csv"] = to_csv(repeat_table(predictions, setup))
     for file, text in texts.items():
         write_text(folder / file, text)
         paths.append(folder / file)
     return paths
+
+
+def _with_models(titles: Mapping[str, str], repeats: Mapping[str, int]) -> dict[str, str]:
+    """Names of rows with the number of models behind each, where any has several."""
+    if max(repeats.values(), default=1) == 1:
+        return dict(titles)
+    counts = {row: f" ({count} model{'s' if count > 1 else ''})" for row, count in repeats.items()}
+    return {row: title + counts.get(row, "") for row, title in titles.items()}

@@ -76,6 +76,8 @@ def plain(axes: Axes) -> None:
 def curve(axes: Axes, x: pd.Series, scores: pd.DataFrame, colour: str, marker: str, label: str = "") -> None:
     """Scores along ``x`` with their intervals as a band, and a star at the highest.
 
+    The axis need not begin at zero: what counts is how a curve bends.
+
     Args:
         axes: to draw on.
         x: where the points are, in order; those without a score are left out.
@@ -88,7 +90,7 @@ def curve(axes: Axes, x: pd.Series, scores: pd.DataFrame, colour: str, marker: s
     axes.plot(x, scores["score"], color=colour, marker=marker, markersize=3, linewidth=0.9, label=label, zorder=3)
     if len(scores):
         peak = scores["score"].idxmax()
-        axes.plot(x[peak], scores["score"][peak], **STAR, zorder=4)
+        axes.plot(x[peak], scores["score"][peak], **STAR | {"markeredgecolor": colour}, zorder=4)
 
 
 STAR: dict[str, Any] = {

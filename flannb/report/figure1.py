@@ -14,6 +14,7 @@ from flannb.report.drawing import BLUE, GREEN, ORANGE, PINK, new_figure, plain, 
 from flannb.report.figure_page import FigurePage, score_grid, write_page
 from flannb.report.layout import SETTINGS
 from flannb.report.page import caption
+from flannb.report.published import published
 from flannb.report.table import Predictions, Setup, repeat_counts, score_table
 
 COLLECTIONS = {
@@ -22,11 +23,17 @@ COLLECTIONS = {
     "p3pp": ("P3++", GREEN, "D"),
     "super_natural_instructions": ("Super-Natural Inst.", PINK, "^"),
 }
+REPORTED_MODEL = ("opt_iml_max_175b", "OPT-IML-Max 175B, as reported", "#666666", "x")
+"""The larger model of another publication that the paper draws beside them: row, name, colour, marker."""
+
 CLAIM = (
     "The paper: a model trained on Flan 2022 is better on every suite than models of its size trained on other public"
     " collections."
 )
-CAPTION = "Scores of models trained on four collections, measured with 95% intervals and in the paper."
+CAPTION = (
+    "Scores of models trained on four collections, measured with 95% intervals and in the paper, and of a larger model"
+    " as its own publication reports them."
+)
 
 
 def write_figure1(folder: Path, predictions: Predictions, setup: Setup) -> list[Path]:
@@ -49,7 +56,8 @@ def write_figure1(folder: Path, predictions: Predictions, setup: Setup) -> list[
 
 
 def figure1(table: pd.DataFrame, scale: str) -> Figure:
-    """Figure 1: the suites' scores of four collections, measured (filled, with intervals) and in the paper (open).
+    """Figure 1: the suites' scores of four collections, measured (filled, with intervals) and in the paper (open), and
+    of ``REPORTED_MODEL``.
 
     Args:
         table: Table 1 from ``flannb.report.table.score_table``.
@@ -59,18 +67,21 @@ def figure1(table: pd.DataFrame, scale: str) -> Figure:
         figure = new_figure(4.1)
         panels = figure.subplots(len(SETTINGS), 1, sharex=True, sharey=True)
         for axes, (setting, title) in zip(panels, SETTINGS.items(), strict=True):
-            _draw_suites(axes, table[table["setting"] == setting])
-            axes.set_title(title.capitalize(), loc="left")
+            of_setting = table[table["setting"] == setting]
+            _draw_suites(axes, of_setting, setting)
+            n = of_setting["n"].dropna()
+            counts = f"{n.min():,}" + (f" to {n.max():,}" if n.max() > n.min() else "") if len(n) else ""
+            axes.set_title(f"{title.capitalize()}{f', n = {counts} a suite' if counts else ''}", loc="left")
         panels[0].set_ylim(0, None)
         figure.legend(handles=_legend(scale), loc="outside lower center", ncols=2, frameon=False)
         return figure
 
 
-def _draw_suites(axes: Axes, table: pd.DataFrame) -> None:
+def _draw_suites(axes: Axes, table: pd.DataFrame, setting: str) -> None:
     table = table.set_index(["suite", "row"])
     for column, suite in enumerate(SUITES):
         for place, (row, (_, colour, marker)) in enumerate(COLLECTIONS.items()):
-            x = column + 0.22 * (place - (len(COLLECTIONS) - 1) / 2) - 0.04
+            x = column + 0.2 * (place - len(COLLECTIONS) / 2) - 0.04
             line = table.loc[suite, row]
             style: dict[str, Any] = {
                 "marker": marker,
@@ -82,6 +93,9 @@ def _draw_suites(axes: Axes, table: pd.DataFrame) -> None:
             axes.plot(x + 0.08, line["paper"], **style, markerfacecolor="white", zorder=2)
             below, above = line["score"] - line["ci_low"], line["ci_high"] - line["score"]
             axes.errorbar(x, line["score"], [[below], [above]], **style, elinewidth=0.8, capsize=0, zorder=3)
+        row, _, colour, marker = REPORTED_MODEL
+        reported = published("table1").set_index("row").loc[row, f"{suite}_{setting}"]
+        axes.plot(column + 0.2 * len(COLLECTIONS) / 2, reported, marker, color=colour, markersize=3.6, zorder=2)
         if column:
             axes.axvline(column - 0.5, color="#DDDDDD", linewidth=0.5, zorder=0)
     plain(axes)
@@ -101,4 +115,5 @@ def _legend(scale: str) -> list[Line2D]:
     ]
     measured = Line2D([], [], marker="o", color="#444444", label=f"measured, scale {scale}", **style)
     paper = Line2D([], [], marker="o", color="#444444", markerfacecolor="white", label="paper, T5-XL", **style)
-    return [*rows, measured, paper]
+    _, name, colour, mark = REPORTED_MODEL
+    return [*rows, measured, paper, Line2D([], [], marker=mark, color=colour, label=name, **style)]

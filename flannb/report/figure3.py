@@ -57,7 +57,7 @@ def figure3(table: pd.DataFrame, setup: Setup) -> Figure:
     suites = setup.layout.suites
     with report_style():
         figure = new_figure(1.75 * len(suites) + 0.5)
-        panels = figure.subplots(len(suites), 1, sharex=True, sharey=True)
+        panels = figure.subplots(len(suites), 1, sharex=True)
         for axes, suite in zip(panels, suites, strict=True):
             for setting, (colour, marker) in SETTING_MARKS.items():
                 cell = table[(table["suite"] == suite) & (table["setting"] == setting)]
@@ -66,7 +66,6 @@ def figure3(table: pd.DataFrame, setup: Setup) -> Figure:
             axes.set_title(f"{SUITES[suite]}{f' (n = {n.max():,})' if len(n) else ''}", loc="left")
             axes.set_ylabel("Score (%)")
             plain(axes)
-        panels[0].set_ylim(0, 104)  # room for a star at 100
         panels[-1].set_xticks(TICKS, [f"{tick}" for tick in TICKS])
         panels[-1].set_xlabel(f"Few-shot data in training (%), scale {setup.scale}")
         handles = [

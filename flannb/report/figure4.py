@@ -48,6 +48,10 @@ Points = Mapping[str, Point]
 """Row -> its point, by size, the smallest first, and then by tasks."""
 
 
+MOST_UPRIGHT = 6
+"""Numbers of tasks beyond which their labels are turned to fit."""
+
+
 def layout_of(points: Points) -> Layout:
     """The layout of the figure with these points."""
     most = max((point.tasks for point in points.values()), default=0)
@@ -84,7 +88,7 @@ def write_figure4(folder: Path, predictions: Predictions, setup: Setup, points: 
     page = FigurePage(
         f"Figure 4, measured at the scale {setup.scale}",
         [CLAIM, *caption(table, setup, repeats=repeat_counts(predictions))],
-        {"figure4": (CAPTION, figure4(table, setup, points))},
+        {"figure4": (CAPTION, figure4(table, trend, setup, points))},
         {"Scores": score_grid(table, "Size, tasks", setup.layout.titles()), "Trends": _shown(trend)},
         claims,
     )
@@ -234,11 +238,12 @@ def _shown(trend: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def figure4(table: pd.DataFrame, setup: Setup, points: Points) -> Figure:
-    """A panel for each suite and setting, a curve for each size.
+def figure4(table: pd.DataFrame, trend: pd.DataFrame, setup: Setup, points: Points) -> Figure:
+    """A panel for each suite and setting, a curve for each size; the legend says how steeply Held-Out scores rise.
 
     Args:
         table: from ``flannb.report.table.score_table``.
+        trend: from ``trends``.
         setup: what was measured.
         points: what the rows are.
     """
@@ -247,36 +252,62 @@ def figure4(table: pd.DataFrame, setup: Setup, points: Points) -> Figure:
     table = table.set_index("row")
     tasks = pd.Series({row: point.tasks for row, point in points.items()})
     with report_style():
-        figure = new_figure(3.7)
-        panels = figure.subplots(len(SETTINGS), len(setup.layout.suites), sharex=True, sharey=True)
+        figure = new_figure(3.5 + 0.15 * len(sizes))
+        panels = figure.subplots(len(SETTINGS), len(setup.layout.suites), sharex=True, sharey="col")
         for line, (setting, title) in zip(panels, SETTINGS.items(), strict=True):
             for axes, suite in zip(line, setup.layout.suites, strict=True):
                 cell = table[(table["suite"] == suite) & (table["setting"] == setting)]
                 for size, rows in sizes.items():
                     curve(axes, tasks[rows], cell, *marks[size])
                 n = cell["n"].dropna()
-                axes.set_title(f"{SUITES[suite]}, {title}\n{f'n = {n.max():,}' if len(n) else ''}", loc="left")
+                rows_scored = f", n = {n.max():,}" if len(n) else ""
+                axes.set_title(f"{SUITES[suite]}, {title}{rows_scored}", loc="left", fontsize=7)
                 axes.set_xscale("log", base=2)
                 plain(axes)
-        panels[0, 0].set_ylim(0, 104)  # room for a star at 100
         counts = sorted(set(tasks))
         for axes in panels[-1]:
             axes.set_xticks(counts, [f"{count:,}" for count in counts])
             axes.minorticks_off()
-            axes.tick_params(axis="x", labelsize=6)
+            axes.tick_params(axis="x", labelsize=6, labelrotation=45 if len(counts) > MOST_UPRIGHT else 0)
+            axes.set_xlabel(f"Training tasks (of {max(counts):,})")
         for axes in panels[:, 0]:
             axes.set_ylabel("Score (%)")
-        figure.supxlabel(f"Training tasks (of {max(counts):,}), scale {setup.scale}", fontsize=7)
         handles = [
-            Line2D([], [], color=colour, marker=marker, markersize=3, linewidth=0.9, label=_size_title(points[rows[0]]))
-            for (colour, marker), rows in zip(marks.values(), sizes.values(), strict=True)
+            Line2D(
+                [],
+                [],
+                color=colour,
+                marker=marker,
+                markersize=3,
+                linewidth=0.9,
+                label=_legend_line(size, trend, points),
+            )
+            for size, (colour, marker) in marks.items()
         ]
         handles.append(Line2D([], [], **STAR, label="highest"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+        figure.legend(
+            handles=handles,
+            loc="outside lower center",
+            title=f"Model size at the scale {setup.scale}; {SUITES[HELD_OUT]} points per doubling of the tasks (R²)",
+            title_fontsize=6.5,
+            fontsize=6.5,
+            frameon=False,
+        )
         return figure
 
 
-def _size_title(point: Point) -> str:
-    if point.parameters is None:
-        return point.size
-    return f"{point.size}, {point.parameters / 1e6:,.3g}M parameters"
+def _legend_line(size: str, trend: pd.DataFrame, points: Points) -> str:
+    """A size, its parameters, and the slope of its Held-Out scores in each setting."""
+    parameters = next((p.parameters for p in points.values() if p.size == size and p.parameters), None)
+    name = size if parameters is None else f"{size} ({_rounded(parameters)})"
+    of_size = trend[(trend["size"] == size) & (trend["suite"] == HELD_OUT)]
+    slopes = [f"{SETTINGS[line.setting]} {line.slope:+.1f} ({line.r2:.2f})" for line in of_size.itertuples()]
+    return ": ".join([name, *([", ".join(slopes)] if slopes else [])])
+
+
+def _rounded(count: int) -> str:
+    """A number of parameters in thousands, millions or billions, three digits of it."""
+    for unit, letter in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if count >= unit:
+            return f"{count / unit:.3g}{letter}"
+    return str(count)

@@ -18,6 +18,9 @@ from flannb.report.page import escaped, shown_claims, template
 from flannb.report.published import published
 from flannb.report.table import to_csv
 
+LEDGER = "claims"
+"""The folder of the ledger among the reports."""
+
 NOT_TESTED = "not tested"
 VERDICTS = (HOLDS, FAILS, UNDECIDED, NOT_TESTED)
 COLUMNS = (*CLAIM_COLUMNS, "source", "report")
@@ -129,8 +132,8 @@ def write_ledger(reports: Path) -> list[Path]:
         ),
     }
     for name, text in texts.items():
-        write_text(reports / "claims" / name, text)
-    return [reports / "claims" / name for name in texts]
+        write_text(reports / LEDGER / name, text)
+    return [reports / LEDGER / name for name in texts]
 
 
 def _scales(table: pd.DataFrame) -> list[str]:
@@ -163,13 +166,15 @@ def _entries(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _counts(entries: list[dict[str, Any]]) -> dict[str, str]:
-    """Scale -> which claims hold, which do not, are undecided, were not tested."""
+    """Scale and its data -> which claims hold, which do not, are undecided, were not tested."""
     texts = {}
     for scale in dict.fromkeys(scale for entry in entries for scale in entry["scales"]):
         claims: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
         for entry in entries:
             claims[entry["scales"].get(scale, {"verdict": NOT_TESTED})["verdict"]].append(entry["id"])
-        texts[scale] = "; ".join(f"{verdict}: {', '.join(ids)}" for verdict, ids in claims.items() if ids)
+        sources = {entry["scales"][scale]["source"] for entry in entries if scale in entry["scales"]} - {""}
+        where = f"{scale}, source {' and '.join(sorted(sources))}" if sources else scale
+        texts[where] = "; ".join(f"{verdict}: {', '.join(ids)}" for verdict, ids in claims.items() if ids)
     return texts
 
 
@@ -196,10 +201,8 @@ def _markdown(entries: list[dict[str, Any]], scales: list[str]) -> str:
 def _cell(found: dict[str, Any] | None, why: str) -> str:
     if found is None:
         return f"{NOT_TESTED}{f': {escaped(why)}' if why else ''}"
-    decided = found["decided"]
-    interval = (
-        f"<br>{escaped(decided['claim'])}: {escaped(decided['difference'])}" if decided and decided["part"] else ""
-    )
-    if decided and not decided["part"]:
-        interval = f"<br>{escaped(decided['difference'])}"
-    return f"[**{found['verdict']}**](../{found['report']}.md), {escaped(found['detail'])}{interval}"
+    texts = [f"[**{found['verdict']}**](../{found['report']}.md), {escaped(found['detail'])}"]
+    if decided := found["decided"]:
+        told = escaped(decided["difference"] or decided["detail"])
+        texts.append(f"{escaped(decided['claim'])}: {told}" if decided["part"] else told)
+    return "<br>".join(texts)

@@ -9,11 +9,12 @@ import pandas as pd
 
 from flannb.collection.submixtures import SUITES
 from flannb.report.layout import SETTINGS
+from flannb.report.sections import Section
 from flannb.report.table import Setup
 
 ABSENT = "–"
 
-_ESCAPES = {character: f"\\{character}" for character in "\\|*_`[]"} | {"<": "&lt;", ">": "&gt;", "\n": " "}
+_ESCAPES = {character: f"\\{character}" for character in "\\|*_`[]$"} | {"<": "&lt;", ">": "&gt;", "\n": " "}
 
 
 def caption(
@@ -44,8 +45,10 @@ def caption(
         several = ", ".join(f"{setup.layout.titles()[row]} {n}" for row, n in repeats.items() if n > 1)
         sentences.append(
             f"Rows trained several times, with seeds of their own: {several}. Their scores are means over these models,"
-            " and their intervals cover the choice of seeds too."
+            " and their intervals cover the choice of seeds too. Of every other row one model was trained."
         )
+    elif repeats:
+        sentences.append("One model was trained of each row.")
     if counts:
         sentences.append(f"Evaluation rows per setting: {', '.join(counts)}.")
     if splits := _splits(table):
@@ -72,15 +75,23 @@ def markdown(
     titles: Mapping[str, str] | None = None,
     majority: Mapping[str, float] | None = None,
     repeats: Mapping[str, int] | None = None,
+    summary: Sequence[str] = (),
+    sections: Sequence[Section] = (),
 ) -> str:
     """The table and the verdicts on its claims as Markdown. For the arguments see ``html``."""
     heads = [f"{SUITES[suite]}, {SETTINGS[setting]}" for suite, setting in setup.layout.cells()]
-    lines = [f"# {setup.layout.title}", "", " ".join(caption(table, setup, majority, repeats)), ""]
+    lines = [f"# {setup.layout.title}", ""]
+    if summary:
+        lines += [*(f"- {escaped(sentence)}" for sentence in summary), ""]
+    lines += [" ".join(caption(table, setup, majority, repeats)), ""]
     lines += [f"| Row | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
     for group in _groups(table, setup, titles or {}):
         for row in group["rows"]:
             lines.append(f"| {escaped(row['title'])} | {' | '.join(map(_markdown_cell, row['cells']))} |")
-    return "\n".join([*lines, "", *claims_markdown(claims)]) + "\n"
+    lines += ["", *claims_markdown(claims)]
+    for section in sections:
+        lines += ["", *_section_markdown(section)]
+    return "\n".join(lines) + "\n"
 
 
 def claims_markdown(claims: pd.DataFrame) -> list[str]:
@@ -92,6 +103,14 @@ def claims_markdown(claims: pd.DataFrame) -> list[str]:
     return lines
 
 
+def _section_markdown(section: Section) -> list[str]:
+    lines = [f"## {section.title}", "", " ".join(map(escaped, section.sentences))]
+    if section.lines:
+        lines += ["", f"| {' | '.join(section.heads)} |", f"| --- |{' ---: |' * (len(section.heads) - 1)}"]
+        lines += [f"| {' | '.join(map(escaped, line))} |" for line in section.lines]
+    return lines
+
+
 def html(
     table: pd.DataFrame,
     claims: pd.DataFrame,
@@ -100,6 +119,8 @@ def html(
     majority: Mapping[str, float] | None = None,
     figures: Sequence[tuple[str, Path]] = (),
     repeats: Mapping[str, int] | None = None,
+    summary: Sequence[str] = (),
+    sections: Sequence[Section] = (),
 ) -> str:
     """The table, the verdicts on its claims and the figures as one HTML page without scripts or outside resources.
 
@@ -111,6 +132,8 @@ def html(
         majority: setting -> majority baseline of Held-In in percent.
         figures: pairs of a caption and an SVG file, which is embedded.
         repeats: row -> how many models were trained.
+        summary: sentences that come first.
+        sections: what comes after the claims.
     """
     return template("table").render(
         setup=setup,
@@ -121,6 +144,8 @@ def html(
         claims=shown_claims(claims),
         figures=embedded(figures),
         absent=ABSENT,
+        summary=summary,
+        sections=sections,
     )
 
 

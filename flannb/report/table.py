@@ -34,6 +34,8 @@ class Setup:
         seed: of the runs, and of the bootstrap.
         sets: suite -> the names of all its evaluation sets, including those whose data are absent.
         layout: the table that it is for.
+        positions: of tokens that the training of each row goes through, padding included; None where it is unknown.
+        limits: sentences on what the scale cannot show.
     """
 
     scale: str
@@ -41,6 +43,8 @@ class Setup:
     seed: int
     sets: Mapping[str, Sequence[str]]
     layout: Layout = LAYOUTS["table1"]
+    positions: int | None = None
+    limits: tuple[str, ...] = ()
 
 
 def check(predictions: Predictions, setup: Setup) -> None:

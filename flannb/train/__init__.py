@@ -3,7 +3,7 @@
 from flannb.train.distribution import distribute, join_processes
 from flannb.train.held_out import HeldOut
 from flannb.train.logs import PROGRESS_CSV, TENSORBOARD
-from flannb.train.loop import EVALUATION_CSV, LOSS_CSV, MODEL, Evaluate, TrainOptions, train
+from flannb.train.loop import EVALUATION_CSV, LOSS_CSV, MODEL, Diverged, Evaluate, TrainOptions, train
 from flannb.train.optimizer import Adafactor
 from flannb.train.schedules import SCHEDULES
 
@@ -15,6 +15,7 @@ __all__ = [
     "SCHEDULES",
     "TENSORBOARD",
     "Adafactor",
+    "Diverged",
     "Evaluate",
     "HeldOut",
     "TrainOptions",

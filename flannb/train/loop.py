@@ -13,7 +13,7 @@ import pandas as pd
 from jax.experimental import multihost_utils
 
 from flannb.build import Tokenizer
-from flannb.errors import UserError
+from flannb.errors import ProcessLost, UserError
 from flannb.files import write_text
 from flannb.mixture import BatchShape, Stream
 from flannb.model import T5, Checkpoint, T5Config, build_model, open_checkpoint, save_model
@@ -43,6 +43,10 @@ CHECKPOINTS = "checkpoints"
 
 Evaluate: TypeAlias = Callable[[int, T5], Mapping[str, float]]
 """What is measured of a model after so many steps, by name."""
+
+
+class Diverged(UserError):
+    """The loss is no longer a finite number."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,12 @@ def train(
     except jax.errors.JaxRuntimeError as error:
         if is_out_of_memory(error):
             raise demand.error() from error
+        if jax.process_count() > 1:
+            raise ProcessLost(
+                "another process of this training was lost"
+                f" ({str(error).splitlines()[0][:200]}). Start all of them, or one, with the same command: it goes on"
+                " from the last checkpoint"
+            ) from error
         raise
     model = _whole(model)
     if jax.process_index() == 0:
@@ -320,7 +330,7 @@ def _check_finite(step: int, values: dict[str, float], checkpoints: Checkpoints)
             good = (
                 f"the last good checkpoint, of step {last}, is in {checkpoints.folder}" if last else "nothing is saved"
             )
-            raise UserError(
+            raise Diverged(
                 f"the {name.replace('_', ' ')} is {values[name]} at step {step}; {good}. Lower the learning rate, set"
                 " clip_norm or use float32, then run again"
             )

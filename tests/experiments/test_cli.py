@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flannb.experiments import everything
 from flannb.experiments.__main__ import main
 from flannb.experiments.reproduce import project_root
 
@@ -62,6 +63,28 @@ def test_an_unknown_option_ends_with_2(capsys):
 def test_a_report_of_what_was_not_run_is_refused(run):
     code, said = run("report")
     assert code == 2 and "error: data is not done; run" in said
+
+
+def test_the_timeline_and_the_ledger_need_no_models(run, tmp_path, capsys):
+    assert run("figure2")[0] == 0
+    assert (tmp_path / "r" / "figure2" / "figure2.html").is_file()
+    assert main(["claims", "--reports", f"{tmp_path}/r"]) == 0
+    shown = capsys.readouterr().out
+    assert "# The paper's claims" in shown and "not tested" in shown
+    assert (tmp_path / "r" / "claims" / "claims.html").is_file()
+
+
+def test_all_makes_every_report_and_the_ledger(tmp_path, capsys, monkeypatch):
+    """Of two artefacts only, which need no models; the others differ in nothing but time."""
+    chosen = {name: everything.ARTEFACTS[name] for name in ("figure2", "figure7")}
+    monkeypatch.setattr(everything, "ARTEFACTS", chosen)
+    arguments = ["all", "--plain", "--workers", "1", "--runs", f"{tmp_path}/runs", "--reports", f"{tmp_path}/r"]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "# The paper's claims" in shown and "Nothing changed." in shown  # facts and texts hold no scores
+    assert {path.parent.name for path in (tmp_path / "r").glob("**/*.html")} == {"figure2", "smoke", "claims"}
+    with pytest.raises(SystemExit, match="2"):  # all is all
+        main(["all", "--rows", "flan2022"])
 
 
 def test_a_mirror_names_everything_that_it_lacks(run, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from flannb.errors import UserError
 from flannb.experiments import scales
 from flannb.experiments.__main__ import main
-from flannb.experiments.artefacts import TABLE1, TABLE2
+from flannb.experiments.artefacts import ARTEFACTS, FIGURE4, TABLE1, TABLE2
 from flannb.experiments.devices import named
 from flannb.experiments.dry_run import dry_run
 from flannb.experiments.reproduce import Options, artefact_steps, enter_project
@@ -133,3 +133,21 @@ def test_the_command_prints_the_plan_and_writes_it(command, artefact, tiny, tmp_
 def test_wrong_options_are_named(arguments, message, tmp_path, capsys):
     assert main(["table1", "--dry-run", "--runs", str(tmp_path), *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_rows_of_other_sizes_and_fewer_tasks_are_planned_as_they_are(tiny, tmp_path):
+    plan = dry_run(FIGURE4, Options(runs=str(tmp_path)), GPU, tmp_path)
+    assert min(row.tasks for row in plan.rows) == 8 and len({row.tasks for row in plan.rows}) == 5
+    by_size = {row.row.rsplit("_", 1)[0]: row.training_flops for row in plan.rows}
+    assert len(set(by_size.values())) == len(by_size) == 3
+
+
+def test_a_model_that_is_yet_to_be_pretrained_is_counted_apart(tiny, tmp_path):
+    plan = dry_run(TABLE1, Options(runs=str(tmp_path), rows=("flan2022",), start="pretrained"), GPU, tmp_path)
+    assert any(note.startswith("start: ") and "1,700 steps" in note for note in plan.notes)
+    assert plan.as_json()["start"] == "pretrained"
+
+
+def test_what_trains_no_model_has_no_plan(tmp_path):
+    with pytest.raises(UserError, match="Figure 2 trains no model: there is nothing to plan"):
+        dry_run(ARTEFACTS["figure2"], Options(runs=str(tmp_path)), GPU, tmp_path)

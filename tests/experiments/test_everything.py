@@ -43,6 +43,7 @@ def test_changes_tell_verdicts_first_and_only_what_differs(tmp_path):
     write(folder, "a.csv", "row,score,n\nx,1.5,11\ny,3.5,10\nz,1.0,1\n")
     write(folder, "claims.csv", CLAIMS.format("undecided", "n = 6", 1.5))
     write(tmp_path / "figure2", "figure2.csv", "name,size\nP3,1.5\n")
+    write(tmp_path / "claims", "claims.csv", CLAIMS.format("undecided", "n = 6", 1.5))  # the ledger only repeats
     assert changes(before, read_results(tmp_path, "smoke")) == [
         "table1/smoke/claims.csv: C1: verdict holds -> undecided",
         "figure2/figure2.csv: new",

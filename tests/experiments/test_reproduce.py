@@ -119,7 +119,7 @@ def test_everything_stays_below_runs_and_reports():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"scale": "huge"}, "--scale huge: unknown; choose one of smoke, micro, small"),
+        ({"scale": "huge"}, "--scale huge: unknown; choose one of tiny, smoke, micro, small"),
         ({"rows": ("nope",)}, "--rows nope: unknown"),
         ({"repeats": {"nope": 2}}, "--rows nope: unknown"),
         ({"source": "/no/such/folder"}, "--source /no/such/folder: no such folder"),

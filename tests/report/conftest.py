@@ -95,3 +95,11 @@ def predictions2():
 @pytest.fixture(scope="session")
 def losses():
     return synthetic_losses()
+
+
+@pytest.fixture
+def tokens():
+    """What three rows have read."""
+    lines = [("flan2021", "boolq", 30, 3000, 0.6, 1.5), ("cot", "gsm8k", 20, 2000, 0.4, 12.25)]
+    whole = pd.DataFrame(lines, columns=["submixture", "task", "examples", "tokens", "share", "epochs"])
+    return {"flan2022": whole, "minus_cot": whole[:1].assign(tokens=5000, share=1.0)}

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 
 from flannb.report import LAYOUTS, figure1, save, score_table
-from flannb.report.figure1 import COLLECTIONS, write_figure1
+from flannb.report.figure1 import COLLECTIONS, REPORTED_MODEL, write_figure1
+
+OPT_IML = REPORTED_MODEL[1]
 
 
 def test_files_hold_no_date_and_no_program(predictions, setup, tmp_path):
@@ -21,13 +23,16 @@ def test_figure1_shows_measured_and_paper_scores(predictions, setup):
     table = score_table(predictions, setup)
     figure = figure1(table, "smoke")
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == [*(name for name, *_ in COLLECTIONS.values()), "measured, scale smoke", "paper, T5-XL"]
+    assert labels == [*(name for name, *_ in COLLECTIONS.values()), "measured, scale smoke", "paper, T5-XL", OPT_IML]
     zero_shot = figure.axes[0]
+    assert zero_shot.get_title(loc="left") == "Zero-shot, n = 300 to 480 a suite"
     shown = {round(float(y), 6) for drawn in zero_shot.lines for y in np.atleast_1d(drawn.get_ydata())}
     expected = table[(table["setting"] == "zs") & table["row"].isin(COLLECTIONS)]
     assert {round(y, 6) for y in expected["score"]} <= shown
     assert set(expected["paper"]) <= shown
     assert zero_shot.get_ylim()[0] == 0
+    reported = [line.get_ydata()[0] for line in zero_shot.lines if line.get_marker() == "x"]
+    np.testing.assert_array_equal(reported, [np.nan, np.nan, 49.1, np.nan, np.nan])  # MMLU only
 
 
 def test_figure1_can_be_drawn_without_measured_scores(setup, tmp_path):

@@ -1,5 +1,6 @@
 """Figure 4: slopes, fits and peaks over the number of tasks, and the claims C7a and C7b."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -121,7 +122,7 @@ def test_trends_are_of_the_points_that_exist(as_in_the_paper, setup4):
 
 def test_panels_have_a_curve_for_each_size_on_a_log_axis(as_in_the_paper, setup4):
     table = score_table(as_in_the_paper, setup4)
-    figure = figure4(table, setup4, POINTS)
+    figure = figure4(table, trends(as_in_the_paper, setup4, POINTS), setup4, POINTS)
     assert len(figure.axes) == 4 and all(axes.get_xscale() == "log" for axes in figure.axes)
     axes = figure.axes[0]
     curves = [line for line in axes.lines if line.get_marker() != "*"]
@@ -130,7 +131,8 @@ def test_panels_have_a_curve_for_each_size_on_a_log_axis(as_in_the_paper, setup4
     np.testing.assert_array_equal(curves[0].get_ydata(), wanted[[f"small_{count}" for count in COUNTS]])
     assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "*"] == [100, 200, 400]
     labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["small, 1M parameters", "base, 1M parameters", "large, 1M parameters", "highest"]
+    assert [label.split(":")[0] for label in labels] == ["small (1M)", "base (1M)", "large (1M)", "highest"]
+    assert re.fullmatch(r"small \(1M\): zero-shot \+[45]\.\d \(\d\.\d\d\), few-shot .*", labels[0])
 
 
 def test_the_report_has_fits_in_its_claims(as_in_the_paper, setup4, tmp_path):

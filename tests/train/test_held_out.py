@@ -20,7 +20,7 @@ with distribute(config, model_parallel).scope():
     from flannb.model import build_model
     model = build_model(config, 0)
     stream = iter(stream.batches(options.shape, 0, 0, 1))
-    print(HeldOut([next(stream) for _ in range(2)])(model))
+    print(HeldOut({"loss": [next(stream) for _ in range(2)]})(model)["loss"])
 """
 
 
@@ -41,20 +41,21 @@ def test_it_is_the_mean_over_all_tokens_without_dropout(model, batches):
         *[map(float, token_loss(model(batch), batch["targets"], 0.0)) for batch in batches], strict=True
     )
     assert counts[0] != counts[1]
-    measure = HeldOut(batches)
-    assert measure(model) == pytest.approx(np.average(losses, weights=counts), rel=1e-5)
+    measure = HeldOut({"all": batches, "first": batches[:1]})
+    assert measure(model) == pytest.approx({"all": np.average(losses, weights=counts), "first": losses[0]}, rel=1e-5)
     assert measure(model) == measure(model)
 
 
 def test_rows_without_tokens_do_not_count(model, batches):
     padded = {name: np.concatenate([values, np.zeros_like(values)]) for name, values in batches[0].items()}
-    assert HeldOut([padded])(model) == pytest.approx(HeldOut(batches[:1])(model), rel=1e-6)
+    found = [HeldOut({"loss": some})(model)["loss"] for some in ([padded], batches[:1])]
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
 
 
-def test_another_model_is_another_loss(model, config, batches):
-    measure = HeldOut(batches)
+def test_another_model_is_another_loss(model, batches):
+    measure = HeldOut({"loss": batches})
     other = build_model(model.config, 1)
-    assert measure(model) != measure(other) and measure(model) == HeldOut(batches)(model)
+    assert measure(model) != measure(other) and measure(model) == HeldOut({"loss": batches})(model)
 
 
 @pytest.mark.parametrize("parallel", [1, 2])
@@ -65,5 +66,5 @@ def test_several_devices_compute_the_same(stream, config, tokenizer, options, st
     output, errors = process.communicate(timeout=600)
     assert process.returncode == 0, errors
     iterator = iter(stream.batches(SHAPE, 0, 0, 1))
-    here = HeldOut([next(iterator) for _ in range(2)])(build_model(shape, 0))
-    assert float(output.splitlines()[-1]) == pytest.approx(here, abs=1e-5)
+    here = HeldOut({"loss": [next(iterator) for _ in range(2)]})(build_model(shape, 0))
+    assert float(output.splitlines()[-1]) == pytest.approx(here["loss"], abs=1e-5)

@@ -1,0 +1,74 @@
+"""The command line: ``python -m flannb.trust --areas kill,damage``; `nox -s trust` calls it."""
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from flannb.build import default_workers
+from flannb.errors import UserError, printable
+from flannb.trust import damage, fuzz, hostile, kills, load, processes, scarcity, together
+from flannb.trust.case import Bench
+from flannb.trust.report import PAGE, read_cases, summary, write_report
+
+AREAS: dict[str, Callable[[Bench], None]] = {
+    "kill": kills.run,
+    "damage": damage.run,
+    "together": together.run,
+    "scarce": scarcity.run,
+    "input": fuzz.run,
+    "hostile": hostile.run,
+    "load": load.run,
+    "distributed": processes.run,
+}
+"""The areas by their names, in order."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Injects faults and writes the report.
+
+    Returns:
+        The exit code: 0, 1 where a fault was not survived, 2 for what the user can mend.
+    """
+    parser = argparse.ArgumentParser(prog="python -m flannb.trust", description="Makes things go wrong.")
+    parser.add_argument("--areas", metavar="A,B", help=f"of {', '.join(AREAS)} (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="of moments, files and bits (default: 0)")
+    parser.add_argument("--share", type=float, default=1.0, help="of the full number of faults (default: 1)")
+    parser.add_argument("--jobs", type=int, default=default_workers(), help="runs side by side (default: cores)")
+    parser.add_argument("--to", default="reports/trust", metavar="DIR", help="folder of the report")
+    parser.add_argument("--again", action="store_true", help="only the cases that the report has as not survived")
+    parser.add_argument("--work", metavar="DIR", help="folder to work in, which is kept (default: a temporary one)")
+    given = parser.parse_args(arguments)
+    to = Path(given.to).absolute()  # runs inside this process change the working directory
+    areas = [name.strip() for name in given.areas.split(",")] if given.areas else list(AREAS)
+    try:
+        if unknown := [name for name in areas if name not in AREAS]:
+            raise UserError(f"--areas {unknown[0]}: unknown; choose from {', '.join(AREAS)}")
+        if given.jobs < 1:
+            raise UserError(f"--jobs {given.jobs}: must be at least 1")
+        if not 0 < given.share <= 1:
+            raise UserError(f"--share {given.share}: must be above 0 and at most 1")
+        with tempfile.TemporaryDirectory(prefix="flannb-trust-", ignore_cleanup_errors=True) as temporary:
+            os.environ["HF_HOME"] = str(Path(given.work or temporary).absolute() / "hf")  # before its client is there
+            bench = Bench(Path(given.work or temporary).absolute(), given.seed, given.share, given.jobs)
+            if given.again:
+                left = [case for case in read_cases(to) if case.survived is False]
+                bench.only = frozenset((case.area, case.fault) for case in left)
+                areas = [name for name in areas if any(case.area == name for case in left)]
+            for number, name in enumerate(areas, 1):
+                try:
+                    AREAS[name](bench)
+                finally:  # Ctrl-C keeps what was found
+                    write_report(bench, to, areas[:number])
+    except UserError as error:
+        print(printable(f"error: {error}"), file=sys.stderr)
+        return 2
+    print(summary(bench.cases))
+    print(f"The report: {to / PAGE}", file=sys.stderr)
+    return int(any(case.survived is False for case in bench.cases))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,88 @@
+"""Kill anything: runs that are killed, or asked to stop, at any moment, end with the same bytes when given again."""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from queue import Queue
+
+from flannb.experiments.runner import INPUTS
+from flannb.trust.case import Bench, demand, until
+from flannb.trust.reproduction import PLAIN, STAGES, Rehearsed, ended, kill, rehearse
+
+AREA = "kill"
+KILLS = 40
+NOTEBOOKS = 5
+"""Every so manieth kill is of a run through Dask and notebooks, as the sessions of nox do it; they take longer."""
+
+STARTING = 0.15
+"""Share of kills before the stage has begun, while the process starts."""
+
+
+def run(bench: Bench) -> None:
+    """Injects the faults of this area."""
+    rng = random.Random(bench.seed)
+    faults: list[tuple[str, Callable[[Rehearsed], str]]] = []
+    for number in range(bench.count(KILLS)):
+        stage = STAGES[number % len(STAGES)]
+        through = number % NOTEBOOKS == NOTEBOOKS - 1
+        moment = rng.random() if rng.random() > STARTING else -rng.random()
+        when = f"at {moment:.0%} of" if moment >= 0 else f"{-moment:.0%} into the start before"
+        how = "notebooks" if through else "one process"
+        faults.append((f"SIGKILL {when} {stage}, {how}", partial(_kill, stage, moment, through)))
+    stops = [(asked, stage) for asked in (signal.SIGTERM, signal.SIGINT) for stage in reversed(STAGES[:3])]
+    for asked, stage in stops[: bench.count(len(stops))]:
+        faults.append((f"{asked.name} in {stage}", partial(_stop, stage, asked)))
+    with ThreadPoolExecutor(bench.jobs) as pool:
+        homes: Queue[Rehearsed] = Queue()
+        for job in range(min(bench.jobs, len(faults))):
+            homes.put(rehearse(bench, job))
+
+        def inject(fault: tuple[str, Callable[[Rehearsed], str]]) -> None:
+            home = homes.get()
+            try:
+                bench.inject(AREA, fault[0], partial(fault[1], home))
+            finally:
+                homes.put(home)
+
+        list(pool.map(inject, faults))
+
+
+def _kill(stage: str, moment: float, through: bool, rehearsed: Rehearsed) -> str:
+    rehearsed.back_to(stage)
+    folder = Path(rehearsed.steps()[stage].folder)
+    options = () if through else PLAIN
+    process = rehearsed.start(*options)
+    if moment < 0:
+        time.sleep(-moment)
+    else:
+        until(lambda: (folder / INPUTS).is_file() or process.poll() is not None, 120, f"the beginning of {stage}")
+        time.sleep(moment * rehearsed.seconds[stage])
+    alive = process.poll() is None
+    kill(process)
+    rehearsed.finish(*options)
+    rehearsed.compare()
+    return "killed, run again, the same bytes" if alive else "had ended before, the same bytes"
+
+
+def _stop(stage: str, number: signal.Signals, rehearsed: Rehearsed) -> str:
+    rehearsed.back_to(stage)
+    folder = Path(rehearsed.steps()[stage].folder)
+    process = rehearsed.start(*PLAIN)
+    until(lambda: (folder / INPUTS).is_file() or process.poll() is not None, 120, f"the beginning of {stage}")
+    time.sleep(0.4 * rehearsed.seconds[stage])
+    alive = process.poll() is None
+    if alive:
+        os.killpg(process.pid, number)
+    code, said = ended(process, 120)
+    if alive and code:  # a signal in the last moments of a run may find nothing left to stop
+        demand(code in (2, 128 + number), f"ended with {code}: {said[-300:]}")
+        demand("go on" in said or "goes on" in said, f"does not say how to go on: {said[-300:]}")
+        demand("Traceback" not in said, f"shows a traceback: {said[-500:]}")
+    rehearsed.finish(*PLAIN)
+    rehearsed.compare()
+    return f"ended with {code}, run again, the same bytes"

@@ -1,0 +1,187 @@
+"""A reproduction of one row of Table 1 at the scale ``tiny``, as a user runs it, and the bytes that it ends with."""
+
+import contextlib
+import io
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flannb.experiments.artefacts import TABLE1
+from flannb.experiments.reproduce import Options, artefact_steps, project_root
+from flannb.experiments.runner import INPUTS, Step
+from flannb.trust.case import Bench, NotSurvived, demand
+
+STAGES = ("data", "train", "evaluate", "report")
+ROW = "flan2022"
+PLAIN = ("--plain", "--workers", "1")
+"""Options of a run in one process; without them it goes through Dask and the kernels of notebooks."""
+
+TIMEOUT = 600.0
+"""Seconds after which a run counts as one that hangs."""
+
+
+@dataclass
+class Reproduction:
+    """A home of runs and reports.
+
+    Attributes:
+        home: folder of both.
+        environment: variables of all its processes, beside those of this one.
+    """
+
+    home: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def steps(self) -> dict[str, Step]:
+        """The steps by their stages."""
+        runs, reports = str(self.home / "runs"), str(self.home / "reports")
+        options = Options(scale="tiny", rows=(ROW,), runs=runs, reports=reports)
+        return dict(zip(STAGES, artefact_steps(TABLE1, options), strict=True))
+
+    def command(self, *options: str, command: str = "table1") -> list[str]:
+        """The command line."""
+        where = ["--runs", str(self.home / "runs"), "--reports", str(self.home / "reports")]
+        words = [sys.executable, "-m", "flannb.experiments", command, "--scale", "tiny", "--rows", ROW]
+        return [*words, *where, *options]
+
+    def start(
+        self,
+        *options: str,
+        command: str = "table1",
+        before: Sequence[str] = (),
+        environment: dict[str, str] | None = None,
+    ) -> subprocess.Popen[str]:
+        """Starts a run in a process group of its own.
+
+        Args:
+            before: words in front of the command, such as those of ``prlimit``.
+        """
+        own = {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(project_root())}
+        return subprocess.Popen(
+            [*before, *self.command(*options, command=command)],
+            cwd=project_root(),
+            env={**os.environ, **own, **self.environment, **(environment or {})},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def finish(self, *options: str, command: str = "table1", before: Sequence[str] = ()) -> str:
+        """Runs to the end; returns what was said.
+
+        Raises:
+            NotSurvived: the run failed.
+        """
+        code, said = ended(self.start(*options, command=command, before=before))
+        demand(code == 0, f"the run ended with {code}: {said[-500:]}")
+        return said
+
+    def finish_here(self, command: str = "table1") -> str:
+        """As ``finish`` with ``PLAIN``, in this process, which spares the start of another."""
+        from flannb.experiments.__main__ import main
+
+        said = io.StringIO()
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+            code = main(self.command(*PLAIN, command=command)[3:])
+        demand(code == 0, f"the run ended with {code}: {said.getvalue()[-500:]}")
+        return said.getvalue()
+
+    def outcome(self) -> dict[str, bytes]:
+        """What the run made, by file: shards, log, weights, predictions and the report's numbers."""
+        steps = self.steps()
+        report, train, evaluate = (Path(steps[name].folder) for name in ("report", "train", "evaluate"))
+        kept = [
+            *sorted((self.home / "runs/data").glob("*/*/*.arrow")),
+            *sorted((self.home / "runs/data").glob("*/index.json")),
+            *sorted((self.home / "runs/data").glob("*/SHA256SUMS")),
+            train / "loss.csv",
+            *sorted((train / "model").iterdir()),
+            *sorted((evaluate / "predictions").iterdir()),
+            *(report / name for name in ("table1.csv", "table1.md", "claims.csv")),
+        ]
+        return {path.relative_to(self.home).as_posix(): path.read_bytes() for path in kept}
+
+
+def ended(process: subprocess.Popen[str], timeout: float = TIMEOUT) -> tuple[int, str]:
+    """Waits for the end of a run; returns its exit code and what it said.
+
+    Raises:
+        NotSurvived: it does not end.
+    """
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        kill(process)
+        raise NotSurvived(f"the run did not end within {timeout:.0f} s") from None
+    return process.returncode, out + err
+
+
+def kill(process: subprocess.Popen[str]) -> None:
+    """Kills a run and all processes of its group."""
+    with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+        os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+class Rehearsed(Reproduction):
+    """A reproduction that was run once undisturbed, and can be put back to the beginning of each of its stages.
+
+    All areas of a bench share one (``rehearse``).
+
+    Attributes:
+        seconds: that each stage took, from when its folder was there.
+        whole: its outcome.
+    """
+
+    def __init__(self, home: Path):
+        super().__init__(home)
+        self.seconds: dict[str, float] = {}
+        for stage in STAGES:
+            self._keep(stage)
+            began = time.time()
+            self.finish_here(command="table1" if stage == "report" else stage)
+            started = (Path(self.steps()[stage].folder) / INPUTS).stat().st_mtime
+            self.seconds[stage] = time.time() - max(began, started)
+        self._keep("end")
+        self.whole = self.outcome()
+
+    def back_to(self, stage: str) -> None:
+        """Puts everything back as it was when ``stage`` began; ``"end"`` is when all were done."""
+        shutil.rmtree(self.home, ignore_errors=True)
+        shutil.copytree(self._kept(stage), self.home)
+
+    def compare(self) -> None:
+        """Compares the outcome with the undisturbed one.
+
+        Raises:
+            NotSurvived: it differs; the message names a file.
+        """
+        found = self.outcome()
+        for name in sorted(self.whole.keys() | found.keys()):
+            demand(found.get(name) == self.whole.get(name), f"{name} differs from that of an undisturbed run")
+
+    def _kept(self, stage: str) -> Path:
+        return self.home.with_name(f"{self.home.name}-before-{stage}")
+
+    def _keep(self, stage: str) -> None:
+        shutil.rmtree(self._kept(stage), ignore_errors=True)
+        self.home.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(self.home, self._kept(stage))
+
+
+_REHEARSED: dict[Path, Rehearsed] = {}
+
+
+def rehearse(bench: Bench, job: int = 0) -> Rehearsed:
+    """The rehearsed reproduction of a bench, one for each job side by side; made when it is first asked for."""
+    home = bench.folder / f"home{job}"
+    if home not in _REHEARSED:
+        _REHEARSED[home] = Rehearsed(home)
+    return _REHEARSED[home]

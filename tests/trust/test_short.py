@@ -1,0 +1,56 @@
+"""The short form of `nox -s trust`: some faults of each kind that needs no more than a minute, none left unsurvived."""
+
+import pytest
+
+from flannb.trust.__main__ import main
+from flannb.trust.case import Bench, NotHere, demand
+from flannb.trust.report import CASES, PAGE, summary, write_report
+
+
+def test_a_reproduction_survives_a_few_faults(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("HF_HOME", "set by the harness, and back again after the test")
+    areas, report = "kill,damage,input,hostile", tmp_path / "report"
+    few = ["--areas", areas, "--share", "0.02", "--jobs", "1", "--to", str(report), "--work", str(tmp_path / "work")]
+    code = main(few)
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    assert "faults injected" in said.out and "NOT SURVIVED" not in said.err
+    lines = (report / CASES).read_text(encoding="utf-8").splitlines()
+    assert {line.split(",")[0] for line in lines[1:]} == set(areas.split(",")) and len(lines) > 20
+
+
+@pytest.fixture
+def bench(tmp_path):
+    bench = Bench(tmp_path, seed=3)
+    bench.inject("kill", "nothing", lambda: "seen")
+    bench.inject("kill", "a crash", lambda: 1 // 0)
+    bench.inject("input", "a wrong end", lambda: demand(False, "it was\nwrong"))
+
+    def absent():
+        raise NotHere("no such thing here")
+
+    bench.inject("hostile", "a browser", absent)
+    return bench
+
+
+def test_what_is_not_survived_is_counted_and_never_what_could_not_be_tried(bench, tmp_path):
+    assert [case.survived for case in bench.cases] == [True, False, False, None]
+    assert summary(bench.cases) == "3 faults injected, 1 survived; 1 could not be tried on this machine"
+    page = write_report(bench, tmp_path / "report", ["kill", "input", "hostile"]).read_text(encoding="utf-8")
+    assert "| kill | 2 | 1 | 0 |" in page and "| hostile | 0 | 0 | 1 |" in page
+    assert "- kill: a crash: ZeroDivisionError" in page and "- input: a wrong end: it was wrong" in page
+
+
+def test_another_run_replaces_the_areas_that_it_has(bench, tmp_path):
+    write_report(bench, tmp_path / "report", ["kill", "input", "hostile"])
+    again = Bench(tmp_path, seed=3)
+    again.inject("kill", "nothing", lambda: "seen")
+    page = write_report(again, tmp_path / "report", ["kill"]).read_text(encoding="utf-8")
+    assert "| kill | 1 | 1 | 0 |" in page and "| input | 1 | 0 | 0 |" in page and "| hostile | 0 | 0 | 1 |" in page
+    assert PAGE == "README.md"
+
+
+@pytest.mark.parametrize("options", [["--areas", "nope"], ["--share", "0.0"], ["--share", "2.0"], ["--jobs", "0"]])
+def test_wrong_options_end_with_2(options, tmp_path, capsys):
+    assert main([*options, "--to", str(tmp_path)]) == 2
+    assert f"error: {options[0]} {options[1]}" in capsys.readouterr().err
