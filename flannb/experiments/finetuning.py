@@ -19,7 +19,8 @@ from flannb.mixture import BatchShape
 
 FINETUNE_CODE = (*EVALUATE_CODE, "finetune", "experiments/finetuning.py")
 
-FINETUNING: Mapping[str, FinetuneOptions] = {
+FINETUNING: dict[str, FinetuneOptions] = {
+    "tiny": FinetuneOptions(4, BatchShape(2, 128, 32), learning_rate=0.005, checkpoint_every=2, most_rows=16),
     "smoke": FinetuneOptions(160, BatchShape(8, 128, 32), learning_rate=0.005, most_rows=192),
     "micro": FinetuneOptions(
         1000, BatchShape(32, 512, 128), learning_rate=0.002, checkpoint_every=50, most_rows=1024, eval_batch=256

@@ -91,10 +91,10 @@ def curves(table: pd.DataFrame, scale: str) -> Figure:
     rows = -(-len(tasks) // 2)
     with report_style():
         figure = new_figure(0.6 + 1.35 * rows)
-        panels = figure.subplots(rows, 2, sharex=True, squeeze=False).flat
+        panels = list(figure.subplots(rows, 2, sharex=True, squeeze=False).flat)
         for axes, task in zip(panels, tasks, strict=False):
             _draw_curves(axes, table[table["task"] == task])
-        for axes in list(panels)[len(tasks) :]:
+        for axes in panels[len(tasks) :]:
             axes.set_visible(False)
         figure.supxlabel("Finetuning steps", fontsize=7)
         figure.supylabel(f"Validation score (% of the metric), scale {scale}", fontsize=7)
@@ -105,7 +105,7 @@ def curves(table: pd.DataFrame, scale: str) -> Figure:
             for start, (colour, marker, dashes) in STARTS.items()
         ]
         handles.append(Line2D([], [], color="#555555", linestyle=":", linewidth=0.8, label="95% of T5's best"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False)
+        figure.legend(handles=handles, loc="outside upper center", ncols=3, frameon=False)
         return figure
 
 

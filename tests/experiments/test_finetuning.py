@@ -67,7 +67,7 @@ def test_scales_of_the_paper_finetune_as_it_does():
     assert (paper.steps, paper.learning_rate, paper.dropout, paper.checkpoint_every) == (100_000, 1e-3, 0.1, 20)
     assert paper.shape == BatchShape(128, 512, 512) and paper.most_rows is None
     for scale in set(SCALES) - set(FINETUNING):
-        assert vars(finetune_options(scale, "flan2022", 3)) == vars(paper) | {"dtype": "mixed_bfloat16", "seed": 3}
+        assert vars(finetune_options(scale, "flan2022", 3)) == vars(paper) | {"dtype": SCALES[scale].dtype, "seed": 3}
     with pytest.raises(UserError, match="--scale huge: unknown"):
         finetune_options("huge", "mini", 0)
     with pytest.raises(UserError, match="--task nope: unknown; choose one of arc"):
