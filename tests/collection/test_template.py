@@ -257,8 +257,8 @@ SETS = {
 }
 WORDED_ALREADY = {"p3_rendered"}
 """P3's rows are prompts: their own text is their one zero-shot wording."""
-EVALUATED_ONLY = {"bbh", "bbh_cot"}
-"""No task is trained with these."""
+EVALUATED_ONLY = {"bbh", "bbh_cot", "mini_likeness", "mini_passage", "mini_study"}
+"""No mixture is trained with these; single tasks have one wording."""
 
 
 def _by_text(wordings):

@@ -6,6 +6,7 @@ from flannb.collection import tasks
 from flannb.errors import UserError
 from flannb.experiments import ARTEFACTS, SCALES, artefact
 from flannb.experiments.artefacts import TASK_COUNTS, task_counts
+from flannb.experiments.registry import BUILDERS
 from flannb.mixture import MIXTURES, mixture
 from flannb.model import SIZES
 from flannb.report import LAYOUTS
@@ -18,7 +19,7 @@ def test_rows_are_those_of_the_paper(name):
     assert LAYOUTS[name].full in LAYOUTS[name].titles()
 
 
-@pytest.mark.parametrize("name", ARTEFACTS)
+@pytest.mark.parametrize("name", sorted(ARTEFACTS.keys() - BUILDERS.keys()))
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_row_is_a_model_of_its_own(name, scale):
     rows = artefact(name).at(SCALES[scale], tasks("mini")).rows

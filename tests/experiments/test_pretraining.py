@@ -53,7 +53,7 @@ def pretrain(data, store):
         start = ""
         for objective in ("span_corruption", "prefix_lm"):
             model = pretrain_step(
-                str(home / objective), objective, data, "mini", "smoke", 0, False, store, start, quiet=True
+                str(home / objective), objective, data, "mini", "smoke", 0, False, store, start=start, quiet=True
             )
             start = str(model)
 

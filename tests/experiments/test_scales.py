@@ -9,7 +9,7 @@ from flannb.experiments import scales
 from flannb.experiments.artefacts import TABLE1
 from flannb.experiments.reproduce import Options, artefact_steps, enter_project
 from flannb.experiments.scales import SCALES, scale
-from flannb.experiments.steps import build_step, train_step, vocabulary
+from flannb.experiments.steps import build_step, tokenizer_file, train_step
 from flannb.mixture import BatchShape
 from flannb.model import SIZES, build_model, load_checkpoint, save_huggingface
 from flannb.train import TrainOptions
@@ -59,9 +59,13 @@ def started(tmp_path, tokenizer, monkeypatch):
 
 def test_rows_start_from_a_checkpoint_and_its_vocabulary(started, tokenizer, tmp_path):
     data, train = str(tmp_path / "data"), str(tmp_path / "train")
-    build = build_step(data, "mini", "smoke", 0, False, str(tmp_path / "store"), quiet=True)
+    steps = {step.name: step for step in artefact_steps(TABLE1, Options())}
+    given = {"vocabulary": steps["data"].parameters["vocabulary"]}
+    build = build_step(data, "mini", "smoke", 0, False, str(tmp_path / "store"), quiet=True, **given)
     assert Tokenizer(build.tokenizer_path).content == tokenizer.content
-    trained = load_checkpoint(train_step(train, data, "flan2022", "smoke", 0, quiet=True))
+    trained = load_checkpoint(
+        train_step(train, data, "flan2022", "smoke", 0, quiet=True, start=steps["flan2022/train"].parameters["start"])
+    )
     for new, old in zip(trained.trainable_variables, load_checkpoint(started).trainable_variables, strict=True):
         np.testing.assert_array_equal(new.value, old.value)
 
@@ -69,8 +73,8 @@ def test_rows_start_from_a_checkpoint_and_its_vocabulary(started, tokenizer, tmp
 def test_the_data_are_known_by_the_checkpoint_s_vocabulary(started, tokenizer):
     with_start = artefact_steps(TABLE1, Options())[0].key
     (started / "spiece.model").unlink()
-    with pytest.raises(UserError, match="has no tokenizer, which the data are to be built with"):
-        vocabulary(str(started))
-    assert vocabulary("") == ""
+    with pytest.raises(UserError, match="has no tokenizer; name the SentencePiece model"):
+        tokenizer_file(str(started))
+    assert tokenizer_file("") == ""
     scales.SCALES["smoke"] = replace(scales.SCALES["smoke"], start="")
     assert artefact_steps(TABLE1, Options())[0].key != with_start

@@ -67,7 +67,7 @@ def test_steps_run_in_the_order_of_their_needs_and_the_others_at_once(work, make
     rows = [make(f"row{i}/train", data, seconds=3) for i in range(2)]
     report = make("report", *rows)
     told = {}
-    side_by_side([data, *rows, report], 2, work, told.__setitem__)
+    side_by_side([data, *rows, report], 2, work, lambda step, seconds: told.update({step.name: seconds}))
     assert told == dict.fromkeys(("data", "row0/train", "row1/train", "report"), 1.5)
     start, end = ({s.name: float(read(s, name)) for s in (data, *rows, report)} for name in ("started", "ended"))
     assert end["data"] < min(start["row0/train"], start["row1/train"])
@@ -80,7 +80,7 @@ def test_each_sees_its_own_gpus_and_threads_their_core(work, make, monkeypatch, 
     monkeypatch.setenv(GPUS, "4,7")
     monkeypatch.setattr("flannb.experiments.side_by_side.gpus", lambda: ("4", "7"))
     steps = [make(f"row{i}", seconds=2, threads=i) for i in range(2)]
-    side_by_side(steps, 2, work, lambda name, seconds: None)
+    side_by_side(steps, 2, work, lambda step, seconds: None)
     assert [read(step, "gpus") for step in steps] == ["4", "7"]
     assert [int(read(step, "cores")) for step in steps] == [len(os.sched_getaffinity(0)), 1]
     assert os.environ[GPUS] == "4,7"
@@ -98,7 +98,7 @@ def test_a_failure_is_told_and_stops_the_others(do, message, work, make):
     other, never = make("other", seconds=600), make("bad", do=do)
     later = make("later", never)
     with pytest.raises(UserError, match=message):
-        side_by_side([other, never, later], 2, work, lambda name, seconds: None)
+        side_by_side([other, never, later], 2, work, lambda step, seconds: None)
     assert not Path(later.folder).exists() and not Path(other.folder, "ended").exists()
     if Path(other.folder, "pid").exists():
         with pytest.raises(ProcessLookupError):

@@ -23,7 +23,7 @@ def recorded(tmp_path_factory):
     """A record of the benchmark itself, so that its layout is the true one, as of another device."""
     folder = tmp_path_factory.mktemp("bench")
 
-    def run(module, *arguments):
+    def run(module, *arguments, limit):
         train_contenders.main([*arguments, str(folder / "result")])
         return Measured(json.loads((folder / "result").read_text()), 0.0, 0)
 

@@ -9,7 +9,7 @@ from flannb.experiments.reproduce import enter_project, project_root
 NOTEBOOKS = sorted((project_root() / "notebooks").glob("*.ipynb"))
 SHRINK = """
 from dataclasses import replace
-from flannb.experiments import scales
+from flannb.experiments import finetuning, scales
 from flannb.experiments.scales import Pretraining, Stage
 from flannb.mixture import BatchShape
 scales.SCALES["smoke"] = replace(
