@@ -51,7 +51,7 @@ def read_results(reports: Path, scale: str) -> Results:
             values = [name for name in table if name == "verdict" or pd.api.types.is_float_dtype(table[name])]
             keys = [name for name in table if name not in values and name not in ABOUT_VALUES]
             if values and keys and not table.duplicated(keys).any():
-                index = table[keys].astype(str).agg(", ".join, axis=1)
+                index = table[keys].map(lambda value: "" if pd.isna(value) else str(value)).agg(", ".join, axis=1)
                 found[folder.relative_to(reports).as_posix(), path.name] = table[values].set_index(index)
     return found
 

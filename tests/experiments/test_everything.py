@@ -53,6 +53,12 @@ def test_changes_tell_verdicts_first_and_only_what_differs(tmp_path):
     assert changes(read_results(tmp_path, "smoke"), {})[-1].endswith("gone")
 
 
+def test_a_line_may_have_nothing_in_a_column_that_names_it(tmp_path):
+    write(tmp_path / "table1" / "smoke", "a.csv", "row,set,score\nx,b,1.5\nx,,2.5\n")
+    found = read_results(tmp_path, "smoke")["table1/smoke", "a.csv"]
+    assert found["score"].to_dict() == {"x, b": 1.5, "x, ": 2.5}
+
+
 def test_other_scales_are_left_alone_and_many_changes_are_counted(tmp_path):
     write(tmp_path / "table1" / "micro", "a.csv", "row,score\nx,1.5\n")
     assert not read_results(tmp_path, "smoke")
