@@ -10,7 +10,7 @@ public Chain-of-Thought files).
 
 import io
 from collections.abc import Iterable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 
@@ -141,17 +141,24 @@ def _split(texts: Sequence[str]) -> tuple[pa.LargeBinaryArray, np.ndarray]:
 
 
 def open_tokenizer(path: Path) -> Tokenizer:
-    """A tokenizer that stays loaded in this process as long as its file is the same. Raises as ``Tokenizer``."""
+    """A tokenizer that stays loaded in this process, with the words that it has met; files that are the same share it.
+
+    Raises as ``Tokenizer``.
+    """
     path = Path(path)
     if not path.is_file():
         return Tokenizer(path)
-    status = path.stat()
-    return _kept(path, status.st_mtime_ns, status.st_size)
+    key = sha256(path)
+    if key not in _LOADED:
+        for old in list(_LOADED)[: 1 - _KEPT]:
+            del _LOADED[old]
+        _LOADED[key] = Tokenizer(path)
+    return _LOADED[key]
 
 
-@lru_cache(maxsize=2)
-def _kept(path: Path, changed: int, size: int) -> Tokenizer:
-    return Tokenizer(path)
+_KEPT = 2
+_LOADED: dict[str, Tokenizer] = {}
+"""The tokenizers opened last, by the hash of their file."""
 
 
 class Texts(dict[str, int]):

@@ -100,6 +100,9 @@ def test_an_opened_tokenizer_stays_until_its_file_changes(tmp_path):
     path = train_tokenizer(TEXTS * 5, tmp_path / "spiece.model", 60).path
     first = open_tokenizer(path)
     assert open_tokenizer(path) is first
+    copy = tmp_path / "copy.model"
+    copy.write_bytes(path.read_bytes())
+    assert open_tokenizer(copy) is first
     train_tokenizer([text.upper() for text in TEXTS] * 5, path, 60)
     assert open_tokenizer(path).encode(["CAT"]) != first.encode(["CAT"])
     path.unlink()
