@@ -1,26 +1,23 @@
 """The report on pretraining: held-out losses of both objectives, curves, and what the models write."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from flannb.files import write_text
-from flannb.report.drawing import WIDTH, plain, report_style, save
+from flannb.report.drawing import BLUE, ORANGE, new_figure, plain, report_style, save
 from flannb.report.figures import SMOOTHING
-from flannb.report.page import escaped
+from flannb.report.page import embedded, escaped, template
 
 TITLES = {"span_corruption": "span corruption", "prefix_lm": "prefix LM"}
 """Objective -> how people call it, in the order of the stages."""
 
-COLOURS = {"span_corruption": ("#0072B2", "o"), "prefix_lm": ("#D55E00", "s")}
+COLOURS = {"span_corruption": (BLUE, "o"), "prefix_lm": (ORANGE, "s")}
 """Objective -> its colour and marker."""
 
 
@@ -108,8 +105,7 @@ def summary(stages: Mapping[str, Pretrained]) -> pd.DataFrame:
 def loss_figure(stages: Mapping[str, Pretrained]) -> Figure:
     """A panel for each stage: its training loss, smoothed, and the held-out losses of both objectives."""
     with report_style():
-        figure = Figure(figsize=(WIDTH, 2.6), layout="constrained")
-        FigureCanvasAgg(figure)
+        figure = new_figure(2.6)
         panels = figure.subplots(1, len(stages), sharey=True, squeeze=False)[0]
         for axes, (name, stage) in zip(panels, stages.items(), strict=True):
             _draw_stage(axes, stage)
@@ -153,9 +149,5 @@ def _markdown(caption: list[str], drawn: str, tables: Mapping[str, pd.DataFrame]
 
 
 def _html(caption: list[str], drawn: str, svg: Path, tables: Mapping[str, pd.DataFrame]) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    return environment.get_template("pretrain.html.jinja").render(
-        caption=caption, drawn=drawn, svg=base64.b64encode(svg.read_bytes()).decode(), tables=tables
-    )
+    [(drawn, image)] = embedded([(drawn, svg)])
+    return template("pretrain").render(caption=caption, drawn=drawn, svg=image, tables=tables)
