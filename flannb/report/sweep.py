@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from flannb.files import write_text
-from flannb.report import save
+from flannb.report.drawing import new_figure, report_style, save
 
 COLUMNS = ("size", "parameters", "rate", "steps", "tokens", "training_loss", "held_out_loss", "seconds", "mfu")
 MARKS = "osD^vP*X"
@@ -42,9 +40,8 @@ def best(table: pd.DataFrame) -> pd.Series | None:
 
 def draw(table: pd.DataFrame) -> Figure:
     """The held-out loss by the learning rate, a line for each size."""
-    with matplotlib.rc_context({**matplotlib.rcParamsDefault, "font.size": 7, "svg.hashsalt": "flannb"}):
-        figure = Figure(figsize=(3.5, 2.6), layout="constrained")
-        FigureCanvasAgg(figure)
+    with report_style():
+        figure = new_figure(2.6)
         axes = figure.subplots()
         for mark, (size, lines) in zip(MARKS * len(table), table.groupby("size", sort=False), strict=False):
             axes.plot(lines["rate"], lines["held_out_loss"].astype(float), marker=mark, markersize=4, label=size)
