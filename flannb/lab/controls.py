@@ -7,7 +7,8 @@ import ipywidgets as widgets
 from IPython.display import HTML, display
 
 WIDE = widgets.Layout(width="24rem")
-WIDEST = widgets.Layout(width="48.5rem")
+WIDER = widgets.Layout(width="36rem")
+WIDEST = widgets.Layout(width="60.5rem")
 NARROW = widgets.Layout(width="14rem")
 TITLES = {"description_width": "6rem"}
 

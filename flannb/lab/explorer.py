@@ -16,7 +16,7 @@ from flannb.errors import UserError
 from flannb.experiments import scale
 from flannb.experiments.steps import tokenizer_file
 from flannb.lab import view
-from flannb.lab.controls import NARROW, TITLES, WIDE, WIDEST, View, choice, offer, together
+from flannb.lab.controls import NARROW, TITLES, WIDE, WIDER, WIDEST, View, choice, offer, together
 from flannb.lab.examples import Example, Picks, draw_example, settings, title, words
 from flannb.lab.packed import packed
 from flannb.lab.rows import Sample, holdings, read_sample, vocabulary
@@ -43,6 +43,7 @@ class Explorer:
             rows of the source, or T5's own is taken for the Hub.
 
     Attributes:
+        tasks: of the collection; none where there is no such source.
         example: that is shown; ``None`` where there is none.
         problem: why there is none.
     """
@@ -50,6 +51,7 @@ class Explorer:
     def __init__(
         self, source: str, task_name: str, seed: int = 0, lengths: Lengths | None = None, vocabulary: str = ""
     ):
+        self.tasks: tuple[Task, ...] = ()
         self.example: Example | None = None
         self.problem = ""
         self.lengths = lengths or Lengths(512, 128)
@@ -64,8 +66,8 @@ class Explorer:
         except UserError as error:
             self.problem = str(error)
             return
-        training = tasks(self._source.collection)
-        first = next((task for task in training if task.name == task_name), training[0])
+        self.tasks = tasks(self._source.collection)
+        first = next((task for task in self.tasks if task.name == task_name), self.tasks[0])
         self.submixture.value = first.submixture
         self._offer_tasks()
         self.task.value = first.name
@@ -76,7 +78,7 @@ class Explorer:
 
     def _make_controls(self, seed: int) -> None:
         self.submixture = choice("Submixture", [(s.title, name) for name, s in SUBMIXTURES.items()])
-        self.task = choice("Task")
+        self.task = choice("Task", layout=WIDER)
         self.setting = choice("Setting")
         self.inverted = widgets.Checkbox(description="Input inversion", indent=False, layout=NARROW)
         self.template = choice("Template", [DRAWN], WIDEST)
@@ -91,16 +93,16 @@ class Explorer:
 
     def text(self) -> None:
         """Shows the controls, and the row, template, input and target."""
-        rows = [self.submixture, self.task], [self.setting, self.inverted], [self.template]
-        self._show("text", *rows, [self.style, self.row], [self.exemplars, self.kind], [self.seed])
+        rows = [self.submixture, self.task], [self.setting, self.style, self.inverted], [self.template]
+        self._show("text", *rows, [self.exemplars, self.kind], [self.row, self.seed])
 
     def tokens(self) -> None:
         """Shows the tokens."""
-        self._show("tokens", [self.task, self.setting], [self.row])
+        self._show("tokens", [self.row, self.task])
 
     def batch(self) -> None:
         """Shows a packed batch of the task."""
-        self._show("batch", [self.task, self.setting], [self.row])
+        self._show("batch", [self.row, self.task])
 
     def html(self, name: str) -> str:
         """The view ``text``, ``tokens`` or ``batch``, or a message in its place."""
@@ -123,8 +125,10 @@ class Explorer:
         if self._settling:  # a list that follows another one, or no source
             return
         self._settling = True
-        self._settle()
-        self._settling = False
+        try:
+            self._settle()
+        finally:
+            self._settling = False
         for name, shown in self._views.items():
             shown.update(self.html(name))
 
@@ -145,7 +149,7 @@ class Explorer:
             self.problem = str(error)
 
     def _task(self) -> Task:
-        return next(task for task in tasks(self._source.collection) if task.name == self.task.value)
+        return next(task for task in self.tasks if task.name == self.task.value)
 
     def _picks(self) -> Picks:
         return Picks(

@@ -1,7 +1,6 @@
 """Models that the lab can ask: those that were trained here, and any other checkpoint."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -144,5 +143,5 @@ def answer(model: Seq2Seq, instruction: str, limit: int, most: int) -> Answer:
     )
 
 
-def _unknown(model: Seq2Seq, ids: Sequence[int]) -> int:
-    return ids.count(UNKNOWN_ID) if isinstance(model, FlannbModel) else 0  # type: ignore[attr-defined]
+def _unknown(model: Seq2Seq, ids: list[int]) -> int:
+    return ids.count(UNKNOWN_ID) if isinstance(model, FlannbModel) else 0

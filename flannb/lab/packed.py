@@ -1,8 +1,8 @@
 """A packed batch of one task, and where in it each example lies."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import pairwise, zip_longest
 
 import numpy as np
 
@@ -108,7 +108,7 @@ def segments(mask: np.ndarray, ids: np.ndarray) -> list[Segment]:
     found = []
     for row, numbers in enumerate(mask):
         edges = np.flatnonzero(np.diff(numbers, prepend=0, append=0))
-        for start, stop in zip(edges, edges[1:], strict=False):
+        for start, stop in pairwise(edges):
             if numbers[start]:
                 place = slice(int(start), int(stop))
                 tokens = tuple(ids[row, place].tolist())

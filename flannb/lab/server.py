@@ -37,8 +37,19 @@ def write_kernel(folder: Path) -> None:
 
 
 def write_settings(folder: Path) -> None:
-    """Writes ``SETTINGS`` below a folder of Jupyter's configuration."""
+    """Writes ``SETTINGS``, and where JupyterLab starts, below a folder of Jupyter's configuration."""
     _write(folder / "labconfig" / "default_setting_overrides.json", SETTINGS)
+    # In a file, and not as options of the command line, where users may not give them again.
+    server = {
+        "ServerApp": {
+            "root_dir": str(project_root()),
+            # The user's configuration may name another one, which would not look where our kernel is.
+            "kernel_spec_manager_class": "jupyter_client.kernelspec.KernelSpecManager",
+        },
+        "LabApp": {"default_url": f"/lab/tree/{START}"},
+        "MultiKernelManager": {"default_kernel_name": "python3"},
+    }
+    _write(folder / "jupyter_server_config.json", server)
 
 
 def _write(path: Path, value: object) -> None:
@@ -65,11 +76,4 @@ def start(options: Sequence[str]) -> None:
         write_settings(Path(folder) / "config")
         put_first("JUPYTER_PATH", Path(folder) / "data")
         put_first("JUPYTER_CONFIG_PATH", Path(folder) / "config")
-        own = [
-            f"--ServerApp.root_dir={project_root()}",
-            f"--LabApp.default_url=/lab/tree/{START}",
-            # A configuration of the user's may name another manager, which would not look there.
-            "--ServerApp.kernel_spec_manager_class=jupyter_client.kernelspec.KernelSpecManager",
-            "--MultiKernelManager.default_kernel_name=python3",
-        ]
-        LabApp.launch_instance([*own, *options])
+        LabApp.launch_instance(list(options))

@@ -1,7 +1,7 @@
 """What the lab shows, as HTML: text of data and models is escaped, and no script runs.
 
-It is the output of a cell, not a part of a widget, so it is there where no browser is: in executed notebooks and what is
-made of them.
+It is the output of a cell, not a part of a widget, so it is there where no widget is: in executed notebooks, and in
+pages that are made of them.
 """
 
 from collections.abc import Mapping, Sequence

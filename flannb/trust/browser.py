@@ -138,6 +138,7 @@ def browser_page(width: int = 1400, height: int = 1000) -> Iterator[Page]:
                 page = Page(next(target["webSocketDebuggerUrl"] for target in targets if target["type"] == "page"))
                 try:
                     page.command("Emulation.setDeviceMetricsOverride", **_metrics(width, height))
+                    page.command("Emulation.setFocusEmulationEnabled", enabled=True)  # as if it were in front
                     yield page
                 finally:
                     page.close()
