@@ -21,8 +21,8 @@ from flannb.lab.examples import Example, Picks, draw_example, settings, title, w
 from flannb.lab.packed import packed
 from flannb.lab.rows import Sample, holdings, read_sample, vocabulary
 
-DRAWN = ("drawn", None)
-"""The option that leaves something to the draw."""
+DRAWN = ("drawn", "")
+"""The option that leaves something to the draw; ``None`` would stand for a list in which nothing is picked."""
 
 MOST_EXEMPLARS = 8
 BATCH_ROWS = 6
@@ -152,14 +152,12 @@ class Explorer:
         return next(task for task in self.tasks if task.name == self.task.value)
 
     def _picks(self) -> Picks:
+        drawn = {"template": self.template, "style": self.style, "exemplars": self.exemplars, "kind": self.kind}
         return Picks(
             setting=self.setting.value,
             row=self.row.value,
-            template=self.template.value,
-            style=self.style.value,
-            exemplars=self.exemplars.value,
-            kind=self.kind.value,
             seed=self.seed.value,
+            **{name: control.value for name, control in drawn.items() if control.value != DRAWN[1]},
         )
 
     def _offer_tasks(self) -> None:

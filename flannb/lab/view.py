@@ -86,7 +86,8 @@ def problem(text: str) -> str:
 
 def _page(content: Markup) -> str:
     """The content with its style; MathJax looks for formulas elsewhere."""
-    return Markup('<div class="flannb-lab tex2jax_ignore mathjax_ignore">{}{}</div>').format(_macros().style(), content)
+    page = Markup('<div class="flannb-lab tex2jax_ignore mathjax_ignore">{}{}</div>')
+    return str(page.format(_macros().style(), content))
 
 
 @cache
