@@ -7,10 +7,14 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 from urllib.request import urlopen
 
 import nbformat
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from jupyter_client.kernelspec import KernelSpecManager
 
 from flannb.experiments import project_root
 from flannb.lab.server import put_first, write_kernel, write_settings
@@ -23,16 +27,16 @@ CODE = f"{NOTEBOOK}.content.widgets.filter(w => w.model.type == 'code')"
 
 
 def views(cell):
-    """The text of the outputs of a cell, by its id, as they are on the page."""
-    return f"{CODE}.find(w => w.model.id == '{cell}').node.querySelector('.flannb-lab').innerText"
+    """What a cell shows, by its id; ``innerText`` would leave out what is scrolled away."""
+    return f"{CODE}.find(w => w.model.id == '{cell}').node.querySelector('.flannb-lab').textContent"
 
 
 def pick(cell, title, text):
     """Picks an option of a list, as a person does: by the text of both."""
     return f"""(() => {{
         const lists = [...{CODE}.find(w => w.model.id == '{cell}').node.querySelectorAll('.widget-dropdown')];
-        const list = lists.find(l => l.querySelector('label').innerText == '{title}').querySelector('select');
-        list.value = [...list.options].find(o => o.text == '{text}').value;
+        const list = lists.find(l => l.querySelector('label').textContent == '{title}').querySelector('select');
+        list.value = [...list.options].find(o => o.text.replaceAll('\u00a0', ' ') == '{text}').value;
         list.dispatchEvent(new Event('change', {{bubbles: true}}));
     }})()"""
 
@@ -132,9 +136,6 @@ def test_the_tour_in_a_browser(page, tmp_path, runs):
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_hostile_rows_stay_text_in_a_browser(page, tmp_path, runs):
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     text = " ".join(payloads("http://127.0.0.1:9"))
     split = tmp_path / "mirror/google/boolq/default/train/0000.parquet"
     split.parent.mkdir(parents=True)
@@ -152,8 +153,6 @@ def test_hostile_rows_stay_text_in_a_browser(page, tmp_path, runs):
 
 
 def test_the_kernel_is_this_python_and_comes_before_all_others(tmp_path, monkeypatch):
-    from jupyter_client.kernelspec import KernelSpecManager
-
     for folder in ("ours", "theirs"):
         write_kernel(tmp_path / folder)
     theirs = tmp_path / "theirs/kernels/python3/kernel.json"
@@ -167,11 +166,11 @@ def test_the_kernel_is_this_python_and_comes_before_all_others(tmp_path, monkeyp
 def test_settings_name_what_this_jupyterlab_has(tmp_path):
     write_settings(tmp_path)
     settings = json.loads((tmp_path / "labconfig/default_setting_overrides.json").read_text())
-    schemas = os.path.join(sys.prefix, "share/jupyter/lab/schemas")
+    schemas = Path(sys.prefix) / "share/jupyter/lab/schemas"
     for plugin, values in settings.items():
         package, name = plugin.rsplit(":", 1)
-        with open(f"{schemas}/{package}/{name}.json", encoding="utf-8") as file:
-            assert values.keys() <= json.load(file)["properties"].keys()
+        schema = json.loads((schemas / package / f"{name}.json").read_text(encoding="utf-8"))
+        assert values.keys() <= schema["properties"].keys()
     assert (project_root() / "notebooks/README.md").is_file()
 
 
