@@ -171,6 +171,7 @@ def _build(plan: Plan, key: str, home: Path, run: Run, progress: Callable[[str, 
             with atomic(path) as temporary:
                 temporary.write_bytes(open_tokenizer(Path(options.tokenizer)).content)
         else:
+            progress("tokenizer", 0, len(plan.tasks))
             _tokenizer(plan, path)
         add_sum(home, TOKENIZER)
     tokenizer = open_tokenizer(path)
