@@ -65,9 +65,10 @@ TOKENIZER_ROWS = 300
 """Records of each task whose text trains the tokenizer."""
 
 APART = (
-    *("build/contamination.py", "build/corpus.py", "build/download.py", "build/export.py", "build/github.py"),
-    *("build/holdout.py", "build/inventory.py", "build/mirror.py", "build/workers.py"),
-    *("collection/finetuning.py", "collection/mini/single_task.py", "collection/public.py"),
+    *("build/card.py", "build/contamination.py", "build/corpus.py", "build/download.py", "build/export.py"),
+    *("build/github.py", "build/holdout.py", "build/inventory.py", "build/mirror.py", "build/workers.py"),
+    *("collection/finetuning.py", "collection/licences.csv", "collection/licences.py"),
+    *("collection/mini/single_task.py", "collection/public.py"),
 )
 """Modules that no byte of a build depends on: what they fetch is hashed, and what they do happens before or after; the
 tasks of single-task finetuning are no part of it."""

@@ -94,9 +94,8 @@ def evaluate(
     for suite in [suite for suite in (*SUITES, *MORE_SUITES) if any(task.suite == suite for task in tasks)]:
         members = [task for task in tasks if task.suite == suite]
         for setting in settings:
-            key = digest(
-                [model.name, source.name, _each(members, rows), seed, limits, sorted(modes), *_own(members, source)]
-            )
+            asked = [_each(members, rows), seed, limits, sorted(modes), *_own(members, source)]
+            key = digest([model.name, source.name, *asked])
             wanted = [t for t in members if recorded.get(set_path(folder, suite, setting, t.name).name) != key]
             sets = _read_sets(wanted, setting, source, _each(members, rows), seed, folder, key)
             for group in _groups(sets, BATCHES * model.batch_size):
@@ -108,7 +107,7 @@ def evaluate(
 
 
 def _own(tasks: Iterable[EvalTask], source: Source) -> list[str]:
-    """Hashes of what sets of one's own are made from: their file and their rows, which change more than those of others."""
+    """Hashes of what sets of one's own are made from: their file and their rows, which change more than others do."""
     own = [task for task in tasks if task in extra.declared("EVAL_TASKS")]
     rows = [source.fingerprint(data) for task in own for data in (task.data, task.exemplars) if data is not None]
     return [extra.fingerprint("EVAL_TASKS", "TEMPLATES"), *rows] if own else []

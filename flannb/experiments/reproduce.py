@@ -28,8 +28,8 @@ DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
 TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train", "experiments/scales.py")
 PRETRAIN_CODE = (*TRAIN_CODE, "experiments/pretraining.py")
 EVALUATE_CODE = (*TRAIN_CODE, "evaluate")
-REPORT_CODE = ("report", "evaluate", *(f"experiments/{name}.py" for name in ("steps", "artefacts", "scales")))
-PRETRAIN_REPORT_CODE = ("report", "experiments/pretraining.py")
+REPORT_CODE = ("report", "markdown.py", "evaluate", *(f"experiments/{name}.py" for name in ("steps", "artefacts", "scales")))
+PRETRAIN_REPORT_CODE = ("report", "markdown.py", "experiments/pretraining.py")
 
 RANDOM = "random"
 """``--start`` of rows that begin with random weights."""

@@ -42,8 +42,8 @@ def own_mixtures() -> dict[str, Mixture]:
         made[each.name] = Mixture(rates, tasks=frozenset(task.name for task in each.tasks))
     if taken := sorted(set(made) & set(MIXTURES)):
         raise UserError(
-            f"--extra: flannb has a mixture '{taken[0]}'; give yours another name, and do not import MIXTURES, which would"
-            " declare them all again"
+            f"--extra: flannb has a mixture '{taken[0]}'; give yours another name, and do not import MIXTURES, which"
+            " would declare them all again"
         )
     return made
 

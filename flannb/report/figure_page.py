@@ -8,9 +8,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from flannb.files import write_text
+from flannb.markdown import escaped
 from flannb.report.drawing import save
 from flannb.report.layout import SETTINGS, TITLES
-from flannb.report.page import claims_markdown, embedded, escaped, shown_claims, template
+from flannb.report.page import claims_markdown, embedded, shown_claims, template
 from flannb.report.table import to_csv
 
 

@@ -7,13 +7,12 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
+from flannb.markdown import escaped
 from flannb.report.layout import SETTINGS, TITLES
 from flannb.report.sections import Section
 from flannb.report.table import Setup
 
 ABSENT = "–"
-
-_ESCAPES = {character: f"\\{character}" for character in "\\|*_`[]$"} | {"<": "&lt;", ">": "&gt;", "\n": " "}
 
 
 def caption(
@@ -219,8 +218,3 @@ def shown_claims(claims: pd.DataFrame) -> list[dict]:
             }
         )
     return lines
-
-
-def escaped(text: str) -> str:
-    """Text for a cell of a Markdown table."""
-    return "".join(_ESCAPES.get(character, character) for character in text)
