@@ -25,4 +25,4 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]], numbers: int = 0)
 
 def front_matter(values: Mapping[str, Any]) -> str:
     """The YAML head of a card."""
-    return f"---\n{yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True)}---\n"
+    return f"---\n{yaml.safe_dump(dict(values), sort_keys=False)}---\n"

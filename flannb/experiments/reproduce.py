@@ -28,7 +28,8 @@ DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
 TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train", "experiments/scales.py")
 PRETRAIN_CODE = (*TRAIN_CODE, "experiments/pretraining.py")
 EVALUATE_CODE = (*TRAIN_CODE, "evaluate")
-REPORT_CODE = ("report", "markdown.py", "evaluate", *(f"experiments/{name}.py" for name in ("steps", "artefacts", "scales")))
+REPORT_MODULES = ("steps", "artefacts", "scales")
+REPORT_CODE = ("report", "markdown.py", "evaluate", *(f"experiments/{name}.py" for name in REPORT_MODULES))
 PRETRAIN_REPORT_CODE = ("report", "markdown.py", "experiments/pretraining.py")
 
 RANDOM = "random"
@@ -99,10 +100,10 @@ def run_home(options: Options, source: Source, scale: Scale) -> str:
     vocabulary = start_and_vocabulary(options, scale)[1]
     clean = "-decontaminated" if options.drop_contaminated else ""
     words = f"-{label_of(vocabulary)}" if vocabulary and vocabulary != scale.start else ""
-    return f"{options.runs}/{options.scale}/{source.name}-{options.seed}{clean}{words}{_own(*extra.DATA)}"
+    return f"{options.runs}/{options.scale}/{source.name}-{options.seed}{clean}{words}{own_suffix(*extra.DATA)}"
 
 
-def _own(*kinds: str) -> str:
+def own_suffix(*kinds: str) -> str:
     """A part of a folder's name that tells runs with data or sets of one's own from those without."""
     found = extra.fingerprint(*kinds)
     return f"-own-{found[:8]}" if found else ""
@@ -256,7 +257,7 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
             )
             evaluate = Step(
                 name=f"{row.name}{suffix}/evaluate",
-                folder=f"{folder}/evaluate{_own('EVAL_TASKS')}",
+                folder=f"{folder}/evaluate{own_suffix('EVAL_TASKS')}",
                 notebook="notebooks/03_evaluate.ipynb",
                 function="evaluate_step",
                 parameters={
