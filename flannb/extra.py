@@ -62,6 +62,12 @@ def files() -> tuple[str, ...]:
     return tuple(filter(None, os.environ.get(EXTRA, "").split(os.pathsep)))
 
 
+def names() -> list[str]:
+    """What the files in use are called: a key of ``BUILT_IN``, or the file's name."""
+    built_in = {str(path): name for name, path in BUILT_IN.items()}
+    return [built_in.get(path, Path(path).name) for path in files()]
+
+
 def declared(kind: str) -> Any:
     """All that the files declare of a kind, in their order: a new list, or dictionary.
 

@@ -184,6 +184,7 @@ def test_several_files_add_up(write):
     rows = [row.name for row in TABLE1.own_rows()]
     assert rows == ["half", "plurals", "self_instruct", "unnatural_instructions", "xp3"]
     assert os.environ[extra.EXTRA].count(os.pathsep) == 2
+    assert "--extra ideas.py,row.py,public" in steps(allow_missing=True)["table1/report"].command
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from flannb.errors import UserError
 from flannb.experiments.artefacts import Artefact, Row
 from flannb.experiments.pretraining import pretraining_of
 from flannb.experiments.runner import Step
-from flannb.experiments.scales import PRETRAINED, Scale
+from flannb.experiments.scales import EVALUATION, PRETRAINED, PRETRAINING, TRAINING, Scale
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.steps import available, tokenizer_file
 from flannb.files import digest, sha256
@@ -25,7 +26,7 @@ from flannb.mixture import mixture, own_mixtures
 from flannb.mixture.pretraining import PREFIX_LM, SPAN_CORRUPTION
 
 DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
-TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train", "experiments/scales.py")
+TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train")
 PRETRAIN_CODE = (*TRAIN_CODE, "experiments/pretraining.py")
 EVALUATE_CODE = (*TRAIN_CODE, "evaluate")
 REPORT_MODULES = ("steps", "artefacts", "scales")
@@ -62,6 +63,28 @@ class Options:
     repeats: Mapping[str, int] = field(default_factory=dict)
     runs: str = "runs"
     reports: str = "reports"
+
+
+def command(session: str, options: Options, source: Source) -> str:
+    """The words that reproduce an artefact in a checkout.
+
+    Args:
+        session: of nox, such as ``reproduce_table1``.
+        source: that the options name; a mirror's folder is given by its name alone, wherever it was, as are files of
+            one's own.
+    """
+    words = ["nox", "-s", session, "--", "--scale", options.scale, "--source", source.name]
+    given = {
+        "seed": options.seed,
+        "rows": ",".join(options.rows),
+        "start": options.start,
+        "vocabulary": options.vocabulary,
+        "extra": ",".join(extra.names()),
+        "repeats": ",".join(f"{row}={count}" if row else str(count) for row, count in options.repeats.items()),
+    }
+    words += [word for name, value in given.items() if value for word in (f"--{name}", str(value))]
+    flags = {"allow-missing": options.allow_missing, "drop-contaminated": options.drop_contaminated}
+    return shlex.join([*words, *(f"--{name}" for name, value in flags.items() if value)])
 
 
 @dataclass(frozen=True)
@@ -176,7 +199,7 @@ def pretraining_steps(base: Ground, options: Options, size: str = "") -> list[St
                 "start": f"{before[-1].folder}/model" if before else "",
             },
             code=PRETRAIN_CODE,
-            state=base.text,
+            state=digest([base.text, base.scale.settings(PRETRAINING)]),
             needs=tuple(steps[-1:]),
             threads=threads(base.scale),
             cache=f"{options.runs}/.cache/jax",
@@ -187,7 +210,8 @@ def pretraining_steps(base: Ground, options: Options, size: str = "") -> list[St
 
 def pretrain_report_steps(options: Options) -> list[Step]:
     """Pretraining, and the report on it."""
-    steps = pretraining_steps(ground(options), options)
+    base = ground(options)
+    steps = pretraining_steps(base, options)
     report = Step(
         name="pretrain/report",
         folder=f"{options.reports}/pretrain/{options.scale}",
@@ -201,6 +225,7 @@ def pretrain_report_steps(options: Options) -> list[Step]:
         },
         code=PRETRAIN_REPORT_CODE,
         needs=tuple(steps[1:]),
+        command=command("pretrain", options, base.source),
     )
     return [*steps, report]
 
@@ -224,7 +249,8 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     steps = list({step.folder: step for made in pretrained.values() for step in made}.values()) or [base.data]
     named = base.start in (base.scale.start, base.data.parameters["vocabulary"])  # by the scale or the vocabulary
     home = base.home if named else f"{base.home}/from-{label_of(base.start or RANDOM)}"
-    state = _fingerprint(base.source, base.scored) + extra.fingerprint("EVAL_TASKS")
+    scoring = [_fingerprint(base.source, base.scored), base.scale.settings(EVALUATION)]
+    state = digest([*scoring, extra.fingerprint("EVAL_TASKS")])
     own = {name: made.digest for name, made in own_mixtures().items()}
     cache = f"{options.runs}/.cache/jax"
     models: dict[str, list[Step]] = {row.name: [] for row in rows}
@@ -250,7 +276,13 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
                     "start": start,
                 },
                 code=TRAIN_CODE,
-                state=("" if base.start == PRETRAINED else _weights(start)) + own.get(row.mixture, ""),
+                state=digest(
+                    [
+                        base.scale.settings(TRAINING),
+                        "" if base.start == PRETRAINED else _weights(start),
+                        own.get(row.mixture, ""),
+                    ]
+                ),
                 needs=needs,
                 threads=threads(base.scale),
                 cache=cache,
@@ -289,6 +321,7 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
         code=REPORT_CODE,
         state=extra.fingerprint(*extra.KINDS),
         needs=tuple(step for made in evaluations.values() for step in made),
+        command=command(f"reproduce_{artefact.name}", options, base.source),
     )
     return [*steps, report]
 

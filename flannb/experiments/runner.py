@@ -22,6 +22,7 @@ from filelock import FileLock
 
 from flannb.errors import UserError
 from flannb.experiments.cluster import on_cluster
+from flannb.experiments.devices import gpu_names
 from flannb.experiments.side_by_side import side_by_side
 from flannb.files import code_digest, digest, exhausted, inside, is_intact, read_sealed, sha256, write_sealed
 from flannb.processes import are_several
@@ -49,6 +50,7 @@ class Step:
         needs: the steps whose folders it reads.
         threads: CPU threads of its kernel; 0 leaves it to JAX.
         cache: folder of JAX's compiled programs; empty for none.
+        command: what makes it and all that it needs; for the record.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Step:
     needs: tuple["Step", ...] = field(default=())
     threads: int = 0
     cache: str = ""
+    command: str = ""
 
     @cached_property
     def key(self) -> str:
@@ -293,6 +296,7 @@ def _manifest(step: Step, seconds: float) -> dict[str, Any]:
     return {
         "key": step.key,
         "step": step.name,
+        **({"command": step.command} if step.command else {}),
         "parameters": dict(step.parameters),
         "needs": {need.name: _on_record(need) for need in _ancestors(step)},
         "outputs": {
@@ -327,6 +331,7 @@ def machine() -> dict[str, Any]:
         "architecture": platform.machine(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "gpus": gpu_names(),
         "python": platform.python_version(),
     }
 
