@@ -391,7 +391,7 @@ def assert_usable(records):
 
 
 @needs_mirror
-@pytest.mark.parametrize("submixture", SUBMIXTURES)
+@pytest.mark.parametrize("submixture", sorted(set(SUBMIXTURES) - {"own"}))
 def test_tasks_map_their_rows(mirror, submixture):
     wanted = [task for task in TASKS if task.submixture == submixture]
     lacking = {task.name for task in missing_tasks(mirror, wanted)}
