@@ -120,6 +120,12 @@ def trust(session: nox.Session) -> None:
 
 
 @nox.session(python=False, requires=["environment"])
+def share(session: nox.Session) -> None:
+    """Write a run's model with a card, and send it or an exported dataset to the Hub: FOLDER, --push OWNER/NAME."""
+    shared(session, "flannb.share", *session.posargs)
+
+
+@nox.session(python=False, requires=["environment"])
 def lab(session: nox.Session) -> None:
     """Open the notebooks in JupyterLab; options go to `jupyter lab`."""
     shared(session, "jupyterlab", "--LabApp.default_url=/lab/tree/notebooks", *session.posargs)

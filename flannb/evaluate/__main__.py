@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from flannb import extra
 from flannb.build import open_source
 from flannb.collection import MORE_SUITES, SUITES, eval_tasks
 from flannb.errors import UserError, printable
@@ -36,6 +37,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--prompt-limit", type=int, default=1024, metavar="N", help="most tokens of a prompt (1024)")
     made.add_argument("--answer-limit", type=int, default=32, metavar="N", help="most tokens of a direct answer (32)")
     made.add_argument("--explanation-limit", type=int, default=256, metavar="N", help="and of an explanation (256)")
+    made.add_argument("--extra", metavar="A,B", help="Python files that add evaluation sets (flannb/extra.py)")
     return made
 
 
@@ -58,6 +60,8 @@ def _chosen(option: str, value: str, known: tuple[str, ...]) -> list[str]:
 
 
 def _run(given: argparse.Namespace) -> None:
+    if given.extra is not None:
+        extra.use(*filter(None, given.extra.split(",")))
     source = open_source(given.source)
     tasks = eval_tasks(source.collection, _chosen("--suites", given.suites, (*SUITES, *MORE_SUITES)))
     modes = _chosen("--modes", given.modes, MODES)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from flannb import extra
 from flannb.build.workers import WORKERS
 from flannb.errors import ProcessLost, UserError, printable
 from flannb.experiments import listing
@@ -60,6 +61,13 @@ def parser() -> argparse.ArgumentParser:
             _add_dry_run(command)
     for name, (about, add_options, _) in TOOLS.items():
         add_options(commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}."))
+    for command in commands.choices.values():
+        command.add_argument(
+            "--extra",
+            metavar="A,B",
+            help="Python files that add data, evaluation sets, mixtures or rows (flannb/extra.py), or of"
+            f" {', '.join(extra.BUILT_IN)}",
+        )
     return made
 
 
@@ -116,7 +124,9 @@ def _add_options(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--runs", default="runs", metavar="DIR", help="folder of data, models, predictions (default: runs)"
     )
-    made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
+    made.add_argument(
+        "--reports", metavar="DIR", help="folder of reports (default: reports; with --extra, reports/extra/<its name>)"
+    )
 
 
 def _add_model_options(made: argparse.ArgumentParser) -> None:
@@ -161,6 +171,8 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     try:
         with _sigterm_as_interrupt():
+            if given.extra is not None:
+                extra.use(*_names(given.extra))
             if given.command in TOOLS:
                 TOOLS[given.command].run(given)
             else:
@@ -197,6 +209,8 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 def _run(given: argparse.Namespace) -> None:
     shows = given.command == "data" and listing.wanted(given)
     given.source = given.source or ("hub" if shows and given.list else "mini")
+    added = "-".join(Path(path).stem for path in extra.files())
+    given.reports = given.reports or (f"reports/extra/{added}" if added else "reports")
     for name in ("runs", "reports", "json", "export", "source", "start", "vocabulary"):
         value = getattr(given, name, "")
         if value and value not in ("mini", "hub", PRETRAINED, RANDOM) and "://" not in value:

@@ -81,6 +81,8 @@ def counts(everything: Iterable[Task]) -> pd.DataFrame:
     rows = []
     for name, submixture in SUBMIXTURES.items():
         of_it = tuple(task for task in everything if task.submixture == name)
+        if not of_it and name not in listed:
+            continue
         rows.append(
             {
                 "submixture": submixture.title,

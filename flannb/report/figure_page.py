@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from flannb.collection.submixtures import SUITES
 from flannb.files import write_text
+from flannb.markdown import escaped
 from flannb.report.drawing import save
-from flannb.report.layout import SETTINGS
-from flannb.report.page import claims_markdown, embedded, escaped, shown_claims, template
+from flannb.report.layout import SETTINGS, TITLES
+from flannb.report.page import claims_markdown, embedded, shown_claims, template
 from flannb.report.table import to_csv
 
 
@@ -116,7 +116,7 @@ def score_grid(table: pd.DataFrame, heading: str, titles: Mapping[str, str]) -> 
         cells: dict[str, str | None] = {heading: title}
         for line in table[table["row"] == row].itertuples():
             text = f"{line.score:.1f} [{line.ci_low:.1f}, {line.ci_high:.1f}]" if pd.notna(line.score) else None
-            cells[f"{SUITES[line.suite]}, {SETTINGS[line.setting]}"] = text
+            cells[f"{TITLES[line.suite]}, {SETTINGS[line.setting]}"] = text
         lines.append(cells)
     return pd.DataFrame(lines)
 

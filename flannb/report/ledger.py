@@ -12,9 +12,10 @@ import pandas as pd
 
 from flannb.errors import UserError
 from flannb.files import read_json, write_text
+from flannb.markdown import escaped
 from flannb.report.claims import COLUMNS as CLAIM_COLUMNS
 from flannb.report.claims import FAILS, HOLDS, UNDECIDED
-from flannb.report.page import escaped, shown_claims, template
+from flannb.report.page import shown_claims, template
 from flannb.report.published import published
 from flannb.report.table import to_csv
 

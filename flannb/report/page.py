@@ -7,14 +7,12 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from flannb.collection.submixtures import SUITES
-from flannb.report.layout import SETTINGS
+from flannb.markdown import escaped
+from flannb.report.layout import SETTINGS, TITLES
 from flannb.report.sections import Section
 from flannb.report.table import Setup
 
 ABSENT = "–"
-
-_ESCAPES = {character: f"\\{character}" for character in "\\|*_`[]$"} | {"<": "&lt;", ">": "&gt;", "\n": " "}
 
 
 def caption(
@@ -32,7 +30,7 @@ def caption(
         repeats: row -> how many models were trained, where some were trained several times.
     """
     counts = []
-    for suite, title in SUITES.items():
+    for suite, title in TITLES.items():
         rows = table.loc[table["suite"] == suite, "n"].dropna().unique()
         if len(rows):
             counts.append(f"{title} {min(rows):,}" + (f" to {max(rows):,}" if len(rows) > 1 else ""))
@@ -64,7 +62,7 @@ def caption(
 
 
 def _splits(table: pd.DataFrame) -> str:
-    named = {title: sorted(set(table.loc[table["suite"] == suite, "split"]) - {""}) for suite, title in SUITES.items()}
+    named = {title: sorted(set(table.loc[table["suite"] == suite, "split"]) - {""}) for suite, title in TITLES.items()}
     return ", ".join(f"{title} {' or '.join(splits)}" for title, splits in named.items() if splits)
 
 
@@ -79,7 +77,7 @@ def markdown(
     sections: Sequence[Section] = (),
 ) -> str:
     """The table and the verdicts on its claims as Markdown. For the arguments see ``html``."""
-    heads = [f"{SUITES[suite]}, {SETTINGS[setting]}" for suite, setting in setup.layout.cells()]
+    heads = [f"{TITLES[suite]}, {SETTINGS[setting]}" for suite, setting in setup.layout.cells()]
     lines = [f"# {setup.layout.title}", ""]
     if summary:
         lines += [*(f"- {escaped(sentence)}" for sentence in summary), ""]
@@ -138,7 +136,7 @@ def html(
     return template("table").render(
         setup=setup,
         caption=caption(table, setup, majority, repeats),
-        suites={suite: SUITES[suite] for suite in setup.layout.suites},
+        suites={suite: TITLES[suite] for suite in setup.layout.suites},
         settings=SETTINGS,
         groups=_groups(table, setup, titles or {}),
         claims=shown_claims(claims),
@@ -175,7 +173,7 @@ def _groups(table: pd.DataFrame, setup: Setup, titles: Mapping[str, str]) -> lis
             measured = pd.notna(line.score)
             cells.append(
                 {
-                    "label": f"{SUITES[line.suite]}, {SETTINGS[line.setting]}",
+                    "label": f"{TITLES[line.suite]}, {SETTINGS[line.setting]}",
                     "score": f"{line.score:.1f}" if measured else "",
                     "interval": f"{line.ci_low:.1f}, {line.ci_high:.1f}" if measured else "",
                     "best": measured and line.score == best[line.suite, line.setting],
@@ -220,8 +218,3 @@ def shown_claims(claims: pd.DataFrame) -> list[dict]:
             }
         )
     return lines
-
-
-def escaped(text: str) -> str:
-    """Text for a cell of a Markdown table."""
-    return "".join(_ESCAPES.get(character, character) for character in text)

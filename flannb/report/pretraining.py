@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from flannb.files import write_text
+from flannb.markdown import escaped
 from flannb.report.drawing import BLUE, ORANGE, new_figure, plain, report_style, save
 from flannb.report.figures import SMOOTHING
-from flannb.report.page import embedded, escaped, template
+from flannb.report.page import embedded, template
 
 TITLES = {"span_corruption": "span corruption", "prefix_lm": "prefix LM"}
 """Objective -> how people call it, in the order of the stages."""
