@@ -14,7 +14,9 @@ from flannb.errors import UserError
 from flannb.files import read_json, write_text
 from flannb.report.claims import COLUMNS as CLAIM_COLUMNS
 from flannb.report.claims import FAILS, HOLDS, UNDECIDED
-from flannb.report.page import escaped, shown_claims, template
+from flannb.report.markdown import Markdown, escaped, link
+from flannb.report.markdown import table as markdown_table
+from flannb.report.page import shown_claims, template
 from flannb.report.published import published
 from flannb.report.table import to_csv
 
@@ -181,28 +183,31 @@ def _counts(entries: list[dict[str, Any]]) -> dict[str, str]:
 def _markdown(entries: list[dict[str, Any]], scales: list[str]) -> str:
     lines = ["# The paper's claims", "", ABOUT, ""]
     lines += [f"- {scale}: {counts}" for scale, counts in _counts(entries).items()]
-    lines += ["", f"| Claim | {' | '.join(scales)} |", f"| --- |{' --- |' * len(scales)}"] if scales else []
-    for entry in entries:
-        cells = [f"{entry['id']}: {escaped(entry['claim'])} ({escaped(entry['where'])})"]
-        cells += [_cell(entry["scales"].get(scale), entry["why"]) for scale in scales]
-        lines.append(f"| {' | '.join(cells)} |" if scales else f"- {cells[0]}: {NOT_TESTED}; {entry['why']}")
+    names = [f"{entry['id']}: {entry['claim']} ({entry['where']})" for entry in entries]
+    if scales:
+        cells = ([_cell(entry["scales"].get(scale), entry["why"]) for scale in scales] for entry in entries)
+        rows = ([name, *row] for name, row in zip(names, cells, strict=True))
+        lines += ["", *markdown_table(["Claim", *scales], rows)]
+    else:
+        lines += [
+            f"- {escaped(name)}: {NOT_TESTED}; {entry['why']}" for name, entry in zip(names, entries, strict=True)
+        ]
     for entry in entries:
         for scale, found in entry["scales"].items():
             if not found["parts"]:
                 continue
-            lines += ["", f"## {entry['id']} at {scale}", "", "| Part | Verdict | Difference | Detail |"]
-            lines.append("| --- | --- | ---: | --- |")
-            for part in found["parts"]:
-                texts = (part["claim"], part["verdict"], part["difference"], part["detail"])
-                lines.append(f"| {' | '.join(map(escaped, texts))} |")
+            parts = ((p["claim"], p["verdict"], p["difference"], p["detail"]) for p in found["parts"])
+            lines += ["", f"## {entry['id']} at {escaped(scale)}", ""]
+            lines += markdown_table(("Part", "Verdict", "Difference", "Detail"), parts, right=[2])
     return "\n".join(lines) + "\n"
 
 
 def _cell(found: dict[str, Any] | None, why: str) -> str:
     if found is None:
-        return f"{NOT_TESTED}{f': {escaped(why)}' if why else ''}"
-    texts = [f"[**{found['verdict']}**](../{found['report']}.md), {escaped(found['detail'])}"]
+        return f"{NOT_TESTED}: {why}" if why else NOT_TESTED
+    verdict = link(Markdown(f"**{found['verdict']}**"), f"../{found['report']}.md")
+    texts = [f"{verdict}, {escaped(found['detail'])}"]
     if decided := found["decided"]:
         told = escaped(decided["difference"] or decided["detail"])
         texts.append(f"{escaped(decided['claim'])}: {told}" if decided["part"] else told)
-    return "<br>".join(texts)
+    return Markdown("<br>".join(texts))

@@ -1,0 +1,36 @@
+"""Markdown as GitHub shows it: texts that stay texts, and tables, for all reports."""
+
+from collections.abc import Iterable, Sequence
+
+_ESCAPES = {character: f"\\{character}" for character in "\\|*_`[]$"} | {"<": "&lt;", ">": "&gt;", "\n": " "}
+
+
+class Markdown(str):
+    """Text that is Markdown already, so that it is not escaped again."""
+
+    __slots__ = ()
+
+
+def escaped(text: str) -> Markdown:
+    """Text as Markdown that shows it, also in a cell of a table; what is Markdown already stays as it is."""
+    if isinstance(text, Markdown):
+        return text
+    return Markdown("".join(_ESCAPES.get(character, character) for character in text))
+
+
+def link(text: str, address: str) -> Markdown:
+    """A link with a text."""
+    return Markdown(f"[{escaped(text)}]({address.replace(' ', '%20')})")
+
+
+def table(heads: Sequence[str], rows: Iterable[Iterable[str]], right: Iterable[int] = ()) -> list[str]:
+    """The lines of a table; what is not ``Markdown`` is escaped.
+
+    Args:
+        heads: the columns' names.
+        rows: the texts of each row.
+        right: the places of columns that stand to the right.
+    """
+    numbers = set(right)
+    rule = ("---:" if place in numbers else "---" for place in range(len(heads)))
+    return [f"| {' | '.join(line)} |" for line in (map(escaped, heads), rule, *(map(escaped, row) for row in rows))]
