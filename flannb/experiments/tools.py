@@ -95,7 +95,7 @@ def contamination(given: argparse.Namespace) -> None:
     print(f"The report: {folder}", file=sys.stderr)
 
 
-def _claims_options(made: argparse.ArgumentParser) -> None:
+def _reports_option(made: argparse.ArgumentParser) -> None:
     made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
 
 
@@ -106,6 +106,14 @@ def claims(given: argparse.Namespace) -> None:
     _, page, _ = paths = write_ledger(Path(given.reports))
     print(page.read_text(encoding="utf-8").split("\n## ")[0])
     print(f"The ledger: {', '.join(map(str, paths))}", file=sys.stderr)
+
+
+def site(given: argparse.Namespace) -> None:
+    """Writes the page of all reports from what lies in their folder."""
+    from flannb.report.site import write_site
+
+    page, _ = write_site(Path(given.reports))
+    print(f"The page of all reports: {page}")
 
 
 class Tool(NamedTuple):
@@ -135,7 +143,8 @@ TOOLS: dict[str, Tool] = {
         finetune_command.add_options,
         finetune_command.run,
     ),
-    "claims": Tool("write the ledger of the paper's claims from the reports that there are", _claims_options, claims),
+    "claims": Tool("write the ledger of the paper's claims from the reports that there are", _reports_option, claims),
+    "site": Tool("write the page of all reports, index.html, from what lies in their folder", _reports_option, site),
 }
 
 

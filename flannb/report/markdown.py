@@ -1,6 +1,7 @@
 """Markdown as GitHub shows it: texts that stay texts, and tables, for all reports."""
 
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 _ESCAPES = {character: f"\\{character}" for character in "\\|*_`[]$"} | {"<": "&lt;", ">": "&gt;", "\n": " "}
 
@@ -19,8 +20,8 @@ def escaped(text: str) -> Markdown:
 
 
 def link(text: str, address: str) -> Markdown:
-    """A link with a text."""
-    return Markdown(f"[{escaped(text)}]({address.replace(' ', '%20')})")
+    """A link with a text to a path."""
+    return Markdown(f"[{escaped(text)}]({quote(address)})")
 
 
 def table(heads: Sequence[str], rows: Iterable[Iterable[str]], right: Iterable[int] = ()) -> list[str]:
