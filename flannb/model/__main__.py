@@ -5,8 +5,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
 from flannb.build.tokenizer import Tokenizer
 from flannb.errors import UserError, printable
 from flannb.model.checkpoint import open_checkpoint
@@ -14,6 +12,7 @@ from flannb.model.huggingface import save_huggingface
 from flannb.model.kerashub import save_kerashub
 from flannb.model.t5 import T5, parameters
 from flannb.model.weights import save_model
+from flannb.progress import Bar
 
 LAYOUTS: dict[str, Callable[[T5, Path, Tokenizer | None], object]] = {
     "huggingface": save_huggingface,
@@ -57,7 +56,7 @@ def _convert(given: argparse.Namespace) -> None:
         raise UserError(f"{given.target}: is the checkpoint itself; name another folder to write")
     vocabulary = Path(given.tokenizer) if given.tokenizer else checkpoint.tokenizer
     tokenizer = Tokenizer(vocabulary) if vocabulary else None
-    with tqdm(desc="reading", unit="B", unit_scale=True) as bar:
+    with Bar(desc="reading", unit="B", unit_scale=True) as bar:
         model = checkpoint.load(given.dtype, bar.update)
     LAYOUTS[given.to](model, given.target, tokenizer)
     beside = "its tokenizer" if tokenizer else "no tokenizer (name one with --tokenizer)"

@@ -13,7 +13,7 @@ from flannb.report.drawing import save
 from flannb.report.layout import SETTINGS
 from flannb.report.markdown import escaped
 from flannb.report.markdown import table as markdown_table
-from flannb.report.page import claims_markdown, embedded, shown_claims, template
+from flannb.report.page import ABSENT, NUMBER, claims_markdown, embedded, shown_claims, template
 from flannb.report.table import to_csv
 
 
@@ -131,7 +131,9 @@ def _numbers(table: pd.DataFrame) -> set[str]:
     return {
         column
         for column in table
-        if pd.api.types.is_numeric_dtype(table[column]) or table[column].astype(str).str.endswith("]").any()
+        if pd.api.types.is_numeric_dtype(table[column])
+        or table[column].astype(str).str.endswith("]").any()
+        or all(NUMBER.fullmatch(_text(value)) for value in table[column])
     }
 
 
@@ -141,5 +143,5 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
 
 def _text(value: object) -> str:
     if value is None or value is pd.NA or value != value:
-        return "–"
+        return ABSENT
     return f"{value:.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,6 +1,5 @@
 """The numbers of a report, as its CSV file has them, as a table to read whose cells say where they come from."""
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -10,11 +9,9 @@ from flannb.collection.submixtures import SUITES
 from flannb.errors import UserError
 from flannb.report.catalogue import Report
 from flannb.report.layout import SETTINGS, layout
-from flannb.report.page import ABSENT
+from flannb.report.page import ABSENT, NUMBER
 from flannb.report.pretraining import TITLES
 from flannb.report.single_task_figures import MODELS
-
-NUMBER = re.compile(rf"[-+]?[0-9][0-9,.]*(e-?[0-9]+)?|{ABSENT}|")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +17,9 @@ from flannb.report.sections import Section
 from flannb.report.table import Setup
 
 ABSENT = "–"
+
+NUMBER = re.compile(rf"[-+]?[0-9][0-9,.]*(e-?[0-9]+)?%?|{ABSENT}|")
+"""What stands to the right in a table: a number, or nothing."""
 
 
 def caption(
