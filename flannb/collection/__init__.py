@@ -116,7 +116,7 @@ def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | No
         if group not in known:
             raise UserError(f"{_title(task)}: unknown '{group}'; use one of {', '.join(known)}")
         if task.templates not in sets:
-            raise UserError(f"{_title(task)}: no template set '{task.templates}' in flannb/collection/templates")
+            raise UserError(f"{_title(task)}: write a template set '{task.templates}' in flannb/collection/templates")
         _check_fields(task, sets[task.templates])
 
 
