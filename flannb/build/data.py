@@ -41,7 +41,7 @@ from flannb.build.report import Tally, counts, located, tally, together
 from flannb.build.shards import Shard
 from flannb.build.sources import Source
 from flannb.build.tokenizer import Tokenizer, open_tokenizer, train_tokenizer
-from flannb.build.workers import Run, default_workers, workers
+from flannb.build.workers import Run, check_main_is_guarded, default_workers, workers
 from flannb.collection import Task, check, eval_tasks, templates
 from flannb.errors import UserError
 from flannb.files import (
@@ -144,6 +144,7 @@ def build_data(
         UserError: two tasks of one name, unreadable data, or a task of which no row can be used. The message names
             task and file.
     """
+    check_main_is_guarded()
     if not tasks:
         raise UserError(f"{source.name}: holds none of the collection's tasks; is it a mirror folder?")
     check(tasks)
@@ -171,6 +172,7 @@ def _build(plan: Plan, key: str, home: Path, run: Run, progress: Callable[[str, 
             with atomic(path) as temporary:
                 temporary.write_bytes(open_tokenizer(Path(options.tokenizer)).content)
         else:
+            progress("tokenizer", 0, len(plan.tasks))
             _tokenizer(plan, path)
         add_sum(home, TOKENIZER)
     tokenizer = open_tokenizer(path)

@@ -40,6 +40,21 @@ def default_workers() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+GUARD = 'in a script of your own, put what starts the build below `if __name__ == "__main__":`, or pass count=1'
+
+
+def check_main_is_guarded() -> None:
+    """Stops a script that a worker is starting anew, where it would wait for what the first one holds.
+
+    Python's ``spawn`` imports the script that started a process in that process too.
+
+    Raises:
+        UserError: this process is being started.
+    """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise UserError(f"this script is run again by each worker that it starts; {GUARD}")
+
+
 @contextmanager
 def workers(count: int, cluster: str = "") -> Iterator[Run]:
     """Workers for the duration of the block.
@@ -97,13 +112,16 @@ def dask_client(count: int, cluster: str = "", timeout: str | None = None) -> It
                 f"--cluster {cluster}: no scheduler answers there ({error}); start one: dask scheduler"
             ) from error
     else:
-        local = LocalCluster(
-            n_workers=count,
-            threads_per_worker=1,
-            dashboard_address=":0",
-            memory_limit=0,
-            silence_logs=logging.CRITICAL,
-        )
+        try:
+            local = LocalCluster(
+                n_workers=count,
+                threads_per_worker=1,
+                dashboard_address=":0",
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+        except RuntimeError as error:
+            raise UserError(f"no worker process could be started ({error}); {GUARD}") from error
         client = Client(local)
     try:
         yield client

@@ -86,8 +86,20 @@ def gpus() -> tuple[str, ...]:
         return ()
     if GPUS in os.environ:
         return tuple(name.strip() for name in os.environ[GPUS].split(",") if name.strip())
+    return tuple(index for index, _, _ in _listed())
+
+
+def gpu_names() -> list[str]:
+    """What the driver calls the GPUs that JAX will find, such as ``NVIDIA H200``."""
+    if not (found := gpus()):
+        return []
+    return [name for index, name, uuid in _listed() if index in found or uuid in found]
+
+
+def _listed() -> list[tuple[str, str, str]]:
+    """Index, name and UUID of each GPU of this machine."""
     listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
-    return tuple(re.findall(r"^GPU (\d+):", listed.stdout, flags=re.MULTILINE))
+    return re.findall(r"^GPU (\d+): (.*) \(UUID: (.*)\)", listed.stdout, flags=re.MULTILINE)
 
 
 def default_workers(rows: int) -> int:

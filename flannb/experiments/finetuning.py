@@ -17,7 +17,7 @@ from flannb.files import digest
 from flannb.finetune import Finetuned, FinetuneOptions, finetune, own_task
 from flannb.mixture import BatchShape
 
-FINETUNE_CODE = (*EVALUATE_CODE, "finetune", "experiments/finetuning.py")
+FINETUNE_CODE = (*EVALUATE_CODE, "finetune", "experiments/finetuning.py", "experiments/scales.py")
 
 FINETUNING: dict[str, FinetuneOptions] = {
     "tiny": FinetuneOptions(4, BatchShape(2, 128, 32), learning_rate=0.005, checkpoint_every=2, most_rows=16),

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,14 +16,14 @@ from flannb.collection import EvalTask
 from flannb.experiments.artefacts import Artefact
 from flannb.experiments.pretraining import pretraining_of
 from flannb.experiments.runner import Step
-from flannb.experiments.scales import PRETRAINED, Scale
+from flannb.experiments.scales import EVALUATION, PRETRAINED, PRETRAINING, TRAINING, Scale
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.steps import available, tokenizer_file
 from flannb.files import digest, sha256
 from flannb.mixture.pretraining import PREFIX_LM, SPAN_CORRUPTION
 
 DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
-TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train", "experiments/scales.py")
+TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train")
 PRETRAIN_CODE = (*TRAIN_CODE, "experiments/pretraining.py")
 EVALUATE_CODE = (*TRAIN_CODE, "evaluate")
 REPORT_CODE = ("report", "evaluate", *(f"experiments/{name}.py" for name in ("steps", "artefacts", "scales")))
@@ -58,6 +59,26 @@ class Options:
     repeats: Mapping[str, int] = field(default_factory=dict)
     runs: str = "runs"
     reports: str = "reports"
+
+
+def command(session: str, options: Options, source: Source) -> str:
+    """The words that reproduce an artefact in a checkout.
+
+    Args:
+        session: of nox, such as ``reproduce_table1``.
+        source: that the options name; a mirror's folder is given by its name alone, wherever it was.
+    """
+    words = ["nox", "-s", session, "--", "--scale", options.scale, "--source", source.name]
+    given = {
+        "seed": options.seed,
+        "rows": ",".join(options.rows),
+        "start": options.start,
+        "vocabulary": options.vocabulary,
+        "repeats": ",".join(f"{row}={count}" if row else str(count) for row, count in options.repeats.items()),
+    }
+    words += [word for name, value in given.items() if value for word in (f"--{name}", str(value))]
+    flags = {"allow-missing": options.allow_missing, "drop-contaminated": options.drop_contaminated}
+    return shlex.join([*words, *(f"--{name}" for name, value in flags.items() if value)])
 
 
 @dataclass(frozen=True)
@@ -166,7 +187,7 @@ def pretraining_steps(base: Ground, options: Options, size: str = "") -> list[St
                 "start": f"{before[-1].folder}/model" if before else "",
             },
             code=PRETRAIN_CODE,
-            state=base.text,
+            state=digest([base.text, base.scale.settings(PRETRAINING)]),
             needs=tuple(steps[-1:]),
             threads=threads(base.scale),
             cache=f"{options.runs}/.cache/jax",
@@ -177,7 +198,8 @@ def pretraining_steps(base: Ground, options: Options, size: str = "") -> list[St
 
 def pretrain_report_steps(options: Options) -> list[Step]:
     """Pretraining, and the report on it."""
-    steps = pretraining_steps(ground(options), options)
+    base = ground(options)
+    steps = pretraining_steps(base, options)
     report = Step(
         name="pretrain/report",
         folder=f"{options.reports}/pretrain/{options.scale}",
@@ -191,6 +213,7 @@ def pretrain_report_steps(options: Options) -> list[Step]:
         },
         code=PRETRAIN_REPORT_CODE,
         needs=tuple(steps[1:]),
+        command=command("pretrain", options, base.source),
     )
     return [*steps, report]
 
@@ -213,7 +236,7 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     steps = list({step.folder: step for made in pretrained.values() for step in made}.values()) or [base.data]
     named = base.start in (base.scale.start, base.data.parameters["vocabulary"])  # by the scale or the vocabulary
     home = base.home if named else f"{base.home}/from-{label_of(base.start or RANDOM)}"
-    state = _fingerprint(base.source, base.scored)
+    state = digest([_fingerprint(base.source, base.scored), base.scale.settings(EVALUATION)])
     cache = f"{options.runs}/.cache/jax"
     models: dict[str, list[Step]] = {row.name: [] for row in rows}
     evaluations: dict[str, list[Step]] = {row.name: [] for row in rows}
@@ -238,7 +261,7 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
                     "start": start,
                 },
                 code=TRAIN_CODE,
-                state="" if base.start == PRETRAINED else _weights(start),
+                state=digest([base.scale.settings(TRAINING), "" if base.start == PRETRAINED else _weights(start)]),
                 needs=needs,
                 threads=threads(base.scale),
                 cache=cache,
@@ -276,6 +299,7 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
         },
         code=REPORT_CODE,
         needs=tuple(step for made in evaluations.values() for step in made),
+        command=command(f"reproduce_{artefact.name}", options, base.source),
     )
     return [*steps, report]
 

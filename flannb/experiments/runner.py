@@ -20,6 +20,7 @@ from typing import Any, TextIO
 from flannb.errors import UserError
 from flannb.experiments.cluster import on_cluster
 from flannb.experiments.condition import INPUTS, MANIFEST, beside, forget_record, lock_of, log_of, on_record
+from flannb.experiments.devices import gpu_names
 from flannb.experiments.durations import Durations
 from flannb.experiments.side_by_side import side_by_side
 from flannb.experiments.watch import Spoken, Watch
@@ -46,6 +47,7 @@ class Step:
         needs: the steps whose folders it reads.
         threads: CPU threads of its kernel; 0 leaves it to JAX.
         cache: folder of JAX's compiled programs; empty for none.
+        command: what makes it and all that it needs; for the record.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Step:
     needs: tuple["Step", ...] = field(default=())
     threads: int = 0
     cache: str = ""
+    command: str = ""
 
     @cached_property
     def key(self) -> str:
@@ -294,6 +297,7 @@ def _manifest(step: Step, seconds: float) -> dict[str, Any]:
     return {
         "key": step.key,
         "step": step.name,
+        **({"command": step.command} if step.command else {}),
         "parameters": dict(step.parameters),
         "needs": {need.name: _on_record(need) for need in _ancestors(step)},
         "outputs": {
@@ -328,6 +332,7 @@ def machine() -> dict[str, Any]:
         "architecture": platform.machine(),
         "processor": _processor(),
         "cores": os.cpu_count(),
+        "gpus": gpu_names(),
         "python": platform.python_version(),
     }
 

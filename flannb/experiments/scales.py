@@ -1,6 +1,7 @@
 """Scales: how big a reproduction is."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from flannb.build import BuildOptions, Lengths
@@ -9,6 +10,15 @@ from flannb.mixture import BatchShape
 
 PRETRAINED = "pretrained"
 """The start of rows that begin with the model that ``nox -s pretrain`` makes of the same source, scale and seed."""
+
+TRAINING = ("size", "batch", "steps", "learning_rate", "average", "dropout", "dtype", "remat", "model_parallel")
+"""Fields of ``Scale`` that a training depends on, beside its data."""
+
+PRETRAINING = ("pretraining", "batch", "size", "dtype")
+"""Those that pretraining depends on."""
+
+EVALUATION = ("eval_rows", "prompt_limit", "answer_limit", "explanation_limit", "ranking", "eval_batch", "dtype")
+"""Those that the predictions of a trained model depend on."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +94,11 @@ class Scale:
     def positions(self) -> int:
         """Of tokens that a training goes through, padding included."""
         return self.steps * self.batch.size * (self.batch.input + self.batch.target)
+
+    def settings(self, names: Sequence[str]) -> dict[str, Any]:
+        """Some fields by their names, as JSON."""
+        fields = asdict(self)
+        return {name: fields[name] for name in names}
 
     def build_options(self, seed: int, drop_contaminated: bool = False, tokenizer: str = "") -> BuildOptions:
         """The build that this scale reads, with a tokenizer of its own unless one is given."""
@@ -174,7 +189,7 @@ SCALES: dict[str, Scale] = {
         rows_per_task=2000,
         vocabulary_size=16_000,
         batch=BatchShape(64, 1024, 128),
-        steps=600,
+        steps=500,
         learning_rate=0.005,
         checkpoint_every=200,
         eval_rows=1000,

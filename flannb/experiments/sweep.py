@@ -25,9 +25,9 @@ from flannb.experiments.reproduce import (
     pretraining_steps,
 )
 from flannb.experiments.runner import Step, run_all
-from flannb.experiments.scales import PRETRAINED, SCALES
+from flannb.experiments.scales import PRETRAINED, SCALES, TRAINING
 from flannb.experiments.scales import scale as scale_of
-from flannb.files import read_json
+from flannb.files import digest, read_json
 from flannb.mixture import BatchShape, batches
 from flannb.progress import remark
 
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 HELD_OUT = 0.02
 """Share of the records of every task that is held out."""
+
+SETTINGS = tuple(name for name in TRAINING if name not in ("size", "steps", "learning_rate"))
+"""What all trials take from the scale."""
 
 SEQUENCES = 1024
 """Packed sequences of held-out examples whose loss is measured."""
@@ -91,7 +94,10 @@ def run(given: argparse.Namespace) -> None:
     durations = Durations.at(options.scale, options.runs, options.reports)
     run_all([*before, *trials], workers, "", papermill=not given.plain, durations=durations)
     results = [read_json(Path(step.folder) / "trial.json") for step in trials]
-    folder = Path(options.reports) / "sweep" / options.scale
+    start = (
+        "" if given.start == RANDOM else f"-from-{given.start if given.start == PRETRAINED else label_of(given.start)}"
+    )
+    folder = Path(options.reports) / "sweep" / f"{options.scale}{start}"
     source = open_source(options.source).name
     write_sweep(folder, results, options.scale, source, options.seed, HELD_OUT, given.start)
     print((folder / "sweep.md").read_text(encoding="utf-8"))
@@ -161,6 +167,7 @@ def sweep_steps(options: Options, sizes: list[str], rates: list[float], steps: i
                     "start": start,
                 },
                 code=(*TRAIN_CODE, "experiments/sweep.py"),
+                state=digest(base.scale.settings(SETTINGS)),
                 needs=needs,
                 threads=1 if size == "smoke" else 0,
                 cache=f"{options.runs}/.cache/jax",

@@ -59,7 +59,7 @@ def _smoke(hidden: int) -> T5Config:
 
 
 def _micro(hidden: int) -> T5Config:
-    return T5Config(num_layers=6, num_heads=hidden // 64, hidden_dim=hidden, intermediate_dim=2 * hidden)
+    return T5Config(num_layers=6, num_heads=hidden // 64, hidden_dim=hidden, intermediate_dim=hidden * 8 // 3)
 
 
 def _t5_1_0(layers: int, heads: int, hidden: int, intermediate: int, head_dim: int = 64) -> T5Config:
@@ -83,9 +83,9 @@ SIZES: dict[str, T5Config] = {
     "smoke-quarter": _smoke(16),
     "smoke-half": _smoke(32),
     "smoke": _smoke(64),
-    "micro-quarter": _micro(128),
-    "micro-half": _micro(256),
-    "micro": _micro(512),
+    "micro-quarter": _micro(192),
+    "micro-half": _micro(384),
+    "micro": _micro(768),
     "small": T5Config(),
     "base": T5Config(num_layers=12, num_heads=12, hidden_dim=768, intermediate_dim=2048),
     "large": T5Config(num_layers=24, num_heads=16, hidden_dim=1024, intermediate_dim=2816),

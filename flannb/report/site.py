@@ -74,7 +74,10 @@ def origin(report: Report) -> str:
     machine, seconds = made.get("machine"), made.get("seconds")
     parts = [f"Made {str(made['finished']).replace('T', ' ').removesuffix('Z')} UTC"] if "finished" in made else []
     if isinstance(machine, dict):
-        parts.append(f"on {machine.get('cores')} cores of {machine.get('processor') or machine.get('architecture')}")
+        gpus = machine.get("gpus")
+        where = " and ".join(map(str, gpus)) if isinstance(gpus, list) and gpus else ""
+        cores = f"{machine.get('cores')} cores of {machine.get('processor') or machine.get('architecture')}"
+        parts.append(f"on {where or cores}")
     needs = made.get("needs")
     times = [need.get("seconds") for need in needs.values()] if isinstance(needs, dict) else []
     total = sum(each for each in [*times, seconds] if isinstance(each, int | float))

@@ -12,8 +12,9 @@ from grain.experimental import ThreadPrefetchIterDataset
 from flannb.errors import UserError
 from flannb.mixture import Batch
 
-AHEAD = 16
-"""Batches that lie ready; a lane packs a window in one go, which takes as long as several steps of a fast model."""
+AHEAD = 64
+"""Batches that lie ready. All lanes pack their next windows at about the same time, which takes as long as dozens of
+steps of a small model on several GPUs."""
 
 STALL_SECONDS = 30.0
 

@@ -121,3 +121,16 @@ def test_a_cluster_elsewhere_builds_the_same_bytes(few_tasks, build_options, tmp
     with LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as cluster:
         there = build_data(Mini(), three, build_options, tmp_path / "there", cluster=cluster.scheduler_address)
     assert contents(there) == contents(alone)
+
+
+def test_a_script_that_its_workers_run_again_is_told_so(tmp_path):
+    program = tmp_path / "unguarded.py"
+    program.write_text(
+        "from pathlib import Path\n"
+        "from flannb.build import BuildOptions, Lengths, Mini, build_data\n"
+        "from flannb.collection import tasks\n"
+        "options = BuildOptions(Lengths(80, 32), 8, 400, 0)\n"
+        f"build_data(Mini(), tasks('mini')[:2], options, Path({str(tmp_path)!r}), count=2)\n"
+    )
+    ended = subprocess.run([sys.executable, program], capture_output=True, text=True, timeout=120)
+    assert ended.returncode and 'put what starts the build below `if __name__ == "__main__":`' in ended.stderr

@@ -4,7 +4,7 @@ import stat
 import pytest
 
 from flannb.errors import UserError
-from flannb.experiments.devices import GPUS, at_hand, default_workers, gpus, has_accelerator, named, share
+from flannb.experiments.devices import GPUS, at_hand, default_workers, gpu_names, gpus, has_accelerator, named, share
 
 EIGHT = tuple(map(str, range(8)))
 
@@ -34,6 +34,13 @@ def test_jax_platforms_decides_on_accelerators(monkeypatch, platforms, found):
     monkeypatch.setenv("JAX_PLATFORMS", platforms)
     assert has_accelerator() == found
     assert default_workers(8) == (1 if found else len(os.sched_getaffinity(0)))
+
+
+def test_gpus_are_named_as_the_driver_does(machine):
+    machine(2)
+    assert gpu_names() == ["NVIDIA H100 80GB HBM3"] * 2
+    machine(3, "GPU-1a")
+    assert gpu_names() == ["NVIDIA H100 80GB HBM3"]
 
 
 def test_rows_have_a_gpu_each_unless_there_are_more_gpus_than_rows(machine):

@@ -12,6 +12,7 @@ from flannb.experiments.reproduce import (
     pretrain_report_steps,
     project_root,
 )
+from flannb.experiments.scales import SCALES
 from flannb.model import SIZES, build_model, save_model
 
 
@@ -135,3 +136,28 @@ def test_paths_count_from_where_the_user_is(tmp_path, monkeypatch):
     assert from_project("runs") == str(tmp_path / "runs")
     monkeypatch.chdir(project_root() / "notebooks")
     assert from_project("runs") == "notebooks/runs"
+
+
+def test_the_report_names_the_command_that_makes_it_again():
+    options = Options(scale="tiny", seed=3, allow_missing=True, rows=("flan2022",), repeats={"": 1, "flan2022": 3})
+    report = artefact_steps(TABLE1, options)[-1]
+    assert report.command == (
+        "nox -s reproduce_table1 -- --scale tiny --source mini --seed 3 --rows flan2022 --repeats 1,flan2022=3"
+        " --allow-missing"
+    )
+
+
+def test_a_training_depends_on_its_own_fields_of_the_scale(monkeypatch):
+    def keys():
+        return {step.name: step.key for step in artefact_steps(TABLE1, Options(rows=("flan2022",), start="pretrained"))}
+
+    before = keys()
+    monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], learning_rate=0.5))
+    trained_otherwise = keys()
+    changed = {name for name, key in before.items() if trained_otherwise[name] != key}
+    assert changed == {"flan2022/train", "flan2022/evaluate", "table1/report"}
+    monkeypatch.setitem(SCALES, "smoke", replace(SCALES["smoke"], learning_rate=0.5, eval_rows=1))
+    assert {name for name, key in keys().items() if trained_otherwise[name] != key} == {
+        "flan2022/evaluate",
+        "table1/report",
+    }
