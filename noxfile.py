@@ -36,6 +36,8 @@ EXPERIMENTS = (
     ("reproduce_figure7", "figure7", "Reproduce Figure 7: permutations of question, answer, explanation."),
     ("reproduce_all", "all", "Reproduce every table and figure and the ledger; tells what changed."),
     ("claims", "claims", "Write the ledger of the paper's claims from the reports that there are."),
+    ("site", "site", "Write reports/index.html, the page of all reports, from what lies in their folder."),
+    ("status", "status", "Tell what is done, running, failed and missing, and the time left; --json."),
     ("finetune", "finetune", "Finetune a checkpoint on a task: --task NAME or --data FILE, --start DIR."),
     ("data", "data", "Build the collection; --list, --mixture, --export."),
     ("mirror", "mirror", "Copy what tasks need from the Hub to a folder: --to DIR."),

@@ -131,7 +131,7 @@ def add_sum(folder: Path, name: str, sha: str = "") -> None:
         with path.open("a", encoding="utf-8", newline="\n") as file:
             file.write("\n" * torn + line)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from error
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}). Free space.") from error
 
 
 def write_sums(folder: Path, sums: Mapping[str, str]) -> None:

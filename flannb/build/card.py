@@ -58,7 +58,7 @@ def licence_section(found: Iterable[tuple[Licence, int]]) -> str:
             "What the datasets' cards on the Hub, or their authors, state; `unknown` is what nobody states for certain."
             " Read the terms of each before you use what is made of it. The templates are flannb's, Apache-2.0.",
             "",
-            table(["dataset", "licence", "stated by", "note", "tasks"], lines, numbers=1),
+            *table(["dataset", "licence", "stated by", "note", "tasks"], lines, right=[4]),
         ]
     )
 
@@ -110,7 +110,7 @@ rendered by flannb {__version__} from the source {escaped(build.source)}.
 - length limits: {build.lengths.input} tokens of input, {build.lengths.target} of target; exemplars were pruned to fit,
   texts are not cut
 
-{table(["submixture", "folder", "tasks", "examples", "share"], lines, numbers=3)}
+{chr(10).join(table(["submixture", "folder", "tasks", "examples", "share"], lines, right=[2, 3, 4]))}
 
 ```python
 import datasets
@@ -120,7 +120,7 @@ datasets.load_dataset("{loader}", data_files="{names[0]}/*.{form}", split="train
 
 ## Columns
 
-{table(["column", "what it holds"], columns.items())}
+{chr(10).join(table(["column", "what it holds"], columns.items()))}
 
 {licence_section(found)}
 """

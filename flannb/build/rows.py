@@ -71,7 +71,8 @@ def present(columns: Iterable[str], names: Iterable[str], where: str) -> list[st
     names = list(names)
     missing = [column for column in columns if column not in names]
     if missing:
-        raise UserError(f"{where}: lacks column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, names))}")
+        lacking, there = (", ".join(map(repr, some)) for some in (missing, names))
+        raise UserError(f"{where}: lacks column {lacking}; it has {there}. Rename its columns, or copy it again.")
     return list(columns)
 
 

@@ -109,7 +109,9 @@ def dask_client(count: int, cluster: str = "", timeout: str | None = None) -> It
         try:
             client, local = Client(cluster, **({"timeout": timeout} if timeout else {})), None
         except (OSError, ValueError) as error:
-            raise UserError(f"--cluster {cluster}: no scheduler answers there ({error})") from error
+            raise UserError(
+                f"--cluster {cluster}: no scheduler answers there ({error}); start one: dask scheduler"
+            ) from error
     else:
         try:
             local = LocalCluster(

@@ -153,7 +153,7 @@ def read_yaml(path: Path) -> Any:
         return yaml.load(Path(path).read_text(encoding="utf-8"), _Loader) or {}
     # a file that is no UTF-8 is a ValueError, and brackets without end are a RecursionError
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not readable as YAML ({error})") from error
+        raise UserError(f"{path}: not readable as YAML ({error}). Correct it.") from error
 
 
 def load_templates(path: Path) -> dict[str, TemplateSet]:

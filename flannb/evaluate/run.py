@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from flannb import extra
 from flannb.build import Source
@@ -17,6 +16,7 @@ from flannb.evaluate.models import Progress, Seq2Seq
 from flannb.evaluate.prompts import KINDS, NoExemplars, Prompt, PromptSet, Tokens, make_prompts, tokenize
 from flannb.evaluate.record import MODES, read_predictions, recorded_keys, set_path, write_set
 from flannb.files import digest, read_sums, write_sums
+from flannb.progress import Bar
 
 if TYPE_CHECKING:
     from flannb.model import Likelihood
@@ -167,7 +167,7 @@ def _run(
     longest = explanation_limit if group[0][0].chain_of_thought else answer_limit
     ranking = any(mode != "generation" for mode in modes)
     total = len(prompts) * ("generation" in modes) + sum(map(_ranks, prompts)) * ranking
-    with tqdm(total=total, desc=title, unit="row", disable=quiet) as bar:
+    with Bar(total=total, desc=title, unit="row", disable=quiet) as bar:
         lines = answer(prompts, model, prompt_limit, longest, modes, lambda done: bar.update(done - bar.n))
     position = 0
     for task, made in group:

@@ -119,9 +119,9 @@ def build_step(
     """
     opened = open_source(source)
     training, _ = available(opened, allow_missing)
-    from tqdm.auto import tqdm
+    from flannb.progress import Bar
 
-    with tqdm(total=len(training), desc="building", unit="task", disable=quiet) as bar:
+    with Bar(total=len(training), desc="building", unit="task", disable=quiet) as bar:
 
         def progress(task: str, done: int, total: int) -> None:
             bar.total = total

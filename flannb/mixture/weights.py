@@ -136,7 +136,9 @@ def shard_weights(shards: Iterable[Shard], mixture: Mixture) -> dict[Shard, floa
         if _takes_part(shard, mixture):
             tasks[shard.submixture, shard.task].append(shard)
     if not tasks:
-        raise UserError(f"the mixture of {', '.join(mixture.rates) or 'nothing'} has no data in this build")
+        raise UserError(
+            f"the mixture of {', '.join(mixture.rates) or 'nothing'} has no data in this build; try another"
+        )
     shares = _task_shares([members[0] for members in tasks.values()], mixture)
     kinds = [[[s for s in members if _few_shot(s) == few] for few in (False, True)] for members in tasks.values()]
     part = _few_shot_part(shares, kinds, mixture)

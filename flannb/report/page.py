@@ -1,18 +1,24 @@
 """A table to read: as Markdown, and as one HTML file that needs nothing else."""
 
 import base64
+import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import jinja2
 import pandas as pd
 
-from flannb.markdown import escaped
+from flannb.markdown import Markdown, escaped
+from flannb.markdown import table as markdown_table
 from flannb.report.layout import SETTINGS, TITLES
 from flannb.report.sections import Section
 from flannb.report.table import Setup
 
 ABSENT = "–"
+
+NUMBER = re.compile(rf"[-+]?[0-9][0-9,.]*(e-?[0-9]+)?%?|{ABSENT}|")
+"""What stands to the right in a table: a number, or nothing."""
 
 
 def caption(
@@ -81,11 +87,10 @@ def markdown(
     lines = [f"# {setup.layout.title}", ""]
     if summary:
         lines += [*(f"- {escaped(sentence)}" for sentence in summary), ""]
-    lines += [" ".join(caption(table, setup, majority, repeats)), ""]
-    lines += [f"| Row | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
-    for group in _groups(table, setup, titles or {}):
-        for row in group["rows"]:
-            lines.append(f"| {escaped(row['title'])} | {' | '.join(map(_markdown_cell, row['cells']))} |")
+    lines += [" ".join(map(escaped, caption(table, setup, majority, repeats))), ""]
+    rows = [row for group in _groups(table, setup, titles or {}) for row in group["rows"]]
+    cells = ([row["title"], *map(_markdown_cell, row["cells"])] for row in rows)
+    lines += markdown_table(["Row", *heads], cells, right=range(1, len(heads) + 1))
     lines += ["", *claims_markdown(claims)]
     for section in sections:
         lines += ["", *_section_markdown(section)]
@@ -94,18 +99,17 @@ def markdown(
 
 def claims_markdown(claims: pd.DataFrame) -> list[str]:
     """The lines of a section on the verdicts."""
-    lines = ["## Claims", "", "| Claim | Verdict | Difference | Detail |", "| --- | --- | ---: | --- |"]
-    for claim in shown_claims(claims):
-        cells = (f"{claim['id']}: {claim['claim']}", claim["verdict"], claim["difference"], claim["detail"])
-        lines.append(f"| {' | '.join(map(escaped, cells))} |")
-    return lines
+    rows = (
+        (f"{claim['id']}: {claim['claim']}", claim["verdict"], claim["difference"], claim["detail"])
+        for claim in shown_claims(claims)
+    )
+    return ["## Claims", "", *markdown_table(("Claim", "Verdict", "Difference", "Detail"), rows, right=[2])]
 
 
 def _section_markdown(section: Section) -> list[str]:
     lines = [f"## {section.title}", "", " ".join(map(escaped, section.sentences))]
     if section.lines:
-        lines += ["", f"| {' | '.join(section.heads)} |", f"| --- |{' ---: |' * (len(section.heads) - 1)}"]
-        lines += [f"| {' | '.join(map(escaped, line))} |" for line in section.lines]
+        lines += ["", *markdown_table(section.heads, section.lines, right=range(1, len(section.heads)))]
     return lines
 
 
@@ -147,12 +151,18 @@ def html(
     )
 
 
+SORT_SCRIPT = (Path(__file__).parent / "sort.js").read_text(encoding="utf-8")
+"""What sorts tables by a click on a column's head; pages allow no other script."""
+
+
 def template(name: str) -> jinja2.Template:
     """A template of this folder; what it is given is escaped."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.globals["sort_script"] = SORT_SCRIPT
+    environment.globals["sort_hash"] = base64.b64encode(hashlib.sha256(SORT_SCRIPT.encode()).digest()).decode()
     return environment.get_template(f"{name}.html.jinja")
 
 
@@ -191,12 +201,12 @@ def _note(source: str) -> str:
     return source if source == "not run" else ""
 
 
-def _markdown_cell(cell: dict) -> str:
+def _markdown_cell(cell: dict) -> Markdown:
     text = f"{cell['score']} [{cell['interval']}]" if cell["score"] else ABSENT
     if cell["best"]:
         text = f"**{cell['score']}** [{cell['interval']}]"
     small = [cell["note"], f"paper {cell['paper']}" if cell["paper"] else ""]
-    return "".join([text, *(f"<br><sub>{part}</sub>" for part in small if part)])
+    return Markdown("".join([text, *(f"<br><sub>{part}</sub>" for part in small if part)]))
 
 
 def shown_claims(claims: pd.DataFrame) -> list[dict]:

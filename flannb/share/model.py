@@ -101,7 +101,7 @@ print(tokenizer.decode(model.generate(**inputs, max_new_tokens=32)[0], skip_spec
 - read in training: {tokens / 1e6:,.1f} million tokens of inputs and targets; of the task most repeated, each record
   {run.seen["epochs"].max():,.1f} times
 
-{table(["submixture", "share", "tasks"], lines, numbers=2)}
+{chr(10).join(table(["submixture", "share", "tasks"], lines, right=[1, 2]))}
 
 ## Training
 
@@ -150,7 +150,7 @@ def _scores(run: Run) -> str:
     return (
         "Accuracy in percent, the mean over a suite's tasks, with a 95% bootstrap interval over tasks and rows.\n"
         "Another training seed would add to it.\n\n"
-        + table(["suite", "setting", "answers by", "score", "interval", "rows", "tasks", "split"], lines)
+        + "\n".join(table(["suite", "setting", "answers by", "score", "interval", "rows", "tasks", "split"], lines))
     )
 
 
