@@ -129,8 +129,8 @@ def share(session: nox.Session) -> None:
 
 @nox.session(python=False, requires=["environment"])
 def lab(session: nox.Session) -> None:
-    """Open the notebooks in JupyterLab; options go to `jupyter lab`."""
-    shared(session, "jupyterlab", "--LabApp.default_url=/lab/tree/notebooks", *session.posargs)
+    """Open the notebooks in JupyterLab; options go to it, such as `-- --no-browser --port 8890`."""
+    shared(session, "flannb.lab", *session.posargs)
 
 
 @nox.session(venv_backend="uv", reuse_venv=True)

@@ -4,7 +4,6 @@ import ast
 import json
 import re
 import shutil
-import subprocess
 import threading
 import unicodedata
 from collections.abc import Iterator
@@ -23,7 +22,8 @@ from flannb.collection import Split
 from flannb.collection.cot import cot_file
 from flannb.errors import UserError
 from flannb.experiments.reproduce import project_root
-from flannb.trust.case import Bench, NotHere, demand
+from flannb.trust.browser import document
+from flannb.trust.case import Bench, demand
 from flannb.trust.reproduction import Reproduction, ended
 
 AREA = "hostile"
@@ -136,7 +136,7 @@ def _as_page(notebook: Path, home: Path) -> Path:
 
 def _opened(pages: dict[str, Path], name: str, asked: list[str]) -> str:
     demand(name in pages, "it was not made")
-    dom = _browse(pages[name])
+    dom = document(pages[name])
     demand("data-pwned" not in re.search(r"<html[^>]*>", dom)[0], "a script ran")  # type: ignore[index]
     demand(not asked, f"it reached out: {asked}")
     # The state of widgets lies in a script that is none, as JSON.
@@ -149,15 +149,6 @@ def _opened(pages: dict[str, Path], name: str, asked: list[str]) -> str:
     shown = dom.count(MARK)
     demand(shown or name in ("10_table1", "table1.html", "01_build"), "no hostile row is to be seen")
     return f"{shown} hostile texts shown as text"
-
-
-def _browse(page: Path) -> str:
-    """The document that Chromium makes of a page, scripts run."""
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if browser is None:
-        raise NotHere("there is no Chromium")
-    command = [browser, "--headless=new", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=4000", "--dump-dom"]
-    return subprocess.run([*command, page.as_uri()], capture_output=True, text=True, timeout=180, check=True).stdout
 
 
 @contextmanager
@@ -186,7 +177,7 @@ def _control(home: Path) -> str:
     home.mkdir(parents=True, exist_ok=True)
     with _canary() as (address, asked):
         (home / "page.html").write_text(f"<!DOCTYPE html><html><body>{''.join(payloads(address)[:6])}</body></html>")
-        dom = _browse(home / "page.html")
+        dom = document(home / "page.html")
         demand('data-pwned="1"' in dom and asked and MARK in dom, "it sees nothing, so it would prove nothing")
     return f"a script ran, and {', '.join(sorted(set(asked)))} were asked for"
 
