@@ -9,7 +9,7 @@ from flannb.errors import UserError
 from flannb.report.catalogue import Report
 from flannb.report.layout import SETTINGS, TITLES, layout
 from flannb.report.page import ABSENT, NUMBER
-from flannb.report.pretraining import TITLES
+from flannb.report.pretraining import TITLES as OBJECTIVES
 from flannb.report.single_task_figures import MODELS
 
 
@@ -129,13 +129,13 @@ def _timeline(report: Report, table: pd.DataFrame) -> Grid:
 def _held_out(report: Report, table: pd.DataFrame) -> Grid:
     """Rows of objectives, and their loss before training and after each stage."""
     stages = list(dict.fromkeys(table["stage"]))
-    grid = Grid(["Loss of", "Before", *(f"After {TITLES[stage]}" for stage in stages), "Unigram entropy"])
+    grid = Grid(["Loss of", "Before", *(f"After {OBJECTIVES[stage]}" for stage in stages), "Unigram entropy"])
     for objective, lines in table.groupby("objective", sort=False):
         by_stage = {stage: lines[lines["stage"] == stage].sort_values("step") for stage in stages}
         first = by_stage[stages[0]].iloc[0]
         after = [Cell(f"{by_stage[s]['loss'].iloc[-1]:.3f}", run=s if s in report.runs else "") for s in stages]
         entropy = Cell(f"{first['unigram_entropy']:.3f}", told=f"{first['tokens']:,} target tokens")
-        grid.rows.append([Cell(TITLES[str(objective)]), Cell(f"{first['loss']:.3f}"), *after, entropy])
+        grid.rows.append([Cell(OBJECTIVES[str(objective)]), Cell(f"{first['loss']:.3f}"), *after, entropy])
     return grid
 
 
