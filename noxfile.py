@@ -36,6 +36,8 @@ EXPERIMENTS = (
     ("reproduce_figure7", "figure7", "Reproduce Figure 7: permutations of question, answer, explanation."),
     ("reproduce_all", "all", "Reproduce every table and figure and the ledger; tells what changed."),
     ("claims", "claims", "Write the ledger of the paper's claims from the reports that there are."),
+    ("site", "site", "Write reports/index.html, the page of all reports, from what lies in their folder."),
+    ("status", "status", "Tell what is done, running, failed and missing, and the time left; --json."),
     ("finetune", "finetune", "Finetune a checkpoint on a task: --task NAME or --data FILE, --start DIR."),
     ("data", "data", "Build the collection; --list, --mixture, --export."),
     ("mirror", "mirror", "Copy what tasks need from the Hub to a folder: --to DIR."),
@@ -117,6 +119,12 @@ def bench(session: nox.Session) -> None:
 def trust(session: nox.Session) -> None:
     """Make things go wrong and count what is survived: `-- --areas kill,damage`; writes `reports/trust/`."""
     shared(session, "flannb.trust", *session.posargs)
+
+
+@nox.session(python=False, requires=["environment"])
+def share(session: nox.Session) -> None:
+    """Write a run's model with a card, and send it or an exported dataset to the Hub: FOLDER, --push OWNER/NAME."""
+    shared(session, "flannb.share", *session.posargs)
 
 
 @nox.session(python=False, requires=["environment"])

@@ -3,7 +3,8 @@
 The folders follow the way of the data, each stage knowing only the stages before it:
 
 ``collection`` (what the data is) -> ``build`` (how it is made) -> ``mixture`` (how it is weighted) -> ``model`` ->
-``train`` -> ``evaluate`` -> ``experiments`` (the paper's artefacts as tables of runs) -> ``report``.
+``train`` -> ``evaluate`` -> ``experiments`` (the paper's artefacts as tables of runs) ->
+``report``, ``share``. ``extra`` has what users add.
 """
 
 import os

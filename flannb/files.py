@@ -71,6 +71,12 @@ def exhausted(error: BaseException) -> UserError | None:
         if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
             where = cause.filename or "a file"
             return UserError(f"{where}: cannot be written ({cause.strerror}). Free space or choose another folder.")
+        if os.strerror(errno.ENOSPC) in str(cause):  # of TensorStore, which has no errors of its own kind
+            named = re.search(r'[Ww]riting:? "([^"]+)"', str(cause))
+            where = named[1] if named else "a file"
+            return UserError(
+                f"{where}: cannot be written ({os.strerror(errno.ENOSPC)}). Free space or choose another folder."
+            )
         cause = cause.__cause__ or cause.__context__
     return None
 
@@ -131,7 +137,7 @@ def add_sum(folder: Path, name: str, sha: str = "") -> None:
         with path.open("a", encoding="utf-8", newline="\n") as file:
             file.write("\n" * torn + line)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}).") from error
+        raise UserError(f"{path}: cannot be written ({error.strerror or error}). Free space.") from error
 
 
 def write_sums(folder: Path, sums: Mapping[str, str]) -> None:

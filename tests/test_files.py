@@ -175,5 +175,9 @@ def test_what_ran_out_is_said_in_words():
     later.__cause__ = full
     for error in (full, later):
         assert "a.bin: cannot be written (No space left on device)" in str(exhausted(error))
+    store = ValueError(
+        'RESOURCE_EXHAUSTED: Failed writing: "/c/d/17": Failed to write 3 bytes: No space left on device'
+    )
+    assert str(exhausted(store)).startswith("/c/d/17: cannot be written (No space left on device)")
     assert "memory ran out" in str(exhausted(MemoryError()))
     assert exhausted(KeyError("x")) is None and exhausted(FileNotFoundError(2, "No such file")) is None

@@ -7,8 +7,9 @@ import time
 from pathlib import Path
 
 from flannb.bench.report import write_report
-from flannb.errors import UserError, printable
+from flannb.errors import UserError
 from flannb.files import write_json
+from flannb.terminal import show_error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -47,7 +48,7 @@ def main(arguments: list[str] | None = None) -> int:
             write_json(given.json, figures)
         print(chosen.show(figures))
     except UserError as error:
-        print(printable(f"error: {error}"), file=sys.stderr)
+        show_error(error)
         return 2
     return 0
 

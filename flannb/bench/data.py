@@ -81,7 +81,7 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
         source = Mirror(root)
         found = cot_tasks(source)
         if not found:
-            raise UserError(f"--source {root}: has no Chain-of-Thought files (github/google-research/FLAN/...)")
+            raise UserError(f"--source {root}: has no Chain-of-Thought files; mirror github/google-research/FLAN")
         model = Path(folder) / "spiece.model"
         drawn = (r for task in found for r in first_records(source, task.data, task.fields, TRAINING_ROWS).records)
         train_tokenizer((str(text) for record in drawn for text in record.values()), model, VOCABULARY)

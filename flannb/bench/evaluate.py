@@ -98,7 +98,7 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
 def _train_vocabulary(source: Mirror, root: Path, path: Path) -> None:
     tasks = [task for task in eval_tasks(source.collection, ["mmlu"]) if source.has(task.data)]
     if not tasks:
-        raise UserError(f"--source {root}: has no MMLU (cais/mmlu/<subject>/test)")
+        raise UserError(f"--source {root}: has no MMLU (cais/mmlu/<subject>/test); mirror it")
     drawn = (row for task in tasks for row in read_records(source, task.data, task.fields, limit=TRAINING_ROWS).records)
     train_tokenizer((text for row in drawn for text in (str(row["question"]), *row["options"])), path, VOCABULARY)
 

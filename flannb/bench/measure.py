@@ -58,7 +58,7 @@ def measure(module: str, *arguments: str, limit: float | None = None) -> Measure
             peak = _watch(process, limit)
             seconds = time.perf_counter() - started
             if limit is not None and seconds > limit:
-                raise UserError(f"{module} {' '.join(arguments)}: took longer than {limit:g} s")
+                raise UserError(f"{module} {' '.join(arguments)}: took longer than {limit:g} s; measure less at once")
             if process.returncode or not path.is_file():
                 errors.seek(0)
                 raise UserError(f"{module} {' '.join(arguments)} failed:\n{errors.read()[-2000:]}")

@@ -35,9 +35,9 @@ def write_report(folder: Path, shows: Mapping[str, Callable[[dict[str, Any]], st
     for path in paths:
         figures = read_json(path)
         if missing := [name for name in NAMED if name not in figures]:
-            raise UserError(f"{path}: no figures of a benchmark, it has no '{missing[0]}'")
+            raise UserError(f"{path}: no figures of a benchmark, it has no '{missing[0]}'; measure again")
         if figures["benchmark"] not in shows:
-            raise UserError(f"{path}: of the benchmark '{figures['benchmark']}', which there is not")
+            raise UserError(f"{path}: of the benchmark '{figures['benchmark']}', which there is not; delete it")
         machine = figures["machine"]
         versions = ", ".join(f"{name} {number}" for name, number in sorted(figures["versions"].items()) if number)
         parts.append(

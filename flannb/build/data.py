@@ -19,6 +19,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from flannb import extra
 from flannb.build.index import INDEX, damaged_files, open_build
 from flannb.build.inventory import rows_by_value
 from flannb.build.inversion import with_inversions
@@ -64,9 +65,10 @@ TOKENIZER_ROWS = 300
 """Records of each task whose text trains the tokenizer."""
 
 APART = (
-    *("build/contamination.py", "build/corpus.py", "build/download.py", "build/export.py", "build/github.py"),
-    *("build/holdout.py", "build/inventory.py", "build/mirror.py", "build/workers.py"),
-    *("collection/finetuning.py", "collection/mini/single_task.py"),
+    *("build/card.py", "build/contamination.py", "build/corpus.py", "build/download.py", "build/export.py"),
+    *("build/github.py", "build/holdout.py", "build/inventory.py", "build/mirror.py", "build/workers.py"),
+    *("collection/finetuning.py", "collection/licences.csv", "collection/licences.py"),
+    *("collection/mini/single_task.py", "collection/public.py"),
 )
 """Modules that no byte of a build depends on: what they fetch is hashed, and what they do happens before or after; the
 tasks of single-task finetuning are no part of it."""
@@ -111,7 +113,7 @@ def build_key(source: Source, tasks: tuple[Task, ...], options: BuildOptions) ->
     chosen = [(task.name, str(task.data)) for task in tasks]
     tokenizer = sha256(Path(options.tokenizer)) if options.tokenizer else ""
     settings = dataclasses.asdict(options) | {"tokenizer": tokenizer}  # its bytes, wherever they lie
-    return digest([source.collection, data, code, chosen, settings])[:16]
+    return digest([source.collection, data, code, chosen, settings, extra.fingerprint(*extra.DATA)])[:16]
 
 
 def build_data(

@@ -99,7 +99,8 @@ def make_examples(
     """
     if texts.tokenizer.vocabulary_size > 2**16:
         raise UserError(
-            f"{texts.tokenizer.path}: {texts.tokenizer.vocabulary_size} pieces do not fit the shards' 16-bit ids"
+            f"{texts.tokenizer.path}: {texts.tokenizer.vocabulary_size} pieces do not fit the shards' 16-bit"
+            " ids; name a vocabulary of at most 65,536"
         )
     pool = records if pool is None else pool
     draws = draw_examples(task, setting, len(records), len(pool), seed, part, counts, len(positives))

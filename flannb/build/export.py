@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from flannb import __version__
+from flannb.build.card import TASK_SOURCES, dataset_card
 from flannb.build.index import Build
 from flannb.build.shards import Shard, read_shard
-from flannb.collection import SUBMIXTURES
 from flannb.errors import UserError
 from flannb.files import atomic, digest, read_json, write_json, write_text
 
@@ -50,17 +50,6 @@ COLUMNS = pa.schema(
     ]
 )
 """The columns: the first six are those of the public datasets."""
-
-TASK_SOURCES = {
-    "flan2021": "Flan2021",
-    "t0_sf": "P3",
-    "super_natural_instructions": "NIv2",
-    "cot": "CoT",
-    "dialog": "Dialog",
-    "program_synthesis": "ProgramSynthesis",
-    "p3_flan2021": "P3",
-}
-"""Submixture -> what ``task_source`` says; the first five as in the public datasets."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +121,7 @@ def export(
             write_json(folder / STATE, state)
         advance(part.examples)
     card = folder / "README.md"
-    write_text(card, _card(build, parts, form, mixture, seed))
+    write_text(card, dataset_card(build, counts, form, mixture, seed))
     return card
 
 
@@ -192,90 +181,3 @@ def _rows(shard: Shard, count: int, seed: int) -> np.ndarray:
     rng = np.random.default_rng(int(digest([seed, shard.path])[:16], 16))
     drawn = rng.choice(shard.examples, size=rest, replace=False)
     return np.sort(np.concatenate([np.tile(np.arange(shard.examples), epochs), drawn]))
-
-
-def _card(build: Build, parts: list[_Part], form: str, mixture: str, seed: int) -> str:
-    """A dataset card, whose head tells ``datasets`` where the files are."""
-    names = list(dict.fromkeys(part.submixture for part in parts))
-    total = sum(part.examples for part in parts)
-    head = [
-        "---",
-        "license: other",
-        "license_name: see-each-dataset",
-        "language:\n- en",
-        "pretty_name: The Flan Collection, rendered by flannb",
-        "tags:\n- instruction-tuning\n- flan",
-        f"size_categories:\n- {_size_category(total)}",
-        "configs:",
-        "- config_name: default",
-        "  default: true",
-        f'  data_files: "*/*.{form}"',
-    ]
-    for name in names:
-        head += [f"- config_name: {name}", f'  data_files: "{name}/*.{form}"']
-    lines = []
-    for name in names:
-        members = [part for part in parts if part.submixture == name]
-        examples = sum(part.examples for part in members)
-        tasks = len({shard.task for part in members for shard, _ in part.shards})
-        lines.append(f"| {SUBMIXTURES[name].title} | `{name}` | {tasks:,} | {examples:,} | {examples / total:.1%} |")
-    full = all(count == shard.examples for part in parts for shard, count in part.shards)
-    drawn = (
-        "Every example of the mixture's tasks is here once; the mixture's rates are not applied."
-        if full
-        else f"{total:,} examples, drawn at the rates of the mixture."
-    )
-    sources = ", ".join(sorted({TASK_SOURCES[name] for name in names}))
-    loader = "json" if form == "jsonl" else "parquet"
-    body = f"""
-# The Flan Collection, rendered by flannb
-
-Instruction-tuning examples of Flan 2022 (Longpre et al. 2023, [arXiv 2301.13688](https://arxiv.org/abs/2301.13688)),
-rendered by flannb {__version__} from the source `{build.source}`.
-
-- mixture: `{mixture}`. {drawn}
-- seed: {seed}
-- build: `{build.key}`, a hash of data, templates, code, limits and seed
-- length limits: {build.lengths.input} tokens of input, {build.lengths.target} of target; exemplars were pruned to fit,
-  texts are not cut
-
-| submixture | folder | tasks | examples | share |
-|---|---|--:|--:|--:|
-{chr(10).join(lines)}
-
-```python
-import datasets
-
-datasets.load_dataset("{loader}", data_files="{names[0]}/*.{form}", split="train")
-```
-
-## Columns
-
-| column | what it holds |
-|---|---|
-| `inputs`, `targets` | the texts |
-| `task_source` | the collection, as the public submixture datasets call it: {sources} |
-| `task_name` | the task |
-| `template_type`, `setting` | two names of one value: zero-shot (`zs`) or few-shot (`fs`), with or without options |
-| `template_idx` | position of the template among those of the task and kind |
-| `submixture`, `inverted` | where the task belongs; whether input and target changed places |
-| `row` | the row of the task's training split |
-| `exemplars` | the rows of the exemplars, in order |
-| `style` | how the query's options are shown; empty without options |
-| `exemplar_templates` | the templates of the exemplars, as `template_idx` |
-| `exemplar_style` | how the exemplars' options are shown; empty without options |
-| `exemplar_kind` | `drawn` from the task's rows, its `positive` examples (rows -1, -2, ...), or these `explained` |
-
-## Licences
-
-The texts come from many datasets: see each dataset for its licence. The templates are flannb's, Apache-2.0.
-"""
-    return "\n".join([*head, "---", body.lstrip("\n")])
-
-
-def _size_category(examples: int) -> str:
-    """The Hub's name for a number of examples."""
-    for limit, name in ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M")):
-        if examples < limit:
-            return name
-    return "10M<n<100M"

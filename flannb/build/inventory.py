@@ -62,7 +62,7 @@ def row_count(source: Source, data: Data) -> int | None:
     if isinstance(source, Hub):
         return None
     if not isinstance(source, Mirror):
-        return len(source.read(data, ()))
+        return source.read(data, data.columns[:1] if isinstance(data, RawFile) else ()).num_rows
     try:
         if not isinstance(data, RawFile):
             return sum(pq.read_metadata(path).num_rows for path in source.files(data))

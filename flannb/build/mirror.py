@@ -65,7 +65,10 @@ def needed_data(
     trained = [data for task in tasks if not task.unavailable for data in (task.data, task.positives)]
     scored = [data for task in suites for data in (task.data, task.exemplars, task.prompt)]
     finetuned = [data for task in single_tasks for data in task.data]
-    return tuple(dict.fromkeys(data for data in (*trained, *scored, *finetuned) if data is not None))
+    served = [
+        data for data in (*trained, *scored, *finetuned) if data is not None and not Path(str(data)).is_absolute()
+    ]
+    return tuple(dict.fromkeys(served))
 
 
 def plan_mirror(

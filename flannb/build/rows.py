@@ -37,7 +37,7 @@ def stream_files(data: Data, columns: tuple[str, ...], paths: list[Path], where:
     if not paths:
         raise UserError(f"{where}: no such data. Mirror it, choose another --source, or pass --allow-missing.")
     for path in paths:
-        yield str(path), _raw_rows(data, path, columns) if isinstance(data, RawFile) else _parquet_rows(path, columns)
+        yield str(path), _parquet_rows(path, columns) if path.suffix == ".parquet" else _raw_rows(data, path, columns)
 
 
 def _parquet_rows(path: Path, columns: tuple[str, ...]) -> pa.RecordBatchReader:
@@ -71,17 +71,19 @@ def present(columns: Iterable[str], names: Iterable[str], where: str) -> list[st
     names = list(names)
     missing = [column for column in columns if column not in names]
     if missing:
-        raise UserError(f"{where}: lacks column {', '.join(map(repr, missing))}; it has {', '.join(map(repr, names))}")
+        lacking, there = (", ".join(map(repr, some)) for some in (missing, names))
+        raise UserError(f"{where}: lacks column {lacking}; it has {there}. Rename its columns, or copy it again.")
     return list(columns)
 
 
-def _raw_rows(data: RawFile, path: Path, columns: tuple[str, ...]) -> pa.RecordBatchReader:
+def _raw_rows(data: Data, path: Path, columns: tuple[str, ...]) -> pa.RecordBatchReader:
+    assert isinstance(data, RawFile)
     try:
         if path.suffix == ".tsv":
             present(columns, data.columns, str(path))
             schema = pa.schema([(name, pa.string()) for name in (*columns, UNREADABLE)])
             return pa.RecordBatchReader.from_batches(schema, _tsv_rows(path, data.columns, schema))
-        if path.suffix == ".json":
+        if path.suffix in (".json", ".jsonl"):
             table = _json_rows(path, data.key)
         else:
             table = pa.table({"text": [path.read_text(encoding="utf-8")], UNREADABLE: pa.nulls(1, pa.string())})
@@ -132,7 +134,10 @@ def _json_rows(path: Path, key: str) -> pa.Table:
     Raises:
         ValueError: it is no such list.
     """
-    rows = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    rows = (
+        [json.loads(line) for line in text.split("\n") if line.strip()] if path.suffix == ".jsonl" else json.loads(text)
+    )
     if key and isinstance(rows, dict):
         rows = rows.get(key)
     if not isinstance(rows, list):

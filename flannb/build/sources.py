@@ -70,6 +70,8 @@ class Mini:
     collection: str = "mini"
 
     def has(self, data: Data) -> bool:
+        if isinstance(data, RawFile):
+            return bool(own_files(data))
         try:
             return self.read(data, ()) is not None
         except UserError:
@@ -81,15 +83,20 @@ class Mini:
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
         from flannb.collection.mini import table
 
-        if not isinstance(data, Split):
-            raise UserError(f"{data}: the embedded collection has no raw files")
+        if isinstance(data, RawFile):
+            return _together(self.stream(data, columns), columns)
         whole = table(data)
         return whole.select(present(columns, whole.column_names, str(data)))
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
-        yield str(data), self.read(data, columns).to_reader(BATCH_ROWS)
+        if isinstance(data, RawFile):
+            yield from stream_files(data, columns, own_files(data), Path(data.path))
+        else:
+            yield str(data), self.read(data, columns).to_reader(BATCH_ROWS)
 
     def fingerprint(self, data: Data) -> str:
+        if isinstance(data, RawFile):
+            return digest([_sha256(path) for path in own_files(data)])
         return digest(self.read(data, ()).num_rows)  # its content is code, which manifests hash
 
 
@@ -160,6 +167,8 @@ class Mirror:
         return files
 
     def promises(self, data: Data | str, optional: bool = False) -> bool:
+        if Path(str(data)).is_absolute():
+            return True
         return not optional if self._manifest is None else str(data) in self._manifest
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
@@ -291,7 +300,7 @@ class Hub:
 
     def has(self, data: Data) -> bool:
         if isinstance(data, RawFile):
-            return self.github.cached(data).is_file() or self.github.remote(data) is not None
+            return bool(own_files(data) or self.github.cached(data).is_file() or self.github.remote(data))
         return bool(self.remotes(data))
 
     def promises(self, data: Data | str, optional: bool = False) -> bool:
@@ -302,8 +311,8 @@ class Hub:
 
         where = Path("hub") / str(data)
         if isinstance(data, RawFile):
-            found = self.github.fetch(data)
-            return stream_files(data, columns, [found] if found else [], where)
+            found = own_files(data) or list(filter(None, [self.github.fetch(data)]))
+            return stream_files(data, columns, found, where)
         commit, folder = self.commit(data.repo_id), f"{data.config}/{data.split}"
         try:
             paths = []
@@ -335,8 +344,15 @@ class Hub:
 
     def fingerprint(self, data: Data) -> str:
         if isinstance(data, RawFile):
-            return digest([self.github.commit(data), data.path])
+            own = [_sha256(path) for path in own_files(data)]
+            return digest(own or [self.github.commit(data), data.path])
         return digest([self.commit(data.repo_id), [f"{data.config}/{data.split}/{n}" for n in self.remotes(data)]])
+
+
+def own_files(data: RawFile) -> list[Path]:
+    """The file of one's own that an absolute path names, where it is there."""
+    path = Path(data.path)
+    return [path] if path.is_absolute() and path.is_file() else []
 
 
 def open_source(name: str) -> Source:

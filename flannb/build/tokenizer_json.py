@@ -29,11 +29,14 @@ def sentencepiece_model(path: Path) -> bytes:
         kind, vocabulary = content["model"]["type"], [(str(p), float(s)) for p, s in content["model"]["vocab"]]
         charsmap = _charsmap(content["normalizer"])
     except (KeyError, TypeError, ValueError, AttributeError, binascii.Error) as error:
-        raise UserError(f"{path}: not the tokenizer of a T5 ({error!r})") from error
+        raise UserError(f"{path}: not the tokenizer of a T5 ({error!r}); name its SentencePiece model") from error
     while vocabulary and _SENTINEL.fullmatch(vocabulary[-1][0]):
         vocabulary.pop()
     if kind != "Unigram" or tuple(piece for piece, _ in vocabulary[:3]) != _SPECIAL:
-        raise UserError(f"{path}: not the tokenizer of a T5, a Unigram model that starts with {', '.join(_SPECIAL)}")
+        raise UserError(
+            f"{path}: not the tokenizer of a T5, a Unigram model that starts with {', '.join(_SPECIAL)}; name its"
+            " SentencePiece model"
+        )
     model = protocol.ModelProto()
     kinds = protocol.ModelProto.SentencePiece
     special = {"<pad>": kinds.CONTROL, "</s>": kinds.CONTROL, "<unk>": kinds.UNKNOWN}

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from flannb import extra
 from flannb.errors import UserError
 
 Item = TypeVar("Item")
@@ -108,7 +109,9 @@ def dask_client(count: int, cluster: str = "", timeout: str | None = None) -> It
         try:
             client, local = Client(cluster, **({"timeout": timeout} if timeout else {})), None
         except (OSError, ValueError) as error:
-            raise UserError(f"--cluster {cluster}: no scheduler answers there ({error})") from error
+            raise UserError(
+                f"--cluster {cluster}: no scheduler answers there ({error}); start one: dask scheduler"
+            ) from error
     else:
         try:
             local = LocalCluster(
@@ -122,11 +125,28 @@ def dask_client(count: int, cluster: str = "", timeout: str | None = None) -> It
             raise UserError(f"no worker process could be started ({error}); {GUARD}") from error
         client = Client(local)
     try:
+        if cluster or extra.files():
+            _take_extras(client)
         yield client
     finally:
         client.close()
         if local is not None:
             local.close(timeout=10)
+
+
+def _take_extras(client: Any) -> None:
+    """Has all workers, those that come later too, take the files of one's own; they share the folder with this
+    process. Work that is sent to them names functions of these files.
+    """
+    from dask.distributed import WorkerPlugin
+
+    class Extras(WorkerPlugin):
+        files = extra.files()
+
+        def setup(self, worker: Any) -> None:
+            extra.use(*self.files)
+
+    client.register_plugin(Extras(), name="flannb-extra")
 
 
 @contextmanager

@@ -4,10 +4,12 @@
 every other source holds the real one.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection as Names
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from importlib import import_module
 
+from flannb import extra
 from flannb.collection.submixtures import (
     ALWAYS_OPTIONS,
     MORE_SUITES,
@@ -18,6 +20,7 @@ from flannb.collection.submixtures import (
     task_of,
 )
 from flannb.collection.task import (
+    Collection,
     Data,
     EvalTask,
     Field,
@@ -38,6 +41,7 @@ __all__ = [
     "SETTINGS",
     "SUBMIXTURES",
     "SUITES",
+    "Collection",
     "Data",
     "EvalTask",
     "Field",
@@ -63,24 +67,25 @@ _MODULES = ("flan2021", "flan2021_more", "t0_sf", "super_natural_instructions", 
 
 
 def tasks(source_name: str) -> tuple[Task, ...]:
-    """The training tasks of a source, in a fixed order.
+    """The training tasks of a source, in a fixed order; last those of one's own (``flannb.extra``).
 
     Args:
         source_name: ``"mini"`` for the embedded collection; any other name for the real one.
     """
-    if source_name == "mini":
-        return tuple(import_module("flannb.collection.mini").TASKS)
-    return tuple(task for module in _MODULES for task in import_module(f"flannb.collection.{module}").TASKS)
+    modules = ("mini",) if source_name == "mini" else _MODULES
+    own = [*extra.declared("TASKS"), *(task for each in extra.declared("COLLECTIONS") for task in each.tasks)]
+    return (*(task for module in modules for task in import_module(f"flannb.collection.{module}").TASKS), *own)
 
 
-def eval_tasks(source_name: str, suites: Collection[str] = tuple(SUITES)) -> tuple[EvalTask, ...]:
-    """The evaluation sets of a source, suite by suite. ``source_name`` as in ``tasks``.
+def eval_tasks(source_name: str, suites: Names[str] = (*SUITES, "own")) -> tuple[EvalTask, ...]:
+    """The evaluation sets of a source, suite by suite; last those of one's own. ``source_name`` as in ``tasks``.
 
     Args:
-        suites: keys of ``SUITES`` and ``MORE_SUITES``; the suites of Table 1 by default.
+        suites: keys of ``SUITES`` and ``MORE_SUITES``; the suites of Table 1 and one's own by default.
     """
     module = import_module(f"flannb.collection.{'mini' if source_name == 'mini' else 'suites'}")
-    return tuple(task for task in (*module.EVAL_TASKS, *getattr(module, "MORE_EVAL_TASKS", ())) if task.suite in suites)
+    every = (*module.EVAL_TASKS, *getattr(module, "MORE_EVAL_TASKS", ()), *extra.declared("EVAL_TASKS"))
+    return tuple(task for task in every if task.suite in suites)
 
 
 def finetuning_tasks(source_name: str) -> tuple[FinetuningTask, ...]:
@@ -116,7 +121,7 @@ def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | No
         if group not in known:
             raise UserError(f"{_title(task)}: unknown '{group}'; use one of {', '.join(known)}")
         if task.templates not in sets:
-            raise UserError(f"{_title(task)}: no template set '{task.templates}' in flannb/collection/templates")
+            raise UserError(f"{_title(task)}: no template set '{task.templates}'; write one, or name another")
         _check_fields(task, sets[task.templates])
 
 

@@ -40,6 +40,8 @@ SUBMIXTURES: dict[str, Submixture] = {
     "program_synthesis": Submixture("Program Synthesis", 100_000, 0.03, ALWAYS_OPTIONS, inverted=True),
     # P3 tasks whose datasets Flan 2021 already has: no part of Flan 2022, but of P3++.
     "p3_flan2021": Submixture("P3 on datasets of Flan 2021", 20_000, 0.0),
+    # What ``flannb.extra`` adds: no part of a mixture that does not name it.
+    "own": Submixture("Own", 100_000, 0.0),
 }
 
 SUITES: dict[str, str] = {
@@ -51,8 +53,12 @@ SUITES: dict[str, str] = {
 }
 """Evaluation suites: key -> title, in the order of Table 1."""
 
-MORE_SUITES: dict[str, str] = {"mmlu_validation": "MMLU (validation)", "single_task": "Single-task sets of Table 3"}
-"""Suites that are no columns of Table 1: key -> title."""
+MORE_SUITES: dict[str, str] = {
+    "mmlu_validation": "MMLU (validation)",
+    "single_task": "Single-task sets of Table 3",
+    "own": "Own sets",
+}
+"""Suites that are no columns of the paper's Table 1: key -> title. ``own`` has what ``flannb.extra`` adds."""
 
 _ONE_OF_THREE_FILES = re.compile(r"_(?:three|five|seven)_objects$")
 

@@ -29,10 +29,11 @@ class Split:
 
 @dataclass(frozen=True)
 class RawFile:
-    """A file that has no Parquet form on the Hub, at ``<root>/github/<owner>/<repo>/<path>``.
+    """A file that has no Parquet form on the Hub, at ``<root>/github/<owner>/<repo>/<path>``; where the path is
+    absolute, a file of one's own, which every source reads alike.
 
     ``columns`` names the columns of a headerless ``.tsv``; a ``.json`` file holds a list of objects, or an object that
-    has the list under ``key``.
+    has the list under ``key``; a ``.jsonl`` file has an object a line; a ``.parquet`` file names its columns itself.
     """
 
     path: str
@@ -221,6 +222,23 @@ class Task:
     @property
     def has_options(self) -> bool:
         return "options" in self.fields
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Tasks that somebody published together: a mixture of that name, and a row of Table 1.
+
+    Its tasks belong to the submixture ``own``, where each weighs min(cap, size), or to any other.
+
+    Attributes:
+        name: the key of the mixture and the row.
+        title: as tables write it.
+        tasks: of which no other collection has any.
+    """
+
+    name: str
+    title: str
+    tasks: tuple[Task, ...]
 
 
 @dataclass(frozen=True)

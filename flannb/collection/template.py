@@ -53,6 +53,7 @@ from typing import Any
 
 import yaml
 
+from flannb import extra
 from flannb.errors import UserError
 
 FOLDER = Path(__file__).parent / "templates"
@@ -152,7 +153,7 @@ def read_yaml(path: Path) -> Any:
         return yaml.load(Path(path).read_text(encoding="utf-8"), _Loader) or {}
     # a file that is no UTF-8 is a ValueError, and brackets without end are a RecursionError
     except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UserError(f"{path}: not readable as YAML ({error})") from error
+        raise UserError(f"{path}: not readable as YAML ({error}). Correct it.") from error
 
 
 def load_templates(path: Path) -> dict[str, TemplateSet]:
@@ -255,13 +256,31 @@ def _check(template: Template) -> None:
         raise ValueError("separator must be white space; begin the input with any other mark")
 
 
-@cache
 def templates() -> dict[str, TemplateSet]:
-    """All template sets of the package by name.
+    """All template sets by name: the package's, and those of one's own (``flannb.extra``).
 
     Raises:
-        UserError: as ``load_templates``; also a name that two files define.
+        UserError: as ``load_templates``; also a name that is defined twice.
     """
+    sets, own = _templates(), extra.declared("TEMPLATES")
+    return sets | _checked(own, sets) if own else sets
+
+
+def _checked(own: list[TemplateSet], sets: dict[str, TemplateSet]) -> dict[str, TemplateSet]:
+    for position, made in enumerate(own):
+        if made.name in sets or made.name in (other.name for other in own[:position]):
+            raise UserError(f"--extra: template set '{made.name}' is defined already; give yours another name")
+        for kind in KINDS:
+            for i, template in enumerate(getattr(made, kind)):
+                try:
+                    _check(template)
+                except ValueError as error:
+                    raise UserError(f"--extra: template set '{made.name}', {kind} {i}: {error}") from error
+    return {made.name: made for made in own}
+
+
+@cache
+def _templates() -> dict[str, TemplateSet]:
     sets: dict[str, TemplateSet] = {}
     for path in sorted(FOLDER.glob("*.yaml")):
         for name, value in load_templates(path).items():

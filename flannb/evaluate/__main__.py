@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from flannb import extra, progress
 from flannb.build import open_source
 from flannb.collection import MORE_SUITES, SUITES, eval_tasks
 from flannb.errors import UserError, printable
@@ -14,6 +15,7 @@ from flannb.evaluate.prompts import KINDS
 from flannb.evaluate.record import MODES, read_predictions, read_problems
 from flannb.evaluate.run import evaluate
 from flannb.evaluate.scores import suite_scores
+from flannb.terminal import show_error
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,6 +38,8 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--prompt-limit", type=int, default=1024, metavar="N", help="most tokens of a prompt (1024)")
     made.add_argument("--answer-limit", type=int, default=32, metavar="N", help="most tokens of a direct answer (32)")
     made.add_argument("--explanation-limit", type=int, default=256, metavar="N", help="and of an explanation (256)")
+    made.add_argument("--extra", metavar="A,B", help="Python files that add evaluation sets (flannb/extra.py)")
+    progress.add_options(made)
     return made
 
 
@@ -43,9 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Evaluates, prints the suites' scores and what went wrong; returns the exit code."""
     given = parser().parse_args(arguments)
     try:
-        _run(given)
+        with progress.as_asked(given):
+            _run(given)
     except UserError as error:
-        print(printable(f"error: {error}"), file=sys.stderr)
+        show_error(error)
         return 2
     return 0
 
@@ -58,6 +63,8 @@ def _chosen(option: str, value: str, known: tuple[str, ...]) -> list[str]:
 
 
 def _run(given: argparse.Namespace) -> None:
+    if given.extra is not None:
+        extra.use(*filter(None, given.extra.split(",")))
     source = open_source(given.source)
     tasks = eval_tasks(source.collection, _chosen("--suites", given.suites, (*SUITES, *MORE_SUITES)))
     modes = _chosen("--modes", given.modes, MODES)
@@ -81,7 +88,7 @@ def _run(given: argparse.Namespace) -> None:
         print(printable(_counted(problems).to_string(index=False, max_colwidth=90)), end="\n\n")
     predictions = read_predictions(folder, modes)
     if predictions.empty:
-        raise UserError(f"{given.source} has none of the sets of {given.suites}")
+        raise UserError(f"{given.source} has none of the sets of {given.suites}; name other --suites")
     print(suite_scores(predictions, tasks, given.seed).round(1).to_string(index=False))
 
 

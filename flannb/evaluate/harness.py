@@ -17,11 +17,11 @@ from lm_eval.api.model import TemplateLM
 from lm_eval.api.registry import register_model
 from lm_eval.models.utils import handle_stop_sequences, normalize_gen_kwargs, postprocess_generated_text
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
-from tqdm.auto import tqdm
 
 from flannb.errors import UserError
 from flannb.evaluate.models import FlannbModel, open_model
 from flannb.model import Sampling
+from flannb.progress import Bar
 
 
 @register_model("flannb")
@@ -84,7 +84,7 @@ class FlannbLM(TemplateLM):
         for i, (_, prompt, _) in enumerate(requests):
             by_prompt.setdefault(tuple(prompt[-self.max_length :]), []).append(i)
         options = [[requests[i][2] for i in members] for members in by_prompt.values()]
-        with tqdm(total=len(by_prompt), desc="scoring", unit="prompt", disable=disable_tqdm) as bar:
+        with Bar(total=len(by_prompt), desc="scoring", unit="prompt", disable=disable_tqdm) as bar:
             found = self.model.score(list(by_prompt), options, lambda done: bar.update(done - bar.n))
         answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
         for members, likelihoods in zip(by_prompt.values(), found, strict=True):
@@ -121,7 +121,7 @@ class FlannbLM(TemplateLM):
             stops.append(handle_stop_sequences(options["until"], eos=None))
             groups.setdefault((options["max_gen_toks"], self._sampling(options)), []).append(i)
         texts = [""] * len(requests)
-        with tqdm(total=len(requests), desc="generating", unit="prompt", disable=disable_tqdm) as bar:
+        with Bar(total=len(requests), desc="generating", unit="prompt", disable=disable_tqdm) as bar:
             for (limit, sampling), members in groups.items():
                 prompts = [self.tok_encode(requests[i].args[0])[-self.max_length :] for i in members]
                 progress = partial(_advance, bar, int(bar.n))
@@ -141,7 +141,7 @@ class FlannbLM(TemplateLM):
         return Sampling(temperature, int(options.get("top_k", 50)), top_p, self.seed)  # 50: the default there
 
 
-def _advance(bar: tqdm, before: int, done: int) -> None:
+def _advance(bar: Bar, before: int, done: int) -> None:
     bar.update(before + done - bar.n)
 
 

@@ -213,7 +213,7 @@ def _public_prompt(task: EvalTask, source: Source) -> tuple[str, tuple[str, ...]
     for block in blocks:
         question, mark, answer = block.partition("\nA:")
         if not mark:
-            raise UserError(f"{task.prompt}: an exemplar has no line that starts with 'A:'")
+            raise UserError(f"{task.prompt}: an exemplar has no line that starts with 'A:'. Copy the file again.")
         if not task.chain_of_thought:
             answer = " " + answer.rsplit("answer is", 1)[-1].strip().removesuffix(".")
         exemplars.append(f"Q: {question.strip()}\nA:{answer.rstrip()}")

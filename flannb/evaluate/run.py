@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
+from flannb import extra
 from flannb.build import Source
 from flannb.collection import MORE_SUITES, SUITES, Data, EvalTask
 from flannb.evaluate.extract import correct, extract, problem
@@ -16,6 +16,7 @@ from flannb.evaluate.models import Progress, Seq2Seq
 from flannb.evaluate.prompts import KINDS, NoExemplars, Prompt, PromptSet, Tokens, make_prompts, tokenize
 from flannb.evaluate.record import MODES, read_predictions, recorded_keys, set_path, write_set
 from flannb.files import digest, read_sums, write_sums
+from flannb.progress import Bar
 
 if TYPE_CHECKING:
     from flannb.model import Likelihood
@@ -93,7 +94,8 @@ def evaluate(
     for suite in [suite for suite in (*SUITES, *MORE_SUITES) if any(task.suite == suite for task in tasks)]:
         members = [task for task in tasks if task.suite == suite]
         for setting in settings:
-            key = digest([model.name, source.name, _each(members, rows), seed, limits, sorted(modes)])
+            asked = [_each(members, rows), seed, limits, sorted(modes), *_own(members, source)]
+            key = digest([model.name, source.name, *asked])
             wanted = [t for t in members if recorded.get(set_path(folder, suite, setting, t.name).name) != key]
             sets = _read_sets(wanted, setting, source, _each(members, rows), seed, folder, key)
             for group in _groups(sets, BATCHES * model.batch_size):
@@ -102,6 +104,13 @@ def evaluate(
     # In order, whatever order the sets were finished in, and without names that damage has made.
     write_sums(folder, {name: sha for name, sha in read_sums(folder).items() if (Path(folder) / name).is_file()})
     return read_predictions(folder, ("generation",) if "generation" in modes else modes[:1])
+
+
+def _own(tasks: Iterable[EvalTask], source: Source) -> list[str]:
+    """Hashes of what sets of one's own are made from: their file and their rows, which change more than others do."""
+    own = [task for task in tasks if task in extra.declared("EVAL_TASKS")]
+    rows = [source.fingerprint(data) for task in own for data in (task.data, task.exemplars) if data is not None]
+    return [extra.fingerprint("EVAL_TASKS", "TEMPLATES"), *rows] if own else []
 
 
 Sets = list[tuple[EvalTask, PromptSet]]
@@ -158,7 +167,7 @@ def _run(
     longest = explanation_limit if group[0][0].chain_of_thought else answer_limit
     ranking = any(mode != "generation" for mode in modes)
     total = len(prompts) * ("generation" in modes) + sum(map(_ranks, prompts)) * ranking
-    with tqdm(total=total, desc=title, unit="row", disable=quiet) as bar:
+    with Bar(total=total, desc=title, unit="row", disable=quiet) as bar:
         lines = answer(prompts, model, prompt_limit, longest, modes, lambda done: bar.update(done - bar.n))
     position = 0
     for task, made in group:

@@ -57,7 +57,8 @@ class TransformersModel:
             )
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise UserError(
-                f"{checkpoint}: not a sequence-to-sequence checkpoint in safetensors with its tokenizer ({error})"
+                f"{checkpoint}: not a sequence-to-sequence checkpoint in safetensors with its tokenizer ({error});"
+                " name another"
             ) from error
         self.model = model.to(self._device).eval()
         self.prefix: Sequence[int]

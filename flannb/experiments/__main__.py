@@ -11,19 +11,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
+from flannb import extra, progress
 from flannb.build.workers import WORKERS
-from flannb.errors import ProcessLost, UserError, printable
+from flannb.errors import ProcessLost, UserError
 from flannb.experiments import listing
 from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
 from flannb.experiments.devices import default_workers
+from flannb.experiments.durations import Durations
 from flannb.experiments.everything import Results, all_steps, changes, read_results
+from flannb.experiments.options import add_how, add_models, add_what, names, options_of, settle
 from flannb.experiments.registry import steps_of
-from flannb.experiments.reproduce import RANDOM, Options, enter_project, from_project, pretrain_report_steps
+from flannb.experiments.reproduce import Options, pretrain_report_steps
 from flannb.experiments.runner import MANIFEST, Step, forget, is_done, run_all
-from flannb.experiments.scales import PRETRAINED, SCALES
+from flannb.experiments.scales import SCALES
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
 from flannb.files import write_json
+from flannb.terminal import show_error
 
 ALL, PRETRAIN = "all", "pretrain"
 
@@ -51,15 +55,24 @@ def parser() -> argparse.ArgumentParser:
         )
         if name not in (ALL, PRETRAIN):
             _add_choice(command, ARTEFACTS.get(name))
-        _add_options(command)
+        add_what(command)
+        add_how(command)
         if name != PRETRAIN:
-            _add_model_options(command)
+            add_models(command)
         if name == "data":
             listing.add_options(command)
         if name in ARTEFACTS or name == "train":
             _add_dry_run(command)
     for name, (about, add_options, _) in TOOLS.items():
         add_options(commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}."))
+    for command in commands.choices.values():
+        command.add_argument(
+            "--extra",
+            metavar="A,B",
+            help="Python files that add data, evaluation sets, mixtures or rows (flannb/extra.py), or of"
+            f" {', '.join(extra.BUILT_IN)}",
+        )
+        progress.add_options(command)
     return made
 
 
@@ -79,60 +92,6 @@ def _add_choice(made: argparse.ArgumentParser, of: Artefact | None) -> None:
         metavar="A,B",
         help="rows of the table or figure, separated by commas (default: all"
         + (f" of {', '.join(row.name for row in of.rows)})" if of and of.rows else ")"),
-    )
-
-
-def _add_options(made: argparse.ArgumentParser) -> None:
-    """The options of the commands that run steps."""
-    made.add_argument("--scale", default="smoke", metavar="NAME", help=f"one of {', '.join(SCALES)} (default: smoke)")
-    made.add_argument(
-        "--source",
-        metavar="WHERE",
-        help="mini (embedded, no downloads; default), hub (Hugging Face Hub), or a mirror folder",
-    )
-    made.add_argument("--seed", type=int, default=0, help="fixes everything that is drawn (default: 0)")
-    made.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="rows trained side by side, and processes of a build (default: one row for each CPU core, or for each GPU;"
-        " where there are more GPUs than rows, and on TPUs, one row on all of them)",
-    )
-    made.add_argument("--cluster", default="", metavar="ADDRESS", help="a Dask scheduler, such as tcp://host:8786")
-    made.add_argument(
-        "--vocabulary",
-        default="",
-        metavar="WHERE",
-        help="a SentencePiece model, or a checkpoint with one, to build with (default: by --start, else trained)",
-    )
-    made.add_argument("--allow-missing", action="store_true", help="go on without datasets that the source lacks")
-    made.add_argument(
-        "--drop-contaminated", action="store_true", help="build without training rows that hold evaluation text"
-    )
-    made.add_argument("--force", action="store_true", help="run the steps again even where they are done")
-    made.add_argument(
-        "--plain", action="store_true", help="call the steps as functions, without notebooks and papermill"
-    )
-    made.add_argument(
-        "--runs", default="runs", metavar="DIR", help="folder of data, models, predictions (default: runs)"
-    )
-    made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
-
-
-def _add_model_options(made: argparse.ArgumentParser) -> None:
-    """The options about the models of rows."""
-    made.add_argument(
-        "--repeats",
-        default="1",
-        metavar="N,ROW=N",
-        help="models trained of each row, with seeds counted up from --seed; 1,flan2022=3 trains one row three times"
-        " (default: 1)",
-    )
-    made.add_argument(
-        "--start",
-        default="",
-        metavar="WHERE",
-        help=f"what rows start from: a model's folder, hf://owner/name, {PRETRAINED} or {RANDOM} (default: by scale)",
     )
 
 
@@ -160,20 +119,22 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     started = time.monotonic()
     try:
-        with _sigterm_as_interrupt():
+        with _sigterm_as_interrupt(), progress.as_asked(given):
+            if given.extra is not None:
+                extra.use(*names(given.extra))
             if given.command in TOOLS:
                 TOOLS[given.command].run(given)
             else:
                 _run(given)
+            progress.remark(f"{progress.spoken(time.monotonic() - started)} in all")
     except UserError as error:
-        print(printable(f"error: {error}"), file=sys.stderr, flush=True)
+        show_error(error)
         if isinstance(error, ProcessLost):
             os._exit(2)  # at a usual exit, JAX would wait for the lost one and then abort
         return 2
     except KeyboardInterrupt as stop:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         return 143 if isinstance(stop, Terminated) else 130
-    print(f"{time.monotonic() - started:.0f} s in all", file=sys.stderr)
     return 0
 
 
@@ -195,34 +156,20 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def _run(given: argparse.Namespace) -> None:
+    from flannb.report.site import write_site
+
     shows = given.command == "data" and listing.wanted(given)
     given.source = given.source or ("hub" if shows and given.list else "mini")
-    for name in ("runs", "reports", "json", "export", "source", "start", "vocabulary"):
-        value = getattr(given, name, "")
-        if value and value not in ("mini", "hub", PRETRAINED, RANDOM) and "://" not in value:
-            setattr(given, name, from_project(value))
-    enter_project()
+    settle(given)
     if shows:
         listing.show(given)
         return
     chosen = None if given.command in (ALL, PRETRAIN) else artefact(given.artefact)
-    rows = _names(given.rows or "") if chosen else ()
+    rows = names(given.rows or "") if chosen else ()
     if chosen and given.rows is not None and not rows:
         known = ", ".join(row.name for row in chosen.rows)
         raise UserError(f"--rows: names no row{f'; choose from {known}' if known else ''}")
-    options = Options(
-        scale=given.scale,
-        source=given.source,
-        seed=given.seed,
-        allow_missing=given.allow_missing,
-        drop_contaminated=given.drop_contaminated,
-        rows=rows,
-        repeats={} if given.command == PRETRAIN else _repeats(given.repeats),
-        start="" if given.command == PRETRAIN else given.start,
-        vocabulary=given.vocabulary,
-        runs=given.runs,
-        reports=given.reports,
-    )
+    options = options_of(given, rows)
     if given.workers is not None and given.workers < 1:
         raise UserError(f"--workers {given.workers}: must be at least 1")
     if chosen and getattr(given, "dry_run", False):
@@ -246,13 +193,17 @@ def _run(given: argparse.Namespace) -> None:
     if given.workers is not None:
         os.environ[WORKERS] = str(given.workers)
     trainings = sum(step.function == "train_step" for step in steps)
-    run_all(steps, given.workers or default_workers(trainings), given.cluster, papermill=not given.plain)
+    workers = given.workers or default_workers(trainings)
+    durations = Durations.at(options.scale, options.runs, options.reports)
+    run_all(steps, workers, given.cluster, papermill=not given.plain, durations=durations)
     if given.command == ALL:
         _show_changes(before, options)
     elif given.command == PRETRAIN:
         _show(Path(steps[-1].folder), PRETRAIN)
     elif given.command == "report" or given.command in ARTEFACTS:
         _show(Path(steps[-1].folder), given.artefact)
+    if given.command not in ("data", "train", "evaluate"):
+        write_site(Path(options.reports))
     if exports:
         listing.export_build(built(steps[0].folder), given)
 
@@ -278,26 +229,6 @@ def _steps(command: str, of: Artefact | None, options: Options) -> list[Step]:
     steps = steps_of(of, options)
     left_out = {"train": ("evaluate", "report"), "evaluate": ("report",)}.get(command, ())
     return steps[:1] if command == "data" else [s for s in steps if s.name.rsplit("/")[-1] not in left_out]
-
-
-def _names(text: str) -> tuple[str, ...]:
-    """Names separated by commas, each once."""
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
-def _repeats(text: str) -> dict[str, int]:
-    """Row -> number of models, as ``--repeats`` says: ``2`` for all rows, whose key is "", ``flan2022=3`` for one.
-
-    Raises:
-        UserError: a number is none, or below 1.
-    """
-    counts: dict[str, int] = {}
-    for part in _names(text):
-        row, _, number = part.rpartition("=")
-        if not number.isdigit() or int(number) < 1:
-            raise UserError(f"--repeats {part}: give a number from 1, or ROW=NUMBER")
-        counts[row] = int(number)
-    return counts
 
 
 def _show(folder: Path, name: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from flannb import extra
 from flannb.collection import Task, finetuning_tasks
 from flannb.errors import UserError
 from flannb.experiments.scales import Scale
@@ -55,8 +56,15 @@ class Artefact:
     rows_at: Callable[[Scale, Sequence[Task]], tuple[Row, ...]] | None = None
 
     def at(self, scale: Scale, training: Sequence[Task]) -> "Artefact":
-        """The artefact with the rows that it has at a scale, of the training tasks that a source has."""
-        return replace(self, rows=self.rows_at(scale, training), rows_at=None) if self.rows_at else self
+        """The artefact with its rows at a scale, of the training tasks that a source has; one's own are the last."""
+        rows = self.rows_at(scale, training) if self.rows_at else self.rows
+        return replace(self, rows=(*rows, *self.own_rows()), rows_at=None)
+
+    def own_rows(self) -> tuple[Row, ...]:
+        """The rows that ``flannb.extra`` adds."""
+        collections = extra.declared("COLLECTIONS") if self.name == "table1" else []
+        rows = extra.declared("ROWS").get(self.name, ())
+        return (*rows, *(Row(each.name, each.title, each.name) for each in collections))
 
     def row(self, name: str) -> Row:
         """A row by its name.

@@ -167,7 +167,7 @@ def _data(options: Options, source: Source, scale: Scale) -> tuple[list[Shard], 
     ]
     if all(holding.reason for holding in holdings):
         unanswered = any(holding.reason == UNANSWERED for holding in holdings)
-        raise UserError(UNANSWERED if unanswered else f"{source.name}: holds none of the collection's tasks")
+        raise UserError(UNANSWERED if unanswered else f"{source.name}: holds none of the tasks; name another --source")
     if unknown := sum(holding.available and holding.rows is None for holding in holdings):
         notes.append(f"data: the source does not tell the rows of {unknown:,} tasks, which count as their cap")
     if absent := sum(not holding.available and not holding.task.unavailable for holding in holdings):
@@ -213,7 +213,7 @@ def _demand(scale: Scale, config: T5Config, devices: Devices) -> tuple[Demand, i
         )
     replicas = devices.count // scale.model_parallel
     if scale.batch.size % replicas:
-        raise UserError(f"{devices}: a batch of {scale.batch.size} does not come apart into {replicas} copies")
+        raise UserError(f"{devices}: a batch of {scale.batch.size} is not divisible by {replicas}; plan others")
     model = empty_model(config, scale.dtype, remat=scale.remat)
     optimizer = make_optimizer(train_options(scale, seed=0))
     optimizer.build(model.trainable_variables)

@@ -194,5 +194,5 @@ def _tasks(artefact: Artefact, source: Source, options: Options) -> list[Finetun
         )
     present = [task for task in tasks if not lacking & {str(data) for data in task.data}]
     if not present:
-        raise UserError(f"{source.name}: has none of the tasks {', '.join(names)}")
+        raise UserError(f"{source.name}: has none of the tasks {', '.join(names)}; name another --source")
     return present

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from flannb.build import Build, open_source
 from flannb.build.export import FORMATS, export, quotas
 from flannb.build.inventory import UNANSWERED, Holding, inventory
@@ -16,6 +14,7 @@ from flannb.collection import SUBMIXTURES, RawFile, Task, check, tasks
 from flannb.errors import UserError
 from flannb.files import write_json, write_text
 from flannb.mixture import MIXTURES, Mixture, expected, mixture, planned_shards, shard_weights
+from flannb.progress import Bar, remark, say
 
 DEFAULT_EXAMPLES = 1_000_000
 
@@ -79,9 +78,9 @@ def export_build(build: Build, given: argparse.Namespace) -> None:
     )
     counts = quotas(weights, given.examples) if given.examples else {shard: shard.examples for shard in weights}
     name = given.mixture or "flan2022"
-    with tqdm(total=sum(counts.values()), desc="exporting", unit="example") as bar:
+    with Bar(total=sum(counts.values()), desc="exporting", unit="example") as bar:
         card = export(build, Path(given.export), given.format, counts, name, given.seed, bar.update)
-    print(f"{sum(counts.values()):,} examples in {given.export}; {card} describes them", file=sys.stderr)
+    remark(f"{sum(counts.values()):,} examples in {given.export}; {card} describes them")
 
 
 def show(given: argparse.Namespace) -> None:
@@ -106,7 +105,7 @@ def show(given: argparse.Namespace) -> None:
     chosen = [task for task in everything if given.submixture in ("", task.submixture)]
     holdings = inventory(source, chosen)
     if any(holding.reason == UNANSWERED for holding in holdings):
-        print(f"warning: {UNANSWERED}", file=sys.stderr)
+        say(f"warning: {UNANSWERED}")
     try:
         if given.list:
             _list(holdings, source.name, given.json)

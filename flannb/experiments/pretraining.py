@@ -137,13 +137,13 @@ def pretraining_of(chosen: Scale, name: str) -> Pretraining:
 
 def _corpus(source: str, chosen: Scale, data: str, seed: int, allow_missing: bool, store: str, quiet: bool) -> Corpus:
     """The text of the rows that a build is of."""
-    from tqdm.auto import tqdm
+    from flannb.progress import Bar
 
     opened = open_source(source)
     training, _ = available(opened, allow_missing)
     count, cluster = asked_for()
     with (
-        tqdm(total=len(training), desc="reading text", unit="task", disable=quiet) as bar,
+        Bar(total=len(training), desc="reading text", unit="task", disable=quiet) as bar,
         workers(count or 1, cluster) as run,
     ):
 

@@ -3,31 +3,35 @@
 import os
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from flannb import extra
 from flannb.build import Hub, Source, open_source
 from flannb.build.data import build_key
-from flannb.collection import EvalTask
-from flannb.experiments.artefacts import Artefact
+from flannb.collection import EvalTask, Task
+from flannb.errors import UserError
+from flannb.experiments.artefacts import Artefact, Row
 from flannb.experiments.pretraining import pretraining_of
 from flannb.experiments.runner import Step
 from flannb.experiments.scales import EVALUATION, PRETRAINED, PRETRAINING, TRAINING, Scale
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.steps import available, tokenizer_file
 from flannb.files import digest, sha256
+from flannb.mixture import mixture, own_mixtures
 from flannb.mixture.pretraining import PREFIX_LM, SPAN_CORRUPTION
 
 DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
 TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train")
 PRETRAIN_CODE = (*TRAIN_CODE, "experiments/pretraining.py")
 EVALUATE_CODE = (*TRAIN_CODE, "evaluate")
-REPORT_CODE = ("report", "evaluate", *(f"experiments/{name}.py" for name in ("steps", "artefacts", "scales")))
-PRETRAIN_REPORT_CODE = ("report", "experiments/pretraining.py")
+REPORT_MODULES = ("steps", "artefacts", "scales")
+REPORT_CODE = ("report", "markdown.py", "evaluate", *(f"experiments/{name}.py" for name in REPORT_MODULES))
+PRETRAIN_REPORT_CODE = ("report", "markdown.py", "experiments/pretraining.py")
 
 RANDOM = "random"
 """``--start`` of rows that begin with random weights."""
@@ -66,7 +70,8 @@ def command(session: str, options: Options, source: Source) -> str:
 
     Args:
         session: of nox, such as ``reproduce_table1``.
-        source: that the options name; a mirror's folder is given by its name alone, wherever it was.
+        source: that the options name; a mirror's folder is given by its name alone, wherever it was, as are files of
+            one's own.
     """
     words = ["nox", "-s", session, "--", "--scale", options.scale, "--source", source.name]
     given = {
@@ -74,6 +79,7 @@ def command(session: str, options: Options, source: Source) -> str:
         "rows": ",".join(options.rows),
         "start": options.start,
         "vocabulary": options.vocabulary,
+        "extra": ",".join(extra.names()),
         "repeats": ",".join(f"{row}={count}" if row else str(count) for row, count in options.repeats.items()),
     }
     words += [word for name, value in given.items() if value for word in (f"--{name}", str(value))]
@@ -117,7 +123,13 @@ def run_home(options: Options, source: Source, scale: Scale) -> str:
     vocabulary = start_and_vocabulary(options, scale)[1]
     clean = "-decontaminated" if options.drop_contaminated else ""
     words = f"-{label_of(vocabulary)}" if vocabulary and vocabulary != scale.start else ""
-    return f"{options.runs}/{options.scale}/{source.name}-{options.seed}{clean}{words}"
+    return f"{options.runs}/{options.scale}/{source.name}-{options.seed}{clean}{words}{own_suffix(*extra.DATA)}"
+
+
+def own_suffix(*kinds: str) -> str:
+    """A part of a folder's name that tells runs with data or sets of one's own from those without."""
+    found = extra.fingerprint(*kinds)
+    return f"-own-{found[:8]}" if found else ""
 
 
 def ground(options: Options) -> Ground:
@@ -147,9 +159,9 @@ def ground(options: Options) -> Ground:
             "store": f"{options.runs}/data",
         },
         code=DATA_CODE,
-        state="" if remote else build_key(source, training, build_options),
+        state=extra.fingerprint(*extra.DATA) if remote else build_key(source, training, build_options),
     )
-    text = "" if remote else build_key(source, training, replace(build_options, drop_contaminated=True))
+    text = data.state if remote else build_key(source, training, replace(build_options, drop_contaminated=True))
     return Ground(source, chosen, scored, start, where, home, data, text)
 
 
@@ -227,8 +239,9 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
         UserError: an unknown row; or as ``ground`` and ``pretraining_steps``.
     """
     base = ground(options)
-    artefact = artefact.at(base.scale, available(base.source, options.allow_missing)[0])
-    rows = [artefact.row(name) for name in options.rows] or list(artefact.rows)
+    training = available(base.source, options.allow_missing)[0]
+    artefact = artefact.at(base.scale, training)
+    rows = _with_data([artefact.row(name) for name in options.rows] or list(artefact.rows), training, options)
     for name in filter(None, options.repeats):
         artefact.row(name)
     sizes = list(dict.fromkeys(row.size for row in rows)) if base.start == PRETRAINED else []
@@ -236,7 +249,9 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     steps = list({step.folder: step for made in pretrained.values() for step in made}.values()) or [base.data]
     named = base.start in (base.scale.start, base.data.parameters["vocabulary"])  # by the scale or the vocabulary
     home = base.home if named else f"{base.home}/from-{label_of(base.start or RANDOM)}"
-    state = digest([_fingerprint(base.source, base.scored), base.scale.settings(EVALUATION)])
+    scoring = [_fingerprint(base.source, base.scored), base.scale.settings(EVALUATION)]
+    state = digest([*scoring, extra.fingerprint("EVAL_TASKS")])
+    own = {name: made.digest for name, made in own_mixtures().items()}
     cache = f"{options.runs}/.cache/jax"
     models: dict[str, list[Step]] = {row.name: [] for row in rows}
     evaluations: dict[str, list[Step]] = {row.name: [] for row in rows}
@@ -261,14 +276,20 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
                     "start": start,
                 },
                 code=TRAIN_CODE,
-                state=digest([base.scale.settings(TRAINING), "" if base.start == PRETRAINED else _weights(start)]),
+                state=digest(
+                    [
+                        base.scale.settings(TRAINING),
+                        "" if base.start == PRETRAINED else _weights(start),
+                        own.get(row.mixture, ""),
+                    ]
+                ),
                 needs=needs,
                 threads=threads(base.scale),
                 cache=cache,
             )
             evaluate = Step(
                 name=f"{row.name}{suffix}/evaluate",
-                folder=f"{folder}/evaluate",
+                folder=f"{folder}/evaluate{own_suffix('EVAL_TASKS')}",
                 notebook="notebooks/03_evaluate.ipynb",
                 function="evaluate_step",
                 parameters={
@@ -298,10 +319,23 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
             "models": {row: made[0].folder for row, made in models.items()},
         },
         code=REPORT_CODE,
+        state=extra.fingerprint(*extra.KINDS),
         needs=tuple(step for made in evaluations.values() for step in made),
         command=command(f"reproduce_{artefact.name}", options, base.source),
     )
     return [*steps, report]
+
+
+def _with_data(rows: list[Row], training: Sequence[Task], options: Options) -> list[Row]:
+    """The rows less those of one's own of which the source has no data; the report marks them as not run.
+
+    Raises:
+        UserError: ``--rows`` names one of these.
+    """
+    empty = [row for row in rows if row.mixture in own_mixtures() and not mixture(row.mixture).members(training)]
+    if empty and options.rows:
+        raise UserError(f"--rows {empty[0].name}: {options.source} has none of its data")
+    return [row for row in rows if row not in empty]
 
 
 def _fingerprint(source: Source, scored: tuple[EvalTask, ...]) -> str:

@@ -10,26 +10,23 @@ import importlib
 import os
 import re
 import shutil
-import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, BinaryIO
-
-from filelock import FileLock
+from typing import Any, TextIO
 
 from flannb.errors import UserError
 from flannb.experiments.cluster import on_cluster
+from flannb.experiments.condition import INPUTS, MANIFEST, beside, forget_record, lock_of, log_of, on_record
 from flannb.experiments.devices import gpu_names
+from flannb.experiments.durations import Durations
 from flannb.experiments.side_by_side import side_by_side
+from flannb.experiments.watch import Spoken, Watch
 from flannb.files import code_digest, digest, exhausted, inside, is_intact, read_sealed, sha256, write_sealed
 from flannb.processes import are_several
-
-MANIFEST = "manifest.json"
-INPUTS = "inputs.json"
-KERNEL_LOG = "kernel.log"
+from flannb.progress import PROGRESS, environment, remark
 
 TRAINING = ("pretrain_step", "train_step")
 """Functions that all processes of a run call together."""
@@ -78,8 +75,12 @@ def is_done(step: Step) -> bool:
     return find_state(step) == (True, "")
 
 
-def find_state(step: Step) -> tuple[bool, str]:
-    """Whether a step has been done under its key, and what of it is damaged since; empty where nothing is."""
+def find_state(step: Step, verify: bool = True) -> tuple[bool, str]:
+    """Whether a step has been done under its key, and what of it is damaged since; empty where nothing is.
+
+    Args:
+        verify: compare hashes; else only sizes, which takes no time.
+    """
     path = Path(step.folder) / MANIFEST
     if not path.is_file():
         return False, ""
@@ -89,9 +90,11 @@ def find_state(step: Step) -> tuple[bool, str]:
         if manifest["key"] != step.key:
             return False, ""
         for name, entry in outputs.items():
-            if not is_intact(inside(Path(step.folder), name), entry["sha256"]):
-                return True, f"{Path(step.folder) / name} is missing or not as it was written"
-        return True, _damage_of_build(step) if step.function == "build_step" else ""
+            output = inside(Path(step.folder), name)
+            whole = output.is_file() and output.stat().st_size == entry["bytes"]
+            if not whole or (verify and not is_intact(output, entry["sha256"])):
+                return True, f"{output} is missing or not as it was written"
+        return True, _damage_of_build(step) if verify and step.function == "build_step" else ""
     except (UserError, KeyError, TypeError, AttributeError) as error:
         return True, str(error) if isinstance(error, UserError) else f"{path} is damaged"
 
@@ -104,6 +107,11 @@ def _damage_of_build(step: Step) -> str:
     damaged = damaged_files(built(step.folder))
     more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
     return f"{damaged[0]}{more} is missing or not as it was written" if damaged else ""
+
+
+def seconds_of(step: Step) -> float:
+    """The seconds that a step took which is done."""
+    return float(read_sealed(Path(step.folder) / MANIFEST)["seconds"])
 
 
 def run_step(step: Step, papermill: bool = True) -> float:
@@ -121,11 +129,11 @@ def run_step(step: Step, papermill: bool = True) -> float:
     try:
         return _run_step(step, papermill)
     except UserError as error:
-        raise type(error)(f"{step.name}: {error}") from None
+        raise type(error)(f"{step.name}: {error}\n  Its log: {log_of(step.folder)}") from None
     except Exception as error:
         if (told := exhausted(error)) is None:
             raise
-        raise UserError(f"{step.name}: {told}") from error
+        raise UserError(f"{step.name}: {told}\n  Its log: {log_of(step.folder)}") from error
 
 
 def _run_step(step: Step, papermill: bool) -> float:
@@ -150,17 +158,18 @@ def _run_step(step: Step, papermill: bool) -> float:
 def _run_alone(step: Step, papermill: bool) -> float:
     folder = Path(step.folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder):
+    with lock_of(folder):
         if is_done(step):
             return 0.0
-        _prepare(folder, step)
-        started = time.time()
-        if papermill and step.notebook:
-            _execute(step)
-        else:
-            _call(step)
-        seconds = time.time() - started
-        write_sealed(folder / MANIFEST, _manifest(step, seconds))
+        with on_record(step), environment({PROGRESS: str(beside(folder, "progress").absolute())}):
+            _prepare(folder, step)
+            started = time.time()
+            if papermill and step.notebook:
+                _execute(step)
+            else:
+                _call(step)
+            seconds = time.time() - started
+            write_sealed(folder / MANIFEST, _manifest(step, seconds))
         return seconds
 
 
@@ -168,7 +177,7 @@ def _prepare(folder: Path, step: Step) -> None:
     """Empties the folder unless what is in it was made under the same key."""
     inputs = {"key": step.key, "parameters": dict(step.parameters)}
     path = folder / INPUTS
-    if not path.is_file() or _key_in(path) != step.key:
+    if key_in(path) != step.key:
         shutil.rmtree(folder)
         folder.mkdir()
         write_sealed(path, inputs)
@@ -180,16 +189,13 @@ def forget(step: Step) -> None:
     """Removes what a step has made, once nobody is at work on it."""
     folder = Path(step.folder)
     if folder.is_dir():
-        with _lock(folder):
+        with lock_of(folder):
             shutil.rmtree(folder)
+            forget_record(folder)
 
 
-def _lock(folder: Path) -> FileLock:
-    """Only one process works in a folder; the system ends the lock with its holder, however that dies."""
-    return FileLock(folder.parent / f".{folder.name}.lock")
-
-
-def _key_in(path: Path) -> str:
+def key_in(path: Path) -> str:
+    """The key in a step's ``inputs.json``; empty where there is none."""
     try:
         return str(read_sealed(path)["key"])
     except (UserError, KeyError, TypeError):
@@ -211,17 +217,16 @@ def _execute(step: Step) -> None:
     from papermill.exceptions import PapermillExecutionError
 
     output = Path(step.folder) / Path(step.notebook).name
-    log = Path(step.folder) / KERNEL_LOG
-    before = dict(os.environ)
-    os.environ.update(kernel_environment(step))
     try:
-        with log.open("ab") as errors:
+        with log_of(step.folder).open("a", encoding="utf-8") as log, environment(kernel_environment(step)):
             pm.execute_notebook(
                 step.notebook,
                 str(output),
                 parameters={"folder": step.folder, **step.parameters},
                 kernel_name="python3",
-                kernel_manager_class=_kernels(errors),
+                kernel_manager_class=_kernels(log),
+                stdout_file=log,
+                stderr_file=log,
                 progress_bar=False,
                 cwd=".",
                 extra_arguments=["--log-level=ERROR"],  # the kernel warns of a connection that stays on this machine
@@ -238,15 +243,11 @@ def _execute(step: Step) -> None:
         ) from None
     except DeadKernelError:
         raise UserError(
-            "its process was killed; if memory ran out, pass a smaller --workers. The same command goes on.\n"
-            f"  Its last words, if any, are in {log}."
+            "its process was killed; if memory ran out, pass a smaller --workers. The same command goes on."
         ) from None
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
-def _kernels(errors: BinaryIO) -> type:
+def _kernels(log: TextIO) -> type:
     """A manager of kernels whose own error output goes to a file: that of several would mix in the terminal, and what
     matters of it reaches people as the notebook's output.
     """
@@ -254,7 +255,7 @@ def _kernels(errors: BinaryIO) -> type:
 
     class Kernels(AsyncKernelManager):
         async def start_kernel(self, **kwargs: Any) -> None:  # type: ignore[override]
-            await super().start_kernel(**kwargs, stderr=errors)
+            await super().start_kernel(**kwargs, stderr=log)
 
     return Kernels
 
@@ -289,7 +290,7 @@ def _manifest(step: Step, seconds: float) -> dict[str, Any]:
         path
         for path in folder.rglob("*")
         if path.is_file()
-        and path.name not in (MANIFEST, INPUTS, KERNEL_LOG)
+        and path.name not in (MANIFEST, INPUTS)
         and "checkpoints" not in path.parts
         and not path.name.endswith((".lock", ".tmp"))
     )
@@ -357,13 +358,16 @@ def versions() -> dict[str, str]:
     return found
 
 
-def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) -> dict[str, float]:
-    """Runs steps in the order of their needs, independent ones side by side, with a progress bar.
+def run_all(
+    steps: Iterable[Step], workers: int, cluster: str, papermill: bool, durations: Durations | None = None
+) -> dict[str, float]:
+    """Runs steps in the order of their needs, independent ones side by side, and shows how they go.
 
     Args:
         workers: processes of this machine; one without papermill runs the steps in this process.
         cluster: address of a Dask scheduler whose workers share this folder, instead.
         papermill: as in ``run_step``.
+        durations: what steps take, to tell the time left; that of none is known by default.
 
     Returns:
         Seconds of each step by its folder.
@@ -371,8 +375,6 @@ def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) 
     Raises:
         UserError: a step failed; the others have been stopped and go on when run again.
     """
-    from tqdm.auto import tqdm
-
     steps = list(steps)
     if are_several(os.environ) and (papermill or workers > 1 or cluster):
         raise UserError(
@@ -382,20 +384,21 @@ def run_all(steps: Iterable[Step], workers: int, cluster: str, papermill: bool) 
     states = {step.folder: find_state(step) for step in steps}
     waiting = [step for step in steps if states[step.folder] != (True, "")]
     seconds = dict.fromkeys((step.folder for step in steps), 0.0)
-    with tqdm(total=len(steps), initial=len(steps) - len(waiting), unit="step", file=sys.stderr) as bar:
+    for step in steps:
+        if damage := states[step.folder][1]:
+            remark(f"{step.name}: {damage}; made again")
+    here = workers == 1 and not cluster and not papermill
+    with Spoken() as spoken, Watch(steps, waiting, workers, durations or Durations(), here) as watch:
 
         def finished(step: Step, took: float) -> None:
             seconds[step.folder] = took
-            bar.update(1)
-            bar.write(f"{step.name}: {took:.0f} s", file=sys.stderr)
+            watch.finished(step, took)
 
-        for step in steps:
-            if damage := states[step.folder][1]:
-                bar.write(f"{step.name}: {damage}; made again", file=sys.stderr)
-        if workers == 1 and not cluster and not papermill:
+        if here:
             for step in waiting:
-                bar.set_postfix_str(step.name)
-                finished(step, run_step(step, papermill))
+                with spoken.kept(log_of(step.folder)):
+                    took = run_step(step, papermill)
+                finished(step, took)
         elif cluster and waiting:
             on_cluster(waiting, cluster, partial(run_step, papermill=papermill), finished)
         else:

@@ -10,15 +10,16 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from flannb.errors import UserError
+from flannb.experiments.condition import log_of
 from flannb.experiments.devices import gpus, share
+from flannb.progress import environment
 
 if TYPE_CHECKING:
     from flannb.experiments.runner import Step
@@ -59,7 +60,7 @@ def side_by_side(
             for step in ready[: len(free)]:
                 waiting.remove(step)
                 slot = free.pop(0)
-                with _environment(share(slot, workers, found)), _interrupts_ignored():
+                with environment(dict(share(slot, workers, found))), _interrupts_ignored():
                     results, process = _start(step, run, slot)
                 running[results] = _Running(step, process, slot)
             speaking = wait(list(running))
@@ -96,25 +97,21 @@ def _outcome(results: Connection, ended: _Running) -> float:
         ended.process.join()
         if ended.process.exitcode == 1:
             raise UserError(
-                f"{ended.step.name}: failed in a way that it should not. The traceback is in {_log(ended.step)}; this"
-                " is a defect of flannb, please report it."
+                f"{ended.step.name}: failed in a way that it should not. The traceback is in"
+                f" {log_of(ended.step.folder)}; this is a defect of flannb, please report it."
             ) from None
-        raise UserError(f"{ended.step.name}: {KILLED}") from None
+        raise UserError(f"{ended.step.name}: {KILLED}\n  Its log: {log_of(ended.step.folder)}") from None
     ended.process.join()
     if failure:
         raise UserError(failure)
     return seconds
 
 
-def _log(step: Step) -> Path:
-    return Path(f"{step.folder}.log")
-
-
 def _work(results: Connection, run: Callable[[Step], float], step: Step, slot: int) -> None:
     """Runs a step; the only thing that a process does."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _log(step).parent.mkdir(parents=True, exist_ok=True)
-    with _log(step).open("ab") as log:
+    log_of(step.folder).parent.mkdir(parents=True, exist_ok=True)
+    with log_of(step.folder).open("ab") as log:
         for stream in (1, 2):
             os.dup2(log.fileno(), stream)
     if step.threads == 1 and hasattr(os, "sched_setaffinity"):
@@ -142,18 +139,6 @@ def _stop(processes: list[multiprocessing.process.BaseProcess]) -> None:
         if process.is_alive():
             process.kill()
             process.join()
-
-
-@contextmanager
-def _environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """Processes that are started inside have these variables, before they import anything."""
-    before = dict(os.environ)
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from flannb.build import (
     open_source,
     part_of,
 )
-from flannb.collection import EvalTask, Task, check, eval_tasks, tasks
+from flannb.collection import MORE_SUITES, EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
 from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_tasks, read_predictions
 from flannb.experiments.artefacts import artefact as artefact_of
@@ -119,9 +119,9 @@ def build_step(
     """
     opened = open_source(source)
     training, _ = available(opened, allow_missing)
-    from tqdm.auto import tqdm
+    from flannb.progress import Bar
 
-    with tqdm(total=len(training), desc="building", unit="task", disable=quiet) as bar:
+    with Bar(total=len(training), desc="building", unit="task", disable=quiet) as bar:
 
         def progress(task: str, done: int, total: int) -> None:
             bar.total = total
@@ -279,7 +279,8 @@ def report_step(
     opened = open_source(source)
     chosen = scale_of(scale, opened.collection)
     training = present_training(opened)
-    rows = artefact_of(artefact).at(chosen, training).rows
+    found = artefact_of(artefact).at(chosen, training)
+    rows = found.rows
     sets: dict[str, list[str]] = {}
     for task in eval_tasks(opened.collection):
         sets.setdefault(task.suite, []).append(task.name)
@@ -302,7 +303,8 @@ def report_step(
             for row in rows
         }
         return write_figure4(Path(folder), predictions, replace(setup, layout=layout_of(points)), points)
-    setup = replace(setup, layout=layout(artefact))
+    suites = [suite for suite in MORE_SUITES if suite in sets]
+    setup = replace(setup, layout=layout(artefact).extended({row.name: row.title for row in found.own_rows()}, suites))
     if artefact in ("figure1", "figure3"):
         write = {"figure1": write_figure1, "figure3": write_figure3}[artefact]
         return write(Path(folder), predictions, setup)

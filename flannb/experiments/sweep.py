@@ -5,7 +5,6 @@ No suite takes part, so what is chosen by it is not chosen by what tables report
 
 import argparse
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from flannb.build import Build, Shard, columns, open_source
 from flannb.build.workers import WORKERS
 from flannb.errors import UserError
 from flannb.experiments.devices import default_workers
+from flannb.experiments.durations import Durations
 from flannb.experiments.reproduce import (
     RANDOM,
     TRAIN_CODE,
@@ -29,6 +29,7 @@ from flannb.experiments.scales import PRETRAINED, SCALES, TRAINING
 from flannb.experiments.scales import scale as scale_of
 from flannb.files import digest, read_json
 from flannb.mixture import BatchShape, batches
+from flannb.progress import remark
 
 if TYPE_CHECKING:
     from flannb.model import T5
@@ -69,6 +70,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Trains all settings, measures each and writes the report on them."""
+    from flannb.report.site import write_site
     from flannb.report.sweep import write_sweep
 
     for name in ("runs", "reports", *(["source"] if given.source not in ("mini", "hub") else [])):
@@ -89,7 +91,8 @@ def run(given: argparse.Namespace) -> None:
     if given.workers is not None:
         os.environ[WORKERS] = str(given.workers)
     workers = given.workers or default_workers(len(trials))
-    run_all([*before, *trials], workers, "", papermill=not given.plain)
+    durations = Durations.at(options.scale, options.runs, options.reports)
+    run_all([*before, *trials], workers, "", papermill=not given.plain, durations=durations)
     results = [read_json(Path(step.folder) / "trial.json") for step in trials]
     start = (
         "" if given.start == RANDOM else f"-from-{given.start if given.start == PRETRAINED else label_of(given.start)}"
@@ -98,7 +101,8 @@ def run(given: argparse.Namespace) -> None:
     source = open_source(options.source).name
     write_sweep(folder, results, options.scale, source, options.seed, HELD_OUT, given.start)
     print((folder / "sweep.md").read_text(encoding="utf-8"))
-    print(f"The report: {folder}", file=sys.stderr)
+    remark(f"The report: {folder}")
+    write_site(Path(options.reports))
 
 
 def settings(given: argparse.Namespace) -> tuple[list[str], list[float], int]:

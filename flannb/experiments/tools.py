@@ -1,12 +1,9 @@
 """Commands beside those of artefacts: ``mirror``, ``contamination``, ``claims``, ``sweep`` and ``finetune``."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
-
-from tqdm.auto import tqdm
 
 from flannb.build import open_source
 from flannb.build.contamination import find_overlap, write_overlap
@@ -14,7 +11,8 @@ from flannb.build.mirror import copy_mirror, needed_data, plan_mirror
 from flannb.build.sources import Hub
 from flannb.collection import EvalTask, Task, eval_tasks, finetuning_tasks, tasks
 from flannb.errors import UserError, printable
-from flannb.experiments import finetune_command, sweep
+from flannb.experiments import finetune_command, status, sweep
+from flannb.progress import Bar, remark
 
 T = TypeVar("T")
 
@@ -50,7 +48,7 @@ def mirror(given: argparse.Namespace) -> None:
     if finetuned and given.tasks is None and given.suites is None:
         training, scored = [], []
     data = needed_data(training, scored, finetuned)
-    with tqdm(data, desc="looking up", unit="dataset") as bar:
+    with Bar(data, desc="looking up", unit="dataset") as bar:
         plan = plan_mirror(hub, data, folder, given.update, lambda name: bar.update() and None)
     if plan.missing and not given.allow_missing:
         lines = "\n  ".join(f"{name}: {why}" for name, why in sorted(plan.missing.items()))
@@ -58,16 +56,13 @@ def mirror(given: argparse.Namespace) -> None:
             f"{len(plan.missing)} datasets are not to be had:\n  {lines}\nPass --allow-missing to mirror the others."
         )
     whole = [item for item in plan.items if item.whole]
-    print(
-        f"{len(plan.items):,} files, {plan.size / 1e6:,.1f} MB; {len(whole):,} of them are in {folder} already",
-        file=sys.stderr,
-    )
+    remark(f"{len(plan.items):,} files, {plan.size / 1e6:,.1f} MB; {len(whole):,} of them are in {folder} already")
     if given.dry_run:
         print("\n".join(f"{item.remote.size:>14,}  {item.path}" for item in plan.items))
         return
-    with tqdm(total=plan.size, desc="mirroring", unit="B", unit_scale=True, smoothing=0.05) as bar:
+    with Bar(total=plan.size, desc="mirroring", unit="B", unit_scale=True, smoothing=0.05) as bar:
         manifest = copy_mirror(plan, folder, given.jobs, given.check, bar.update)
-    print(f"{manifest} lists what is there; read it with --source {folder}", file=sys.stderr)
+    remark(f"{manifest} lists what is there; read it with --source {folder}")
 
 
 def _contamination_options(made: argparse.ArgumentParser) -> None:
@@ -85,27 +80,41 @@ def _contamination_options(made: argparse.ArgumentParser) -> None:
 
 def contamination(given: argparse.Namespace) -> None:
     """Checks all training text of a source against all its evaluation rows."""
+    from flannb.report.site import write_site
+
     source = open_source(given.source)
     training, scored = _chosen(given.tasks, given.suites, source.collection, alone=False)
-    with tqdm(total=len(training), desc="checking", unit="task") as bar:
+    with Bar(total=len(training), desc="checking", unit="task") as bar:
         found = find_overlap(source, training, scored, lambda name: bar.update() and None)
     folder = Path(given.to or Path("reports", "contamination", source.name))
     write_overlap(found, folder)
     print(printable((folder / "contamination.md").read_text(encoding="utf-8")))
-    print(f"The report: {folder}", file=sys.stderr)
+    remark(f"The report: {folder}")
+    if not given.to:
+        write_site(folder.parents[1])
 
 
-def _claims_options(made: argparse.ArgumentParser) -> None:
+def _reports_option(made: argparse.ArgumentParser) -> None:
     made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
 
 
 def claims(given: argparse.Namespace) -> None:
     """Writes the ledger of claims from the reports that there are."""
     from flannb.report.ledger import write_ledger
+    from flannb.report.site import write_site
 
     _, page, _ = paths = write_ledger(Path(given.reports))
     print(page.read_text(encoding="utf-8").split("\n## ")[0])
-    print(f"The ledger: {', '.join(map(str, paths))}", file=sys.stderr)
+    remark(f"The ledger: {', '.join(map(str, paths))}")
+    write_site(Path(given.reports))
+
+
+def site(given: argparse.Namespace) -> None:
+    """Writes the page of all reports from what lies in their folder."""
+    from flannb.report.site import write_site
+
+    page, _ = write_site(Path(given.reports))
+    print(f"The page of all reports: {page}")
 
 
 class Tool(NamedTuple):
@@ -135,7 +144,9 @@ TOOLS: dict[str, Tool] = {
         finetune_command.add_options,
         finetune_command.run,
     ),
-    "claims": Tool("write the ledger of the paper's claims from the reports that there are", _claims_options, claims),
+    "claims": Tool("write the ledger of the paper's claims from the reports that there are", _reports_option, claims),
+    "status": Tool("tell what is done, running, failed and missing, and the time left", status.add_options, status.run),
+    "site": Tool("write the page of all reports, index.html, from what lies in their folder", _reports_option, site),
 }
 
 

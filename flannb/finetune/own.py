@@ -65,9 +65,9 @@ def own_task(files: Mapping[str, Path], template: Path, metric: str = "accuracy"
     if "options" in content:
         fields["options"] = _options(template, content["options"])
     elif {"options", "letter"} & {*asked, *written}:
-        raise UserError(f"{template}: shows options, but its key options does not say what they are")
+        raise UserError(f"{template}: shows options, but its key options does not say what they are; write them there")
     elif metric not in ANSWERS:
-        raise UserError(f"{template}: --metric {metric} needs options")
+        raise UserError(f"{template}: --metric {metric} needs options; write them under the key options")
     named = [name for name in written if name != "letter"]
     if not named:
         raise UserError(f"{template}: the target names no column that holds the answer")
@@ -140,7 +140,7 @@ class OwnData:
     def __post_init__(self) -> None:
         for path in self.files.values():
             if not Path(path).is_file():
-                raise UserError(f"{path}: no such file")
+                raise UserError(f"{path}: no such file; correct the path")
             if Path(path).suffix not in READERS:
                 raise UserError(f"{path}: not one of {', '.join(READERS)}")
 
@@ -160,9 +160,9 @@ class OwnData:
         try:
             table = READERS[path.suffix](path)
         except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
-            raise UserError(f"{path}: cannot be read ({error})") from error
+            raise UserError(f"{path}: cannot be read ({error}). Write it again.") from error
         if not table.num_rows:
-            raise UserError(f"{path}: has no rows")
+            raise UserError(f"{path}: has no rows; give some")
         return table.select(present(columns, table.column_names, str(path)))
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:

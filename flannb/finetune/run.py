@@ -93,7 +93,7 @@ def finetune(
 
     folder = Path(folder)
     if lacking := [str(data) for data in task.data if not source.has(data)]:
-        raise UserError(f"{task.name}: {source.name} lacks {', '.join(lacking)}")
+        raise UserError(f"{task.name}: {source.name} lacks {', '.join(lacking)}; name another --source")
     checkpoint = open_checkpoint(start)
     tokenizer = _tokenizer(checkpoint.name, vocabulary or checkpoint.tokenizer)
     splits = read_splits(task, source, options.seed, options.most_rows)

@@ -154,7 +154,8 @@ def split_rows(train: Pools, validation: Pools, test: Pools, seed: int = 0) -> S
         notes.append(f"{twins:,} training rows are left out: their prompts are validation or test prompts too.")
     if not size(train):
         raise UserError(
-            f"{train[0].reads.name}: no training row is left; every prompt is one of validation or test too"
+            f"{train[0].reads.name}: no training row is left; every prompt is one of validation or test too."
+            " Give other rows."
         )
     if size(train) < FEW_ROWS:
         notes.append(f"With {size(train):,} training rows, scores are means over {REPEATS} trainings.")

@@ -1,7 +1,7 @@
 """How the data are weighted, and the stream of packed batches."""
 
 from flannb.mixture.filling import Filling, filling
-from flannb.mixture.named import FEW_SHOT_SHARES, MIXTURES, mixture
+from flannb.mixture.named import FEW_SHOT_SHARES, MIXTURES, mixture, own_mixtures
 from flannb.mixture.packing import Batch, pack
 from flannb.mixture.pipeline import BatchShape, Epochs, Stream, batches, mixed, packed_batches
 from flannb.mixture.seen import seen
@@ -33,6 +33,7 @@ __all__ = [
     "filling",
     "mixed",
     "mixture",
+    "own_mixtures",
     "pack",
     "packed_batches",
     "planned_shards",

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from flannb import extra
 from flannb.errors import UserError
 from flannb.mixture.weights import RELEASED_RATES, Mixture
 
@@ -29,12 +30,33 @@ MIXTURES: dict[str, Mixture] = {
 """Name -> mixture: released rates, equal weights, those less one submixture or method, and each submixture alone."""
 
 
+def own_mixtures() -> dict[str, Mixture]:
+    """Name -> mixture of one's own (``flannb.extra``), collections among them.
+
+    Raises:
+        UserError: one of a name that the package has.
+    """
+    made = extra.declared("MIXTURES")
+    for each in extra.declared("COLLECTIONS"):
+        rates = dict.fromkeys((task.submixture for task in each.tasks), 1.0)
+        made[each.name] = Mixture(rates, tasks=frozenset(task.name for task in each.tasks))
+    if taken := sorted(set(made) & set(MIXTURES)):
+        raise UserError(
+            f"--extra: flannb has a mixture '{taken[0]}'; give yours another name, and do not import MIXTURES, which"
+            " would declare them all again"
+        )
+    return made
+
+
 def mixture(name: str) -> Mixture:
     """A mixture by its name.
 
     Raises:
         UserError: there is none of that name; the message lists them.
     """
-    if name not in MIXTURES:
-        raise UserError(f"--mixture {name}: unknown; choose one of {', '.join(MIXTURES)}")
-    return MIXTURES[name]
+    if name in MIXTURES:
+        return MIXTURES[name]
+    known = own_mixtures()
+    if name not in known:
+        raise UserError(f"--mixture {name}: unknown; choose one of {', '.join([*MIXTURES, *known])}")
+    return known[name]

@@ -3,7 +3,7 @@
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from flannb.build import INVERTED_SHARE, Build, Shard, read_shard
 from flannb.build.inversion import SUFFIX
 from flannb.collection import SUBMIXTURES, Task
 from flannb.errors import UserError
+from flannb.files import digest
 
 RELEASED_RATES: dict[str, float] = {name: s.rate for name, s in SUBMIXTURES.items() if s.rate}
 """Flan 2022's rates of its submixtures, before normalisation."""
@@ -47,6 +48,11 @@ class Mixture:
                 raise UserError(f"mixture: {name} is {value}; it must be a number from 0")
         if not self.zero_shot + self.few_shot:
             raise UserError("mixture: zero_shot and few_shot are both 0; give one of them weight")
+
+    @property
+    def digest(self) -> str:
+        """A hash of all that it says."""
+        return digest(asdict(self) | {"tasks": sorted(self.tasks) if self.tasks is not None else None})
 
     def without(self, submixture: str) -> "Mixture":
         """The same mixture less one submixture."""
@@ -130,7 +136,9 @@ def shard_weights(shards: Iterable[Shard], mixture: Mixture) -> dict[Shard, floa
         if _takes_part(shard, mixture):
             tasks[shard.submixture, shard.task].append(shard)
     if not tasks:
-        raise UserError(f"the mixture of {', '.join(mixture.rates) or 'nothing'} has no data in this build")
+        raise UserError(
+            f"the mixture of {', '.join(mixture.rates) or 'nothing'} has no data in this build; try another"
+        )
     shares = _task_shares([members[0] for members in tasks.values()], mixture)
     kinds = [[[s for s in members if _few_shot(s) == few] for few in (False, True)] for members in tasks.values()]
     part = _few_shot_part(shares, kinds, mixture)

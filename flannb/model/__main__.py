@@ -5,15 +5,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tqdm.auto import tqdm
-
+from flannb import progress
 from flannb.build.tokenizer import Tokenizer
-from flannb.errors import UserError, printable
+from flannb.errors import UserError
 from flannb.model.checkpoint import open_checkpoint
 from flannb.model.huggingface import save_huggingface
 from flannb.model.kerashub import save_kerashub
 from flannb.model.t5 import T5, parameters
 from flannb.model.weights import save_model
+from flannb.progress import Bar
+from flannb.terminal import show_error
 
 LAYOUTS: dict[str, Callable[[T5, Path, Tokenizer | None], object]] = {
     "huggingface": save_huggingface,
@@ -37,6 +38,7 @@ def parser() -> argparse.ArgumentParser:
     convert.add_argument("--to", choices=LAYOUTS, default="huggingface", help="layout of the new folder (%(default)s)")
     convert.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="of the weights (float32)")
     convert.add_argument("--tokenizer", metavar="FILE", help="a SentencePiece model, where FROM has none")
+    progress.add_options(convert)
     return made
 
 
@@ -44,9 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Converts; returns the exit code: 0, or 2 for what the user can mend."""
     given = parser().parse_args(arguments)
     try:
-        _convert(given)
+        with progress.as_asked(given):
+            _convert(given)
     except UserError as error:
-        print(printable(f"error: {error}"), file=sys.stderr)
+        show_error(error)
         return 2
     return 0
 
@@ -57,7 +60,7 @@ def _convert(given: argparse.Namespace) -> None:
         raise UserError(f"{given.target}: is the checkpoint itself; name another folder to write")
     vocabulary = Path(given.tokenizer) if given.tokenizer else checkpoint.tokenizer
     tokenizer = Tokenizer(vocabulary) if vocabulary else None
-    with tqdm(desc="reading", unit="B", unit_scale=True) as bar:
+    with Bar(desc="reading", unit="B", unit_scale=True) as bar:
         model = checkpoint.load(given.dtype, bar.update)
     LAYOUTS[given.to](model, given.target, tokenizer)
     beside = "its tokenizer" if tokenizer else "no tokenizer (name one with --tokenizer)"

@@ -91,10 +91,10 @@ def open_checkpoint(path_or_id: str | Path) -> Checkpoint:
         hint = f" For one of the Hugging Face Hub, write hf://{name}" if name.count("/") < 2 else ""
         raise UserError(f"{name}: no such folder.{hint}")
     if not (folder / CONFIG).is_file():
-        raise UserError(f"{name}: has no {CONFIG}, so it is no checkpoint, or one whose writing was broken off")
+        raise UserError(f"{name}: has no {CONFIG}, so it is no checkpoint, or a part of one; name another")
     content = read_json(folder / CONFIG)
     if not isinstance(content, dict):
-        raise UserError(f"{name}: its {CONFIG} is not an object")
+        raise UserError(f"{name}: its {CONFIG} is not an object. Download it again.")
     where = f"{name}: {CONFIG}"
     layout = _layout(content, where)
     return Checkpoint(name, folder, content, layout.read_config(content, where), layout)

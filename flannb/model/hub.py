@@ -68,7 +68,7 @@ def _from_hub(address: str, patterns: list[str]) -> Path:
             f"{address}: its owner asks for consent. Accept the terms on its page, and {LOG_IN}."
         ) from error
     except RevisionNotFoundError as error:
-        raise UserError(f"{address}: the model has no revision {revision!r}") from error
+        raise UserError(f"{address}: the model has no revision {revision!r}; its page lists those it has") from error
     except RepositoryNotFoundError as error:
         raise UserError(f"{address}: no such model, or a private one: see the spelling, or {LOG_IN}.") from error
     except Exception as error:  # the client's network errors have no base class of their own

@@ -103,7 +103,7 @@ def read_config(content: Mapping[str, Any], where: str | Path) -> T5Config:
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
             problems.append(f"{key} is {value!r}, not in [0, 1)")
     if problems:
-        raise UserError(f"{where}: flannb cannot compute this T5: {'; '.join(problems)}")
+        raise UserError(f"{where}: flannb cannot compute this T5: {'; '.join(problems)}. Name another.")
     return T5Config(
         **sizes,
         **fractions,

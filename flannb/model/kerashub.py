@@ -38,10 +38,10 @@ def read_config(content: Mapping[str, Any], where: str | Path) -> T5Config:
     values = {name: value for name, value in content["config"].items() if name in known and value is not None}
     required = ("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim")
     if missing := [name for name in required if not isinstance(values.get(name), int) or values[name] < 1]:
-        raise UserError(f"{where}: has no {', '.join(missing)}")
+        raise UserError(f"{where}: has no {', '.join(missing)}. Download it again.")
     values.setdefault("key_value_dim", values["hidden_dim"] // values["num_heads"])
     if values.get("activation") not in ("relu", "gelu", "silu"):
-        raise UserError(f"{where}: activation {values.get('activation')!r} is none of relu, gelu, silu")
+        raise UserError(f"{where}: activation {values.get('activation')!r} is none of relu, gelu, silu; name another")
     return T5Config(**values)
 
 
@@ -79,7 +79,7 @@ def open_weights(folder: Path, content: Mapping[str, Any]) -> Tensors:
     elif (folder / INDEX).is_file():
         tensors = open_hdf5(folder / name for name in shard_names(folder / INDEX, ".h5"))
     else:
-        raise UserError(f"{folder}: has neither {WEIGHTS} nor {INDEX}")
+        raise UserError(f"{folder}: has neither {WEIGHTS} nor {INDEX}. Download it again.")
     return {name: tensor for name, tensor in tensors.items() if "seed_generator" not in name}
 
 

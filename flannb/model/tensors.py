@@ -56,12 +56,12 @@ def open_safetensors(folder: Path) -> Tensors:
     if single.is_file():
         return _open_file(single)
     if not index.is_file():
-        raise UserError(f"{folder}: has neither {single.name} nor {index.name}")
+        raise UserError(f"{folder}: has neither {single.name} nor {index.name}. Download it again.")
     found: Tensors = {}
     for name in shard_names(index, ".safetensors"):
         shard = _open_file(folder / name)
         if twice := sorted(found.keys() & shard.keys()):
-            raise UserError(f"{folder / name}: has tensors of another shard: {', '.join(twice)}")
+            raise UserError(f"{folder / name}: has tensors of another shard: {', '.join(twice)}. Download it again.")
         found |= shard
     return found
 
@@ -135,12 +135,12 @@ def _datasets(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     for name in group:
         path = f"{prefix}{name}"
         if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            raise UserError(f"{group.file.filename}: {path} is a link to elsewhere, which is not followed")
+            raise UserError(f"{group.file.filename}: {path} is a link to elsewhere, which is not followed; copy it in")
         item = group[name]
         if isinstance(item, h5py.Group):
             yield from _datasets(item, f"{path}/")
         elif item.external or item.is_virtual:
-            raise UserError(f"{group.file.filename}: {path} lies in another file, which is not read")
+            raise UserError(f"{group.file.filename}: {path} lies in another file, which is not read; copy it in")
         else:
             yield path, item
 

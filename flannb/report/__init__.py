@@ -113,7 +113,7 @@ def write_table(
         f"{name}.html": html(table, claims, setup, named, majority, embedded, repeats, first, sections),
     }
     if tokens:
-        texts[TOKENS_CSV] = token_table(tokens).to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        texts[TOKENS_CSV] = to_csv(token_table(tokens), "%.6g")
     if max(repeats.values(), default=1) > 1:
         texts["repeats.csv"] = to_csv(repeat_table(predictions, setup))
     for file, text in texts.items():

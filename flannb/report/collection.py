@@ -13,6 +13,8 @@ from flannb.build import with_inversions
 from flannb.collection import SUBMIXTURES, Task, tasks
 from flannb.errors import UserError
 from flannb.files import write_text
+from flannb.markdown import Markdown
+from flannb.markdown import table as markdown_table
 from flannb.report.published import published
 
 PAPER_COUNT = 1836
@@ -81,6 +83,8 @@ def counts(everything: Iterable[Task]) -> pd.DataFrame:
     rows = []
     for name, submixture in SUBMIXTURES.items():
         of_it = tuple(task for task in everything if task.submixture == name)
+        if not of_it and name not in listed:
+            continue
         rows.append(
             {
                 "submixture": submixture.title,
@@ -129,8 +133,8 @@ def _page(everything: tuple[Task, ...], changes: pd.DataFrame) -> str:
     listed = len(published("collection"))
     parts = " + ".join(f"{count:,}" for _, count in PAPER_PARTS)
     names = [" and ".join(SUBMIXTURES[name].title for name in submixtures) for submixtures, _ in PAPER_PARTS]
-    gone = [(f"`{task.name}`", str(task.data), task.unavailable) for task in everything if task.unavailable]
-    unsure = [(f"`{task.name}`", str(task.data), task.note) for task in chosen if "checked against" in task.note]
+    gone = [(_code(task.name), str(task.data), task.unavailable) for task in everything if task.unavailable]
+    unsure = [(_code(task.name), str(task.data), task.note) for task in chosen if "checked against" in task.note]
     unsure = [row for row in unsure if not row[0].startswith("`ni_")]
     rest = [task for task in everything if task not in chosen]
     return "\n".join(
@@ -144,23 +148,19 @@ def _page(everything: tuple[Task, ...], changes: pd.DataFrame) -> str:
             f"Its public list has {listed:,} regular tasks. flannb has {len(chosen):,}, of which {len(gone)} have no",
             "data that it could read. The build makes inverted tasks from regular ones; neither count has them.",
             "",
-            _markdown(list(counts(everything)), counts(everything).itertuples(index=False)),
+            *markdown_table(
+                list(counts(everything)), (map(str, row) for row in counts(everything).itertuples(index=False))
+            ),
             "",
             f"The last row's {len(rest)} tasks are no part of Flan 2022; the row P3++ of Table 1 trains on them.",
             "",
             f"## From {PAPER_COUNT:,} to {len(chosen):,}",
             "",
-            _markdown(
+            *markdown_table(
                 ["submixture", "in the public list", "here", "change", "why"],
                 (
-                    (
-                        SUBMIXTURES[row.submixture].title,
-                        row.name_ and f"`{row.name_}`",
-                        " ".join(f"`{t}`" for t in row.tasks.split()),
-                        f"{row.change:+d}",
-                        row.why,
-                    )
-                    for row in changes.rename(columns={"name": "name_"}).itertuples(index=False)
+                    (SUBMIXTURES[submixture].title, _code(name), _code(ours), f"{change:+d}", why)
+                    for submixture, name, ours, change, why in changes.itertuples(index=False)
                 ),
             ),
             "",
@@ -170,21 +170,19 @@ def _page(everything: tuple[Task, ...], changes: pd.DataFrame) -> str:
             "",
             "These keep their place in the list and are never built.",
             "",
-            _markdown(["task", "data", "why"], gone),
+            *markdown_table(["task", "data", "why"], gone),
             "",
             "## Not checked",
             "",
             "The mapping of these follows documentation; nobody has compared it with the Hub's files yet. The names of",
             "Super-Natural Instructions are checked against the benchmark's lists, not against the Hub's rows.",
             "",
-            _markdown(["task", "data", "note"], unsure),
+            *markdown_table(["task", "data", "note"], unsure),
             "",
         ]
     )
 
 
-def _markdown(header: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    """A table as GitHub renders it."""
-    header = list(header)
-    lines = [header, ["---"] * len(header), *([str(cell).replace("|", "\\|") for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+def _code(names: str) -> Markdown:
+    """Names of tasks or datasets, separated by spaces, as code."""
+    return Markdown(" ".join(f"`{name}`" for name in names.split()))

@@ -76,7 +76,7 @@ def write_figure7(folder: Path, source: Source, training: Iterable[Task]) -> lis
     """
     found = examples(source, training)
     if not found:
-        raise UserError(f"{source.name} has no row of a Chain-of-Thought task, which Figure 7 is made of")
+        raise UserError(f"{source.name} has no row of a Chain-of-Thought task, which Figure 7 is made of; name another")
     table = pd.DataFrame([line for example in found for line in rendered(example)])
     shown = min(found, key=lambda example: example.length)
     lines = table[(table["task"] == shown.task.name) & (table["row"] == shown.row)]

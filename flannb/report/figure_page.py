@@ -7,11 +7,12 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from flannb.collection.submixtures import SUITES
 from flannb.files import write_text
+from flannb.markdown import escaped
+from flannb.markdown import table as markdown_table
 from flannb.report.drawing import save
-from flannb.report.layout import SETTINGS
-from flannb.report.page import claims_markdown, embedded, escaped, shown_claims, template
+from flannb.report.layout import SETTINGS, TITLES
+from flannb.report.page import ABSENT, NUMBER, claims_markdown, embedded, shown_claims, template
 from flannb.report.table import to_csv
 
 
@@ -36,7 +37,9 @@ class FigurePage:
     sortable: bool = False
 
 
-def write_page(folder: Path, name: str, page: FigurePage, data: Mapping[str, pd.DataFrame]) -> list[Path]:
+def write_page(
+    folder: Path, name: str, page: FigurePage, data: Mapping[str, pd.DataFrame], decimals: str = "%.2f"
+) -> list[Path]:
     """Writes the report on a figure into a folder, each file whole or not at all: equal arguments give equal bytes.
 
     Args:
@@ -44,6 +47,7 @@ def write_page(folder: Path, name: str, page: FigurePage, data: Mapping[str, pd.
         name: of the page's files, .md and .html.
         page: what it says; each of its figures becomes a .png and a .svg, its claims become claims.csv.
         data: file name without ending -> a table that is written as .csv.
+        decimals: of the numbers in it.
 
     Returns:
         The files written.
@@ -56,7 +60,7 @@ def write_page(folder: Path, name: str, page: FigurePage, data: Mapping[str, pd.
         png, svg = save(figure, folder / stem)
         paths += [png, svg]
         drawn.append((text, svg))
-    texts = {f"{stem}.csv": to_csv(table) for stem, table in data.items()}
+    texts = {f"{stem}.csv": to_csv(table, decimals) for stem, table in data.items()}
     if page.claims is not None:
         texts["claims.csv"] = to_csv(page.claims)
     texts |= {f"{name}.md": markdown(page), f"{name}.html": html(page, drawn)}
@@ -68,16 +72,16 @@ def write_page(folder: Path, name: str, page: FigurePage, data: Mapping[str, pd.
 
 def markdown(page: FigurePage) -> str:
     """The page as Markdown, which shows the PNG files beside it."""
-    lines = [f"# {page.title}", "", " ".join(page.caption)]
+    lines = [f"# {escaped(page.title)}", "", " ".join(map(escaped, page.caption))]
     for stem, (text, _) in page.figures.items():
-        lines += ["", f"![{text}]({stem}.png)"]
+        lines += ["", f"![{escaped(text)}]({stem}.png)"]
     if page.claims is not None:
         lines += ["", *claims_markdown(page.claims)]
     for heading, table in page.tables.items():
-        right = _numbers(table)
-        lines += ["", f"## {heading}", "", f"| {' | '.join(map(escaped, table.columns))} |"]
-        lines.append(f"| {' | '.join('---:' if column in right else '---' for column in table)} |")
-        lines += [f"| {' | '.join(map(escaped, row))} |" for row in _texts(table).itertuples(index=False)]
+        numbers = _numbers(table)
+        right = [place for place, column in enumerate(table) if column in numbers]
+        rows = _texts(table).itertuples(index=False)
+        lines += ["", f"## {escaped(heading)}", "", *markdown_table(list(table), rows, right)]
     return "\n".join(lines) + "\n"
 
 
@@ -116,7 +120,7 @@ def score_grid(table: pd.DataFrame, heading: str, titles: Mapping[str, str]) -> 
         cells: dict[str, str | None] = {heading: title}
         for line in table[table["row"] == row].itertuples():
             text = f"{line.score:.1f} [{line.ci_low:.1f}, {line.ci_high:.1f}]" if pd.notna(line.score) else None
-            cells[f"{SUITES[line.suite]}, {SETTINGS[line.setting]}"] = text
+            cells[f"{TITLES[line.suite]}, {SETTINGS[line.setting]}"] = text
         lines.append(cells)
     return pd.DataFrame(lines)
 
@@ -126,7 +130,9 @@ def _numbers(table: pd.DataFrame) -> set[str]:
     return {
         column
         for column in table
-        if pd.api.types.is_numeric_dtype(table[column]) or table[column].astype(str).str.endswith("]").any()
+        if pd.api.types.is_numeric_dtype(table[column])
+        or table[column].astype(str).str.endswith("]").any()
+        or all(NUMBER.fullmatch(_text(value)) for value in table[column])
     }
 
 
@@ -136,5 +142,5 @@ def _texts(table: pd.DataFrame) -> pd.DataFrame:
 
 def _text(value: object) -> str:
     if value is None or value is pd.NA or value != value:
-        return "–"
+        return ABSENT
     return f"{value:.1f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,17 +1,17 @@
 """The figures that go with tables: differences, losses."""
 
 from collections.abc import Mapping
+from itertools import cycle
 from typing import Any
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flannb.collection.submixtures import SUITES
 from flannb.errors import UserError
 from flannb.evaluate.intervals import difference
 from flannb.report.drawing import AMBER, BLUE, GREEN, ORANGE, PINK, SETTING_MARKS, SKY, new_figure, plain, report_style
-from flannb.report.layout import SETTINGS, Layout
+from flannb.report.layout import SETTINGS, TITLES, Layout
 from flannb.report.table import Predictions, Setup, cells
 
 # The colours are those of ``flannb.report.drawing``, and a grey.
@@ -58,7 +58,7 @@ def differences(predictions: Predictions, setup: Setup) -> Figure:
                         [interval.low, interval.high], [place + offset] * 2, color=colour, linewidth=0.8, zorder=3
                     )
                     axes.plot(interval.score, place + offset, marker, color=colour, markersize=3.2, zorder=4)
-            axes.set_title(SUITES[suite].replace("Chain-of-Thought", "CoT"), loc="left")
+            axes.set_title(TITLES[suite].replace("Chain-of-Thought", "CoT"), loc="left")
             axes.spines[["top", "right", "left"]].set_visible(False)
             axes.grid(axis="x", color="#E5E5E5", linewidth=0.5)
             axes.set_axisbelow(True)
@@ -88,7 +88,7 @@ def loss_curves(losses: Mapping[str, pd.DataFrame], layout: Layout, titles: Mapp
         UserError: a table lacks a column; the message names the row and the column.
     """
     names = layout.titles() | dict(titles or {})
-    styles = dict(zip([row for row in layout.measurable() if row != layout.full], LINES, strict=True))
+    styles = dict(zip([row for row in layout.measurable() if row != layout.full], cycle(LINES), strict=False))
     with report_style():
         figure = new_figure(3.2)
         axes = figure.subplots()

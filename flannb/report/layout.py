@@ -1,13 +1,13 @@
 """What a table or figure of the paper has in its rows and columns, and the numbers that the paper prints there."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
 import numpy as np
 import pandas as pd
 
-from flannb.collection.submixtures import SUITES
+from flannb.collection.submixtures import MORE_SUITES, SUITES
 from flannb.errors import UserError
 from flannb.mixture.named import FEW_SHOT_SHARES
 from flannb.report.published import published
@@ -17,6 +17,12 @@ SETTINGS = {"zs": "zero-shot", "fs": "few-shot"}
 
 REPORTED = "reported"
 """The kind of rows that the paper takes from other publications, which cannot be measured."""
+
+OWN = "own"
+"""The kind of rows that are not the paper's."""
+
+TITLES = SUITES | MORE_SUITES
+"""Suite -> its name."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class Layout:
         note: what the paper's numbers in it are.
         table: the paper's table that has its numbers, of its own name where it is empty.
         rows: row -> its name, of a figure whose numbers the paper does not print.
+        own: row -> its name, of rows that are not the paper's.
     """
 
     name: str
@@ -44,6 +51,15 @@ class Layout:
     note: str
     table: str = ""
     rows: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = field(default_factory=dict)
+
+    def extended(self, rows: Mapping[str, str], suites: Sequence[str]) -> "Layout":
+        """The same with rows (name of each by its key) and suites that are not the paper's."""
+        suites = (*self.suites, *suites)
+        if self.rows:
+            return replace(self, rows={**self.rows, **rows}, suites=suites)
+        kinds = {**self.kinds, OWN: "Not in the paper"} if rows else self.kinds
+        return replace(self, own=dict(rows), kinds=kinds, suites=suites)
 
     def cells(self) -> Iterator[tuple[str, str]]:
         """The suites and settings of a row, in order."""
@@ -57,7 +73,10 @@ class Layout:
             cells = dict.fromkeys((f"{suite}_{setting}" for suite, setting in self.cells()), np.nan)
             return pd.DataFrame({"row": list(self.rows), "title": list(self.rows.values()), "kind": "", **cells})
         table = _printed(self.table or self.name)
-        return table[table["kind"].isin(self.kinds)]
+        own = pd.DataFrame({"row": list(self.own), "title": list(self.own.values()), "kind": OWN})
+        table = pd.concat([table, own], ignore_index=True) if self.own else table
+        more = [name for suite, setting in self.cells() if (name := f"{suite}_{setting}") not in table]
+        return table[table["kind"].isin(self.kinds)].assign(**dict.fromkeys(more, np.nan))
 
     def titles(self) -> dict[str, str]:
         """Row -> its name."""

@@ -5,6 +5,7 @@ claim, that on the table or figure that the claim is about counts.
 """
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import pandas as pd
 
 from flannb.errors import UserError
 from flannb.files import read_json, write_text
+from flannb.markdown import Markdown, escaped, link
+from flannb.markdown import table as markdown_table
 from flannb.report.claims import COLUMNS as CLAIM_COLUMNS
 from flannb.report.claims import FAILS, HOLDS, UNDECIDED
-from flannb.report.page import escaped, shown_claims, template
+from flannb.report.limits import scale_order
+from flannb.report.page import shown_claims, template
 from flannb.report.published import published
 from flannb.report.table import to_csv
 
@@ -50,8 +54,17 @@ def ledger(reports: Path) -> pd.DataFrame:
     Raises:
         UserError: a report's ``claims.csv`` is not as ``flannb.report.claims`` writes it.
     """
+    return ledger_of(_read(path) for path in sorted(reports.glob("*/*/claims.csv")))
+
+
+def ledger_of(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
+    """As ``ledger``, from the claims of reports.
+
+    Args:
+        tables: of each report, from ``located``.
+    """
     none = pd.DataFrame(columns=list(COLUMNS), dtype=str)
-    found = pd.concat([_read(path) for path in sorted(reports.glob("*/*/claims.csv"))] or [none])
+    found = pd.concat(list(tables) or [none])
     lines: list[pd.DataFrame] = []
     for claim in published("claims").to_dict("records"):
         of_it = found[_is_of(found, claim["id"])]
@@ -65,19 +78,36 @@ def ledger(reports: Path) -> pd.DataFrame:
     return pd.concat(lines, ignore_index=True)[list(COLUMNS)].astype(numbers)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def read_claims(path: Path) -> pd.DataFrame:
+    """The ``claims.csv`` of a report.
+
+    Raises:
+        UserError: it is not as ``flannb.report.claims`` writes it.
+    """
     try:
         table = pd.read_csv(path, keep_default_na=True)
     except (ValueError, OSError) as error:
         raise UserError(f"{path}: cannot be read ({error}). Write the report again.") from None
     if missing := [column for column in CLAIM_COLUMNS if column not in table]:
         raise UserError(f"{path}: the column '{missing[0]}' is missing. Write the report again.")
-    if unknown := sorted(set(table["verdict"]) - set(VERDICTS)):
+    if unknown := sorted(set(table["verdict"].astype(str)) - set(VERDICTS)):
         raise UserError(f"{path}: unknown verdict '{unknown[0]}'. Write the report again.")
+    try:
+        return table.astype({"id": str} | dict.fromkeys(("difference", "ci_low", "ci_high"), "float64"))
+    except ValueError as error:
+        raise UserError(f"{path}: {error}. Write the report again.") from None
+
+
+def located(table: pd.DataFrame, artefact: str, scale: str, source: str) -> pd.DataFrame:
+    """The claims of a report, with where it lies and the name of its data source."""
+    return table.assign(scale=scale, source=source, report=f"{artefact}/{scale}/{artefact}")
+
+
+def _read(path: Path) -> pd.DataFrame:
     artefact, scale = path.parts[-3:-1]
     inputs = path.parent / "inputs.json"
     source = read_json(inputs)["parameters"].get("source", "") if inputs.is_file() else ""
-    return table.assign(scale=scale, source=Path(source).name, report=f"{artefact}/{scale}/{artefact}")
+    return located(read_claims(path), artefact, scale, Path(source).name)
 
 
 def _is_of(table: pd.DataFrame, claim: str) -> pd.Series:
@@ -123,12 +153,12 @@ def write_ledger(reports: Path) -> list[Path]:
         UserError: as ``ledger``, or the folder cannot be written to.
     """
     table = ledger(reports)
-    entries = _entries(table)
+    entries = entries_of(table)
     texts = {
         "claims.csv": to_csv(table),
         "README.md": _markdown(entries, _scales(table)),
         "claims.html": template("ledger").render(
-            about=ABOUT, claims=entries, scales=_scales(table), counts=_counts(entries)
+            about=ABOUT, claims=entries, scales=_scales(table), counts=counts_of(entries)
         ),
     }
     for name, text in texts.items():
@@ -137,16 +167,17 @@ def write_ledger(reports: Path) -> list[Path]:
 
 
 def _scales(table: pd.DataFrame) -> list[str]:
-    return list(dict.fromkeys(table["scale"].dropna()))
+    return sorted(set(table["scale"].dropna()), key=scale_order)
 
 
-def _entries(table: pd.DataFrame) -> list[dict[str, Any]]:
+def entries_of(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Every claim with what pages show of it: at each scale its verdict, and the parts with their intervals."""
     entries = []
     for claim in published("claims").to_dict("records"):
         of_it = table[_is_of(table, claim["id"])]
         scales = {}
-        for scale, lines in of_it.dropna(subset=["scale"]).groupby("scale", sort=True):
+        by_scale = of_it.dropna(subset=["scale"]).groupby("scale")
+        for scale, lines in sorted(by_scale, key=lambda group: scale_order(group[0])):
             whole, parts = lines[lines["id"] == claim["id"]], lines[lines["id"] != claim["id"]]
             verdict = whole["verdict"].iloc[0] if len(whole) else UNDECIDED
             decided = whole.iloc[0] if whole["difference"].notna().any() else deciding(parts, verdict)
@@ -165,10 +196,10 @@ def _entries(table: pd.DataFrame) -> list[dict[str, Any]]:
     return entries
 
 
-def _counts(entries: list[dict[str, Any]]) -> dict[str, str]:
+def counts_of(entries: list[dict[str, Any]]) -> dict[str, str]:
     """Scale and its data -> which claims hold, which do not, are undecided, were not tested."""
     texts = {}
-    for scale in dict.fromkeys(scale for entry in entries for scale in entry["scales"]):
+    for scale in sorted({scale for entry in entries for scale in entry["scales"]}, key=scale_order):
         claims: dict[str, list[str]] = {verdict: [] for verdict in VERDICTS}
         for entry in entries:
             claims[entry["scales"].get(scale, {"verdict": NOT_TESTED})["verdict"]].append(entry["id"])
@@ -180,29 +211,32 @@ def _counts(entries: list[dict[str, Any]]) -> dict[str, str]:
 
 def _markdown(entries: list[dict[str, Any]], scales: list[str]) -> str:
     lines = ["# The paper's claims", "", ABOUT, ""]
-    lines += [f"- {scale}: {counts}" for scale, counts in _counts(entries).items()]
-    lines += ["", f"| Claim | {' | '.join(scales)} |", f"| --- |{' --- |' * len(scales)}"] if scales else []
-    for entry in entries:
-        cells = [f"{entry['id']}: {escaped(entry['claim'])} ({escaped(entry['where'])})"]
-        cells += [_cell(entry["scales"].get(scale), entry["why"]) for scale in scales]
-        lines.append(f"| {' | '.join(cells)} |" if scales else f"- {cells[0]}: {NOT_TESTED}; {entry['why']}")
+    lines += [f"- {scale}: {counts}" for scale, counts in counts_of(entries).items()]
+    names = [f"{entry['id']}: {entry['claim']} ({entry['where']})" for entry in entries]
+    if scales:
+        cells = ([_cell(entry["scales"].get(scale), entry["why"]) for scale in scales] for entry in entries)
+        rows = ([name, *row] for name, row in zip(names, cells, strict=True))
+        lines += ["", *markdown_table(["Claim", *scales], rows)]
+    else:
+        lines += [
+            f"- {escaped(name)}: {NOT_TESTED}; {entry['why']}" for name, entry in zip(names, entries, strict=True)
+        ]
     for entry in entries:
         for scale, found in entry["scales"].items():
             if not found["parts"]:
                 continue
-            lines += ["", f"## {entry['id']} at {scale}", "", "| Part | Verdict | Difference | Detail |"]
-            lines.append("| --- | --- | ---: | --- |")
-            for part in found["parts"]:
-                texts = (part["claim"], part["verdict"], part["difference"], part["detail"])
-                lines.append(f"| {' | '.join(map(escaped, texts))} |")
+            parts = ((p["claim"], p["verdict"], p["difference"], p["detail"]) for p in found["parts"])
+            lines += ["", f"## {entry['id']} at {escaped(scale)}", ""]
+            lines += markdown_table(("Part", "Verdict", "Difference", "Detail"), parts, right=[2])
     return "\n".join(lines) + "\n"
 
 
 def _cell(found: dict[str, Any] | None, why: str) -> str:
     if found is None:
-        return f"{NOT_TESTED}{f': {escaped(why)}' if why else ''}"
-    texts = [f"[**{found['verdict']}**](../{found['report']}.md), {escaped(found['detail'])}"]
+        return f"{NOT_TESTED}: {why}" if why else NOT_TESTED
+    verdict = link(Markdown(f"**{found['verdict']}**"), f"../{found['report']}.md")
+    texts = [f"{verdict}, {escaped(found['detail'])}"]
     if decided := found["decided"]:
         told = escaped(decided["difference"] or decided["detail"])
         texts.append(f"{escaped(decided['claim'])}: {told}" if decided["part"] else told)
-    return "<br>".join(texts)
+    return Markdown("<br>".join(texts))

@@ -1,4 +1,12 @@
-"""What results at a scale cannot show, in words."""
+"""What results at a scale cannot show, in words; and the order of scales."""
+
+SCALES = ("tiny", "smoke", "micro", "small", "base", "large", "xl", "xxl")
+
+
+def scale_order(scale: str) -> tuple[int, str]:
+    """Sorts scales from the smallest to the largest; those of other names come last."""
+    return (SCALES.index(scale) if scale in SCALES else len(SCALES)), scale
+
 
 _MINI = (
     "The collection is generated English sentences about a small made-up world: no score here is one of the paper's"

@@ -1,20 +1,24 @@
 """A table to read: as Markdown, and as one HTML file that needs nothing else."""
 
 import base64
+import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import jinja2
 import pandas as pd
 
-from flannb.collection.submixtures import SUITES
-from flannb.report.layout import SETTINGS
+from flannb.markdown import Markdown, escaped
+from flannb.markdown import table as markdown_table
+from flannb.report.layout import SETTINGS, TITLES
 from flannb.report.sections import Section
 from flannb.report.table import Setup
 
 ABSENT = "–"
 
-_ESCAPES = {character: f"\\{character}" for character in "\\|*_`[]$"} | {"<": "&lt;", ">": "&gt;", "\n": " "}
+NUMBER = re.compile(rf"[-+]?[0-9][0-9,.]*(e-?[0-9]+)?%?|{ABSENT}|")
+"""What stands to the right in a table: a number, or nothing."""
 
 
 def caption(
@@ -32,7 +36,7 @@ def caption(
         repeats: row -> how many models were trained, where some were trained several times.
     """
     counts = []
-    for suite, title in SUITES.items():
+    for suite, title in TITLES.items():
         rows = table.loc[table["suite"] == suite, "n"].dropna().unique()
         if len(rows):
             counts.append(f"{title} {min(rows):,}" + (f" to {max(rows):,}" if len(rows) > 1 else ""))
@@ -64,7 +68,7 @@ def caption(
 
 
 def _splits(table: pd.DataFrame) -> str:
-    named = {title: sorted(set(table.loc[table["suite"] == suite, "split"]) - {""}) for suite, title in SUITES.items()}
+    named = {title: sorted(set(table.loc[table["suite"] == suite, "split"]) - {""}) for suite, title in TITLES.items()}
     return ", ".join(f"{title} {' or '.join(splits)}" for title, splits in named.items() if splits)
 
 
@@ -79,15 +83,14 @@ def markdown(
     sections: Sequence[Section] = (),
 ) -> str:
     """The table and the verdicts on its claims as Markdown. For the arguments see ``html``."""
-    heads = [f"{SUITES[suite]}, {SETTINGS[setting]}" for suite, setting in setup.layout.cells()]
+    heads = [f"{TITLES[suite]}, {SETTINGS[setting]}" for suite, setting in setup.layout.cells()]
     lines = [f"# {setup.layout.title}", ""]
     if summary:
         lines += [*(f"- {escaped(sentence)}" for sentence in summary), ""]
-    lines += [" ".join(caption(table, setup, majority, repeats)), ""]
-    lines += [f"| Row | {' | '.join(heads)} |", f"| --- |{' ---: |' * len(heads)}"]
-    for group in _groups(table, setup, titles or {}):
-        for row in group["rows"]:
-            lines.append(f"| {escaped(row['title'])} | {' | '.join(map(_markdown_cell, row['cells']))} |")
+    lines += [" ".join(map(escaped, caption(table, setup, majority, repeats))), ""]
+    rows = [row for group in _groups(table, setup, titles or {}) for row in group["rows"]]
+    cells = ([row["title"], *map(_markdown_cell, row["cells"])] for row in rows)
+    lines += markdown_table(["Row", *heads], cells, right=range(1, len(heads) + 1))
     lines += ["", *claims_markdown(claims)]
     for section in sections:
         lines += ["", *_section_markdown(section)]
@@ -96,18 +99,17 @@ def markdown(
 
 def claims_markdown(claims: pd.DataFrame) -> list[str]:
     """The lines of a section on the verdicts."""
-    lines = ["## Claims", "", "| Claim | Verdict | Difference | Detail |", "| --- | --- | ---: | --- |"]
-    for claim in shown_claims(claims):
-        cells = (f"{claim['id']}: {claim['claim']}", claim["verdict"], claim["difference"], claim["detail"])
-        lines.append(f"| {' | '.join(map(escaped, cells))} |")
-    return lines
+    rows = (
+        (f"{claim['id']}: {claim['claim']}", claim["verdict"], claim["difference"], claim["detail"])
+        for claim in shown_claims(claims)
+    )
+    return ["## Claims", "", *markdown_table(("Claim", "Verdict", "Difference", "Detail"), rows, right=[2])]
 
 
 def _section_markdown(section: Section) -> list[str]:
     lines = [f"## {section.title}", "", " ".join(map(escaped, section.sentences))]
     if section.lines:
-        lines += ["", f"| {' | '.join(section.heads)} |", f"| --- |{' ---: |' * (len(section.heads) - 1)}"]
-        lines += [f"| {' | '.join(map(escaped, line))} |" for line in section.lines]
+        lines += ["", *markdown_table(section.heads, section.lines, right=range(1, len(section.heads)))]
     return lines
 
 
@@ -138,7 +140,7 @@ def html(
     return template("table").render(
         setup=setup,
         caption=caption(table, setup, majority, repeats),
-        suites={suite: SUITES[suite] for suite in setup.layout.suites},
+        suites={suite: TITLES[suite] for suite in setup.layout.suites},
         settings=SETTINGS,
         groups=_groups(table, setup, titles or {}),
         claims=shown_claims(claims),
@@ -149,12 +151,18 @@ def html(
     )
 
 
+SORT_SCRIPT = (Path(__file__).parent / "sort.js").read_text(encoding="utf-8")
+"""What sorts tables by a click on a column's head; pages allow no other script."""
+
+
 def template(name: str) -> jinja2.Template:
     """A template of this folder; what it is given is escaped."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
+    environment.globals["sort_script"] = SORT_SCRIPT
+    environment.globals["sort_hash"] = base64.b64encode(hashlib.sha256(SORT_SCRIPT.encode()).digest()).decode()
     return environment.get_template(f"{name}.html.jinja")
 
 
@@ -175,7 +183,7 @@ def _groups(table: pd.DataFrame, setup: Setup, titles: Mapping[str, str]) -> lis
             measured = pd.notna(line.score)
             cells.append(
                 {
-                    "label": f"{SUITES[line.suite]}, {SETTINGS[line.setting]}",
+                    "label": f"{TITLES[line.suite]}, {SETTINGS[line.setting]}",
                     "score": f"{line.score:.1f}" if measured else "",
                     "interval": f"{line.ci_low:.1f}, {line.ci_high:.1f}" if measured else "",
                     "best": measured and line.score == best[line.suite, line.setting],
@@ -193,12 +201,12 @@ def _note(source: str) -> str:
     return source if source == "not run" else ""
 
 
-def _markdown_cell(cell: dict) -> str:
+def _markdown_cell(cell: dict) -> Markdown:
     text = f"{cell['score']} [{cell['interval']}]" if cell["score"] else ABSENT
     if cell["best"]:
         text = f"**{cell['score']}** [{cell['interval']}]"
     small = [cell["note"], f"paper {cell['paper']}" if cell["paper"] else ""]
-    return "".join([text, *(f"<br><sub>{part}</sub>" for part in small if part)])
+    return Markdown("".join([text, *(f"<br><sub>{part}</sub>" for part in small if part)]))
 
 
 def shown_claims(claims: pd.DataFrame) -> list[dict]:
@@ -220,8 +228,3 @@ def shown_claims(claims: pd.DataFrame) -> list[dict]:
             }
         )
     return lines
-
-
-def escaped(text: str) -> str:
-    """Text for a cell of a Markdown table."""
-    return "".join(_ESCAPES.get(character, character) for character in text)

@@ -9,10 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from flannb.files import write_text
-from flannb.report.drawing import BLUE, ORANGE, new_figure, plain, report_style, save
+from flannb.report.drawing import BLUE, ORANGE, new_figure, plain, report_style
+from flannb.report.figure_page import FigurePage, write_page
 from flannb.report.figures import SMOOTHING
-from flannb.report.page import embedded, escaped, template
 
 TITLES = {"span_corruption": "span corruption", "prefix_lm": "prefix LM"}
 """Objective -> how people call it, in the order of the stages."""
@@ -38,18 +37,15 @@ class Pretrained:
 
 
 def write_pretraining(folder: Path, stages: Mapping[str, Pretrained], scale: str, source: str, seed: int) -> list[Path]:
-    """Writes the report into a folder, each file whole or not at all: equal arguments give equal bytes.
-
-    Writes pretrain.md and .html, held_out.csv, and loss.png and .svg. Texts of the data are escaped.
+    """Writes the report into a folder; see ``flannb.report.figure_page.write_page``.
 
     Args:
         stages: objective -> what its stage left, in the order of training.
         scale, source, seed: what was run.
 
     Returns:
-        The files written.
+        The files written: pretrain.md and .html, held_out.csv, and loss.png and .svg.
     """
-    folder = Path(folder)
     first = next(iter(stages.values())).findings
     caption = [
         f"A starting model at the scale {scale}, data source {source}, seed {seed}, trained on"
@@ -62,18 +58,11 @@ def write_pretraining(folder: Path, stages: Mapping[str, Pretrained], scale: str
         "The unigram entropy is what knowing only how often each token occurs would reach.",
     ]
     drawn = "Training loss (grey) and held-out loss of both objectives in both stages; dotted: unigram entropies."
-    png, svg = save(loss_figure(stages), folder / "loss")
     tables = {"Held-out loss": summary(stages)}
     for objective, stage in stages.items():
         tables[f"Held-out text after {TITLES[objective]}"] = pd.DataFrame(stage.findings["samples"])
-    texts = {
-        "held_out.csv": measurements(stages).to_csv(index=False, float_format="%.6g", lineterminator="\n"),
-        "pretrain.md": _markdown(caption, drawn, tables),
-        "pretrain.html": _html(caption, drawn, svg, tables),
-    }
-    for name, text in texts.items():
-        write_text(folder / name, text)
-    return [png, svg, *(folder / name for name in texts)]
+    page = FigurePage(f"Pretraining at the scale {scale}", caption, {"loss": (drawn, loss_figure(stages))}, tables)
+    return write_page(Path(folder), "pretrain", page, {"held_out": measurements(stages)}, decimals="%.6g")
 
 
 def measurements(stages: Mapping[str, Pretrained]) -> pd.DataFrame:
@@ -132,22 +121,3 @@ def _draw_stage(axes: Axes, stage: Pretrained) -> None:
             stage.findings["held_out"][objective]["unigram_entropy"], color=colour, linestyle=":", linewidth=0.8
         )
     plain(axes)
-
-
-def _markdown(caption: list[str], drawn: str, tables: Mapping[str, pd.DataFrame]) -> str:
-    lines = ["# Pretraining", "", " ".join(map(escaped, caption)), "", f"![{drawn}](loss.png)"]
-    for heading, table in tables.items():
-        lines += [
-            "",
-            f"## {heading}",
-            "",
-            f"| {' | '.join(map(escaped, table.columns))} |",
-            "| --- " * len(table.columns) + "|",
-        ]
-        lines += [f"| {' | '.join(map(escaped, row))} |" for row in table.itertuples(index=False)]
-    return "\n".join(lines) + "\n"
-
-
-def _html(caption: list[str], drawn: str, svg: Path, tables: Mapping[str, pd.DataFrame]) -> str:
-    [(drawn, image)] = embedded([(drawn, svg)])
-    return template("pretrain").render(caption=caption, drawn=drawn, svg=image, tables=tables)

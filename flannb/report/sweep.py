@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from flannb.files import write_text
-from flannb.report.drawing import new_figure, report_style, save
+from flannb.report.drawing import new_figure, report_style
+from flannb.report.figure_page import FigurePage, write_page
 
 COLUMNS = ("size", "parameters", "rate", "steps", "tokens", "training_loss", "held_out_loss", "seconds", "mfu")
 MARKS = "osD^vP*X"
@@ -17,7 +17,7 @@ MARKS = "osD^vP*X"
 def write_sweep(
     folder: Path, results: Sequence[Mapping[str, Any]], scale: str, source: str, seed: int, share: float, start: str
 ) -> list[Path]:
-    """Writes sweep.csv, sweep.png, sweep.svg and sweep.md into a folder, each whole or not at all.
+    """Writes the report into a folder; see ``flannb.report.figure_page.write_page``.
 
     Args:
         results: of ``flannb.experiments.steps.trial_step``, one for each setting.
@@ -26,10 +26,20 @@ def write_sweep(
         start: what trainings started from, such as ``random``.
     """
     table = pd.DataFrame(list(results), columns=list(COLUMNS)).sort_values(["size", "rate"], ignore_index=True)
-    pictures = save(draw(table), folder / "sweep")
-    write_text(folder / "sweep.csv", table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
-    write_text(folder / "sweep.md", _page(table, scale, source, seed, share, start))
-    return [*pictures, folder / "sweep.csv", folder / "sweep.md"]
+    about = (
+        f"Short trainings on Flan 2022, data source {source}, seed {seed}, from {start} weights, all on batches of the"
+        f" same shape. The loss is that on examples of {share:.0%} of the records of every task, which none of them"
+        " reads; no evaluation suite takes part. One seed a setting: small differences are chance.",
+        *(["The pretrained model has read their text."] if start == "pretrained" else []),
+    )
+    page = FigurePage(
+        f"Sweep at the scale {scale}",
+        [_verdict(table), *about],
+        {"sweep": ("Held-out loss by learning rate and size.", draw(table))},
+        {"Settings": _shown(table)},
+        sortable=True,
+    )
+    return write_page(Path(folder), "sweep", page, {"sweep": table}, decimals="%.6g")
 
 
 def best(table: pd.DataFrame) -> pd.Series | None:
@@ -51,36 +61,33 @@ def draw(table: pd.DataFrame) -> Figure:
         return figure
 
 
-def _page(table: pd.DataFrame, scale: str, source: str, seed: int, share: float, start: str) -> str:
+def _shown(table: pd.DataFrame) -> pd.DataFrame:
+    """The table to read, as texts."""
+    lines = []
+    for line in table.to_dict("records"):
+        diverged = pd.isna(line["held_out_loss"])
+        losses = {name: "diverged" if diverged else f"{line[name]:.3f}" for name in ("training_loss", "held_out_loss")}
+        lines.append(
+            {
+                "Size": line["size"],
+                "Parameters": "" if diverged else f"{line['parameters']:,.0f}",
+                "Learning rate": f"{line['rate']:g}",
+                "Steps": f"{line['steps']:,}",
+                "Target tokens": "" if diverged else f"{line['tokens']:,.0f}",
+                "Training loss": losses["training_loss"],
+                "Held-out loss": losses["held_out_loss"],
+                "Seconds": "" if diverged else f"{line['seconds']:,.0f}",
+                "MFU": "" if diverged or pd.isna(line["mfu"]) else f"{line['mfu']:.0%}",
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _verdict(table: pd.DataFrame) -> str:
     chosen = best(table)
-    verdict = (
-        "Every training diverged."
-        if chosen is None
-        else f"The smallest loss has **{chosen['size']} at a learning rate of {chosen['rate']:g}**:"
+    if chosen is None:
+        return "Every training diverged."
+    return (
+        f"The smallest loss has {chosen['size']} at a learning rate of {chosen['rate']:g}:"
         f" {chosen['held_out_loss']:.3f} nats a token."
     )
-    lines = [
-        f"# Sweep at the scale {scale}",
-        "",
-        f"Short trainings on Flan 2022, data source {source}, seed {seed}, from {start} weights, all on batches of the"
-        f" same shape. The loss is that on examples of {share:.0%} of the records of every task, which none of them"
-        " reads; no evaluation suite takes part. One seed a setting: small differences are chance."
-        + (" The pretrained model has read their text." if start == "pretrained" else ""),
-        "",
-        verdict,
-        "",
-        "![Held-out loss by learning rate and size](sweep.png)",
-        "",
-        "| Size | Parameters | Learning rate | Steps | Target tokens | Training loss | Held-out loss | Seconds | MFU |",
-        "| --- |" + " ---: |" * 8,
-    ]
-    for line in table.to_dict("records"):
-        if pd.isna(line["held_out_loss"]):
-            cells = ("", f"{line['rate']:g}", f"{line['steps']:,}", "", "diverged", "diverged", "", "")
-        else:
-            counts = f"{line['parameters']:,.0f}", f"{line['rate']:g}", f"{line['steps']:,}", f"{line['tokens']:,.0f}"
-            mfu = "" if pd.isna(line["mfu"]) else f"{line['mfu']:.0%}"
-            losses = f"{line['training_loss']:.3f}", f"{line['held_out_loss']:.3f}"
-            cells = (*counts, *losses, f"{line['seconds']:,.0f}", mfu)
-        lines.append(f"| {line['size']} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"

@@ -187,9 +187,9 @@ def _measured(cell: Cell, suite: str, setup: Setup) -> dict[str, Any]:
     return measured | {"split": "+".join(sorted(cell.splits)), "source": source}
 
 
-def to_csv(table: pd.DataFrame) -> str:
-    """Any table of this package as CSV, numbers with two decimals, what is missing empty."""
-    return table.to_csv(index=False, float_format="%.2f", lineterminator="\n")
+def to_csv(table: pd.DataFrame, decimals: str = "%.2f") -> str:
+    """Any table of this package as CSV, numbers with two decimals unless told otherwise, what is missing empty."""
+    return table.to_csv(index=False, float_format=decimals, lineterminator="\n")
 
 
 def majority_baseline(predictions: pd.DataFrame, suite: str = "held_in") -> dict[str, float]:

@@ -1,6 +1,5 @@
 """What training tells while it runs: a progress bar, a CSV, TensorBoard, and warnings, each of them said once."""
 
-import sys
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from tqdm.auto import tqdm
 
 from flannb.files import write_text
 from flannb.mixture import BatchShape
 from flannb.model import T5Config, mfu, training_flops
+from flannb.progress import Bar, say
 
 PROGRESS_CSV = "progress.csv"
 TENSORBOARD = "tensorboard"
@@ -29,11 +28,6 @@ COLUMNS = (
     "real_tokens",  # share of all positions
     "waited",  # share of the time that went in waiting for batches
 )
-
-
-def say(text: str) -> None:
-    """Prints a line without breaking a progress bar."""
-    tqdm.write(text, file=sys.stderr)
 
 
 class Spikes:
@@ -95,7 +89,7 @@ class Journal:
             self._seconds = float(rows["seconds"].max()) if len(rows) else 0.0
             write_text(self._path, rows.to_csv(index=False))
             self._board = _tensorboard(Path(folder) / TENSORBOARD, start + 1)
-        self._bar = tqdm(
+        self._bar = Bar(
             total=steps, initial=start, unit="step", desc="training", disable=quiet or not writes, mininterval=1.0
         )
 

@@ -298,7 +298,7 @@ def _check_start(start: Checkpoint, config: T5Config, tokenizer: Tokenizer) -> N
         if name != "dropout" and getattr(start.config, name) != value
     ]
     if differing:
-        raise UserError(f"{start.name}: not a model of the shape that is trained: {'; '.join(differing)}")
+        raise UserError(f"{start.name}: not a model of the shape that is trained: {'; '.join(differing)}; name another")
     if start.tokenizer is not None and not Tokenizer(start.tokenizer).has_pieces_of(tokenizer):
         raise UserError(f"{start.name}: has another vocabulary than the data; build the data with {start.tokenizer}")
 

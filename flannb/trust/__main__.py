@@ -8,7 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from flannb.build import default_workers
-from flannb.errors import UserError, printable
+from flannb.errors import UserError
+from flannb.terminal import show_error
 from flannb.trust import damage, fuzz, hostile, kills, load, processes, scarcity, together
 from flannb.trust.case import Bench
 from flannb.trust.report import PAGE, read_cases, summary, write_report
@@ -63,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
                 finally:  # Ctrl-C keeps what was found
                     write_report(bench, to, areas[:number])
     except UserError as error:
-        print(printable(f"error: {error}"), file=sys.stderr)
+        show_error(error)
         return 2
     print(summary(bench.cases))
     print(f"The report: {to / PAGE}", file=sys.stderr)

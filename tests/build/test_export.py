@@ -123,7 +123,8 @@ def test_the_card_says_what_is_there(build, everything, tmp_path):
     for shard in build.shards:
         examples = sum(s.examples for s in build.shards if s.submixture == shard.submixture)
         assert f"| `{shard.submixture}` |" in body and f"| {examples:,} |" in body
-    assert build.key in body and "seed: 7" in body and "see each dataset" in body and "`flan2022`" in body
+    assert build.key in body and "seed: 7" in body and "mixture: flan2022" in body
+    assert "| mini | apache-2.0 |" in body and yaml.safe_load(head)["license"] == "apache-2.0"
     assert all(f"`{name}`" in body for name in COLUMNS.names)
 
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-import flannb.build.sources as sources_module
+import flannb.build.rows as rows_module
 from flannb.build import Mirror
 from flannb.build.staging import Staging, stage
 from flannb.collection import Split
@@ -16,7 +16,7 @@ DATA = Split("owner/set", "default", "train")
 
 @pytest.fixture
 def staging(tmp_path, monkeypatch):
-    monkeypatch.setattr(sources_module, "BATCH_ROWS", 3)
+    monkeypatch.setattr(rows_module, "BATCH_ROWS", 3)
     folder = tmp_path / "mirror" / str(DATA)
     folder.mkdir(parents=True)
     pq.write_table(pa.table({"text": [f"a{i}" for i in range(7)], "task": list("xyxyxyx")}), folder / "0000.parquet")

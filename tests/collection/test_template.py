@@ -9,7 +9,18 @@ from hypothesis import strategies as st
 
 from flannb.build.inversion import with_inversions
 from flannb.collection import check, tasks
-from flannb.collection.template import FOLDER, KEYS, KINDS, Template, fill, load_templates, names_in, parse, templates
+from flannb.collection.template import (
+    FOLDER,
+    KEYS,
+    KINDS,
+    Template,
+    _templates,
+    fill,
+    load_templates,
+    names_in,
+    parse,
+    templates,
+)
 from flannb.errors import UserError
 
 GOOD = {
@@ -145,7 +156,7 @@ def test_a_name_in_two_files_names_both_the_file_and_the_set(tmp_path, monkeypat
         (tmp_path / name).write_text(yaml.safe_dump({"boolq": GOOD}), encoding="utf-8")
     monkeypatch.setattr("flannb.collection.template.FOLDER", tmp_path)
     with pytest.raises(UserError, match=r"b\.yaml: template set 'boolq'"):
-        templates.__wrapped__()
+        _templates.__wrapped__()
 
 
 def test_missing_file(tmp_path):

@@ -82,7 +82,7 @@ def test_all_makes_every_report_and_the_ledger(tmp_path, capsys, monkeypatch):
     assert main(arguments) == 0
     shown = capsys.readouterr().out
     assert "# The paper's claims" in shown and "Nothing changed." in shown  # facts and texts hold no scores
-    assert {path.parent.name for path in (tmp_path / "r").glob("**/*.html")} == {"figure2", "smoke", "claims"}
+    assert {path.parent.name for path in (tmp_path / "r").glob("**/*.html")} == {"figure2", "smoke", "claims", "r"}
     with pytest.raises(SystemExit, match="2"):  # all is all
         main(["all", "--rows", "flan2022"])
 
@@ -132,5 +132,7 @@ def test_a_failure_in_a_worker_is_one_message(tmp_path):
         timeout=120,
     )
     assert done.returncode == 2 and done.stdout == ""
-    lines = [line for line in done.stderr.replace("\r", "\n").splitlines() if line.strip() and "step/s" not in line]
-    assert len(lines) == 1 and lines[0].startswith("error: data: task ") and f"{path}: lacks column" in lines[0]
+    lines = done.stderr.splitlines()
+    log = tmp_path / "runs/smoke/mirror-0/data.log"
+    assert lines[0].startswith("error: data: task ") and f"{path}: lacks column" in lines[0]
+    assert lines[1:] == [f"  Its log: {log}"] and "lacks column" in log.read_text()

@@ -104,7 +104,7 @@ def test_devices_that_share_a_copy_hold_less(tmp_path):
     assert plan.rows[0].training_hours == pytest.approx(plan.rows[0].training_flops / plan.speeds[0].flops / 3600)
     with pytest.raises(UserError, match="2 x H100: the scale has 4 devices share a copy"):
         dry_run(TABLE1, options, named("2xH100"), tmp_path)
-    with pytest.raises(UserError, match="512 x H100: a batch of 64 does not come apart into 128 copies"):
+    with pytest.raises(UserError, match="512 x H100: a batch of 64 is not divisible by 128"):
         dry_run(TABLE1, options, named("512xH100"), tmp_path)
 
 

@@ -101,7 +101,7 @@ def test_needs_are_part_of_the_key(step):
 
 
 def test_a_failure_bears_the_name_of_its_step(step):
-    with pytest.raises(UserError, match=r"^row/write: the text is bad; choose another$"):
+    with pytest.raises(UserError, match=r"^row/write: the text is bad; choose another\n  Its log: .*/row/write\.log$"):
         run_all([replace(step, parameters={"text": "bad"})], 1, "", papermill=False)
     assert not (Path(step.folder) / MANIFEST).exists()
 

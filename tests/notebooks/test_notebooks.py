@@ -4,6 +4,7 @@ import nbformat
 import papermill
 import pytest
 
+from flannb.evaluate import read_predictions
 from flannb.experiments.reproduce import enter_project, project_root
 
 NOTEBOOKS = sorted((project_root() / "notebooks").glob("*.ipynb"))
@@ -48,8 +49,8 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
     enter_project()
     monkeypatch.setenv("PYTHONPATH", str(project_root()))
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
-    data, train, evaluate, pretrain, tuned = (
-        str(tmp_path / name) for name in ("data", "train", "evaluate", "pretrain", "finetune")
+    data, train, evaluate, pretrain, tuned, own = (
+        str(tmp_path / name) for name in ("data", "train", "evaluate", "pretrain", "finetune", "own")
     )
 
     def report(name, *rows):
@@ -86,6 +87,13 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
         "25_figure5": single_task("figure5"),
         "26_figure6": single_task("figure6"),
         "27_figure7": {"folder": str(tmp_path / "figure7")},
+        "30_own_dataset": {"folder": own, "store": str(tmp_path / "store")},
+        "31_own_row": {"folder": str(tmp_path / "row"), "scale": "tiny", "runs": str(tmp_path / "runs")},
+        "32_own_suite": {
+            "folder": str(tmp_path / "suite"),
+            "data": f"{own}/data",
+            "model": f"{own}/train/model",
+        },
     }
     assert [path.stem for path in NOTEBOOKS] == list(parameters)
     for path in NOTEBOOKS:
@@ -97,3 +105,5 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
         assert all((tmp_path / name / f"{name}.{ending}").is_file() for ending in ("html", "md", "csv", "png", "svg"))
     assert (tmp_path / "table3" / "table3.html").is_file()
     assert (tmp_path / "report3" / "pretrain.html").is_file()
+    assert "Half CoT" in (tmp_path / "row/reports/table1/tiny/table1.md").read_text()
+    assert set(read_predictions(tmp_path / "suite" / "predictions")["suite"]) >= {"own", "mmlu"}

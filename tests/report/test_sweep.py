@@ -19,7 +19,7 @@ def test_the_best_setting_is_named_and_divergence_told(tmp_path):
     for path in paths:
         assert path.read_bytes() == (tmp_path / "a" / path.name).read_bytes()
     text = (tmp_path / "a/sweep.md").read_text()
-    assert "**micro at a learning rate of 0.003**: 2.250 nats" in text and "2% of the records" in text
+    assert "micro at a learning rate of 0.003: 2.250 nats" in text and "2% of the records" in text
     assert "| micro | 1,000 | 0.003 | 50 | 4,000 | 2.250 | 2.250 | 12 | 41% |" in text
     assert "| small |  | 0.01 | 50 |  | diverged | diverged |  |  |" in text
 

@@ -182,7 +182,8 @@ def test_html_is_well_formed_self_contained_and_escaped(predictions, setup, tmp_
     text = html(table, claims, setup, titles, {"zs": 41.25, "fs": 40.0}, [("A <figure>", figure)])
     page = Page(text)
     assert page.links == ["data:image/svg+xml;base64,PHN2Zy8+"]
-    assert "url(" not in text and "@import" not in text and "http" not in text
+    assert "url(" not in text and "@import" not in text and "http:" not in text and "https:" not in text
+    assert "default-src 'none'" in text
     assert "<b>no</b> & CoT" in page.texts
     assert "A <figure>" in page.texts
     assert "prefers-color-scheme: dark" in text and 'name="viewport"' in text

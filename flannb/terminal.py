@@ -1,0 +1,24 @@
+"""Colours on terminals, and how errors are shown there."""
+
+import os
+import sys
+from typing import TextIO
+
+from flannb.errors import UserError, printable
+
+COLOURS = {"red": 31, "green": 32, "yellow": 33, "blue": 34, "dim": 2, "bold": 1}
+
+
+def coloured(text: str, colour: str, stream: TextIO | None = None) -> str:
+    """Text in a colour of ``COLOURS``, where the stream (by default the output) is a terminal that has some.
+
+    None are used where NO_COLOR is set (no-color.org), or TERM is ``dumb``.
+    """
+    stream = stream or sys.stdout
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty()
+    return text if plain else f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
+
+
+def show_error(error: UserError) -> None:
+    """Prints what a user can mend on the error output."""
+    print(f"{coloured('error:', 'red', sys.stderr)} {printable(str(error))}", file=sys.stderr, flush=True)
