@@ -119,9 +119,9 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     started = time.monotonic()
     try:
+        if given.extra is not None:
+            extra.use(*names(given.extra))
         with _sigterm_as_interrupt(), progress.as_asked(given):
-            if given.extra is not None:
-                extra.use(*names(given.extra))
             if given.command in TOOLS:
                 TOOLS[given.command].run(given)
             else:
