@@ -7,6 +7,7 @@ names to every process that a run starts, and what depends on a file has its has
 The file is executed, as a notebook is: name none that you would not run.
 """
 
+import argparse
 import os
 import sys
 from collections.abc import Mapping
@@ -55,6 +56,17 @@ def use(*names: str | os.PathLike[str]) -> None:
     if paths:
         _load(os.pathsep.join(paths))
         os.environ[EXTRA] = os.pathsep.join(paths)
+
+
+def add_option(made: argparse.ArgumentParser, about: str) -> None:
+    """``--extra``, whose help is ``about``."""
+    made.add_argument("--extra", metavar="A,B", help=f"{about} (flannb/extra.py)")
+
+
+def as_asked(given: argparse.Namespace) -> None:
+    """Takes the files that ``--extra`` names; without it, those of the environment stay. Raises as ``use``."""
+    if given.extra is not None:
+        use(*dict.fromkeys(name.strip() for name in given.extra.split(",") if name.strip()))
 
 
 def files() -> tuple[str, ...]:

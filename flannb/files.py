@@ -69,16 +69,16 @@ def exhausted(error: BaseException) -> UserError | None:
                 "memory ran out. Pass a smaller --workers, or use a machine with more; the same command goes on."
             )
         if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
-            where = cause.filename or "a file"
-            return UserError(f"{where}: cannot be written ({cause.strerror}). Free space or choose another folder.")
-        if os.strerror(errno.ENOSPC) in str(cause):  # of TensorStore, which has no errors of its own kind
+            return _no_room(cause.filename, cause.strerror)
+        if (full := os.strerror(errno.ENOSPC)) in str(cause):  # of TensorStore, which has no errors of its own kind
             named = re.search(r'[Ww]riting:? "([^"]+)"', str(cause))
-            where = named[1] if named else "a file"
-            return UserError(
-                f"{where}: cannot be written ({os.strerror(errno.ENOSPC)}). Free space or choose another folder."
-            )
+            return _no_room(named and named[1], full)
         cause = cause.__cause__ or cause.__context__
     return None
+
+
+def _no_room(where: str | None, why: str | None) -> UserError:
+    return UserError(f"{where or 'a file'}: cannot be written ({why}). Free space or choose another folder.")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -16,7 +16,7 @@ from flannb.build.inversion import (
 from flannb.build.options import LETTERED, STYLES, OptionStyle
 from flannb.build.parts import BuildOptions
 from flannb.build.records import Records, first_records, read_records
-from flannb.build.render import Piece, instruction, render, wordings
+from flannb.build.render import Piece, instruction, render, texts_of, wordings
 from flannb.build.shards import Shard, TokenColumns, read_shard
 from flannb.build.sources import Hub, Mini, Mirror, Source, open_source
 from flannb.build.tokenizer import Texts, Tokenizer, open_tokenizer, train_tokenizer
@@ -61,6 +61,7 @@ __all__ = [
     "read_records",
     "read_shard",
     "render",
+    "texts_of",
     "train_tokenizer",
     "with_inversions",
     "wordings",

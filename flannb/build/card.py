@@ -8,7 +8,7 @@ from flannb.build.inversion import with_inversions
 from flannb.build.shards import Shard
 from flannb.collection import SUBMIXTURES, Data, tasks
 from flannb.collection.licences import Licence, licence_together, licences
-from flannb.markdown import escaped, front_matter, table
+from flannb.markdown import Markdown, escaped, front_matter, table
 
 TASK_SOURCES = {
     "flan2021": "Flan2021",
@@ -47,10 +47,7 @@ def data_of(build: Build, shards: Iterable[Shard]) -> list[Data]:
 
 def licence_section(found: Iterable[tuple[Licence, int]]) -> str:
     """A section on the licences of datasets, each given with the number of its tasks."""
-    lines = [
-        (escaped(each.dataset), escaped(each.licence), escaped(each.stated_by), escaped(each.note), f"{count:,}")
-        for each, count in found
-    ]
+    lines = [(each.dataset, each.licence, each.stated_by, each.note, f"{count:,}") for each, count in found]
     return "\n".join(
         [
             "## Licences of the datasets",
@@ -89,7 +86,9 @@ def dataset_card(build: Build, counts: Mapping[Shard, int], form: str, mixture: 
         members = [shard for shard in shards if shard.submixture == name]
         examples = sum(counts[shard] for shard in members)
         many = len({shard.task for shard in members})
-        lines.append((SUBMIXTURES[name].title, f"`{name}`", f"{many:,}", f"{examples:,}", f"{examples / total:.1%}"))
+        lines.append(
+            (SUBMIXTURES[name].title, Markdown(f"`{name}`"), f"{many:,}", f"{examples:,}", f"{examples / total:.1%}")
+        )
     drawn = (
         "Every example of the mixture's tasks is here once; the mixture's rates are not applied."
         if all(count == shard.examples for shard, count in counts.items())
@@ -97,6 +96,8 @@ def dataset_card(build: Build, counts: Mapping[Shard, int], form: str, mixture: 
     )
     sources = ", ".join(sorted({TASK_SOURCES[name] for name in names}))
     columns = COLUMNS | {"`task_source`": f"{COLUMNS['`task_source`']}: {sources}"}
+    parts = "\n".join(table(["submixture", "folder", "tasks", "examples", "share"], lines, right=[2, 3, 4]))
+    about = "\n".join(table(["column", "what it holds"], (map(Markdown, line) for line in columns.items())))
     loader = "json" if form == "jsonl" else "parquet"
     return f"""{front_matter(head)}
 # The Flan Collection, rendered by flannb
@@ -110,7 +111,7 @@ rendered by flannb {__version__} from the source {escaped(build.source)}.
 - length limits: {build.lengths.input} tokens of input, {build.lengths.target} of target; exemplars were pruned to fit,
   texts are not cut
 
-{chr(10).join(table(["submixture", "folder", "tasks", "examples", "share"], lines, right=[2, 3, 4]))}
+{parts}
 
 ```python
 import datasets
@@ -120,7 +121,7 @@ datasets.load_dataset("{loader}", data_files="{names[0]}/*.{form}", split="train
 
 ## Columns
 
-{chr(10).join(table(["column", "what it holds"], columns.items()))}
+{about}
 
 {licence_section(found)}
 """

@@ -37,13 +37,13 @@ from flannb.build.parts import (
 )
 from flannb.build.plan import Plan, make_plan, positives_at
 from flannb.build.records import no_usable_row
-from flannb.build.render import instruction, render, wordings
+from flannb.build.render import texts_of
 from flannb.build.report import Tally, counts, located, tally, together
 from flannb.build.shards import Shard
 from flannb.build.sources import Source
 from flannb.build.tokenizer import Tokenizer, open_tokenizer, train_tokenizer
 from flannb.build.workers import Run, check_main_is_guarded, default_workers, workers
-from flannb.collection import Task, check, eval_tasks, templates
+from flannb.collection import Task, check, eval_tasks
 from flannb.errors import UserError
 from flannb.files import (
     add_sum,
@@ -308,15 +308,8 @@ def _tokenizer(plan: Plan, path: Path) -> Tokenizer:
 
     def texts() -> Iterable[str]:
         for task in plan.tasks:
-            records = sample(task, plan.staged[task.data], plan.rows[task.name][1], TOKENIZER_ROWS).records
-            family = templates()[task.templates]
-            words = wordings(family.zero_shot, task.has_options)
-            few_shot = wordings(family.few_shot, task.has_options)
-            for i, record in enumerate(records):
-                yield instruction(few_shot[i % len(few_shot)], record)
-                piece = render(words[i % len(words)], record)
-                yield piece.input
-                yield piece.target
+            found = sample(task, plan.staged[task.data], plan.rows[task.name][1], TOKENIZER_ROWS)
+            yield from texts_of(task, found.records)
 
     return train_tokenizer(texts(), path, plan.options.vocabulary_size)
 

@@ -65,31 +65,42 @@ def read_records(
     """
     tables = [reader.read_all() for _, reader in source.stream(data, columns_of(fields, where))]
     table = pa.concat_tables(tables, promote_options="permissive")
-    rows = np.arange(table.num_rows)
-    if where is not None:
-        rows = rows[pc.equal(table[where[0]], where[1]).fill_null(False).to_numpy(zero_copy_only=False)]
-    rows = draw(rows, limit, seed)
+    rows = draw(_chosen(table, where), limit, seed)
     result = to_records(table.take(pa.array(rows)), rows.tolist(), fields)
     if not result.records:
         raise UserError(f"{source.name}: {data} {no_usable_row(result.rejected)}")
     return result
 
 
-def first_records(source: Source, data: Data, fields: Mapping[str, Field], limit: int) -> Records:
+def _chosen(table: pa.Table, where: tuple[str, str] | None) -> np.ndarray:
+    """The positions of the rows that ``where`` keeps."""
+    rows = np.arange(table.num_rows)
+    if where is None:
+        return rows
+    return rows[pc.equal(table[where[0]], where[1]).fill_null(False).to_numpy(zero_copy_only=False)]
+
+
+def first_records(
+    source: Source, data: Data, fields: Mapping[str, Field], limit: int, where: tuple[str, str] | None = None
+) -> Records:
     """The first ``limit`` usable rows of a split; what comes after them is not read.
+
+    Args:
+        where: as in ``read_records``.
 
     Raises:
         UserError: as ``Source.stream``.
     """
     found, start = Records([], []), 0
-    for _, reader in source.stream(data, columns_of(fields)):
+    for _, reader in source.stream(data, columns_of(fields, where)):
         for batch in reader:
-            rows = range(start, start + batch.num_rows)
-            more = to_records(pa.Table.from_batches([batch]), rows, fields)
+            table = pa.Table.from_batches([batch])
+            rows = _chosen(table, where)
+            more = to_records(table.take(pa.array(rows)), (start + rows).tolist(), fields)
             found = Records(found.rows + more.rows, found.records + more.records, found.left_out + more.left_out)
             if len(found) >= limit:
                 return Records(found.rows[:limit], found.records[:limit], found.left_out)
-            start = rows.stop
+            start += table.num_rows
     return found
 
 

@@ -1,14 +1,14 @@
 """Rendering: records and templates to inputs and targets, zero-shot and few-shot."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from operator import itemgetter
 from typing import Any
 
 from flannb.build.options import STYLES, OptionStyle
-from flannb.collection import Template
+from flannb.collection import Task, Template, templates
 from flannb.collection.task import Record
 from flannb.collection.template import Segments, parse
 from flannb.errors import UserError
@@ -167,3 +167,15 @@ def render(word: Wording, record: Record, style: OptionStyle = STYLES[0]) -> Pie
 def instruction(word: Wording, record: Record) -> str:
     """The instruction of a few-shot prompt, which may name fields of the query (Super-NI's definition)."""
     return word.instruction.fill(record)
+
+
+def texts_of(task: Task, records: Iterable[Record]) -> Iterator[str]:
+    """What records read like, each in one template: a few-shot instruction, then zero-shot input and target.
+
+    Vocabularies are trained on these.
+    """
+    family = templates()[task.templates]
+    words, few_shot = wordings(family.zero_shot, task.has_options), wordings(family.few_shot, task.has_options)
+    for i, record in enumerate(records):
+        piece = render(words[i % len(words)], record)
+        yield from (instruction(few_shot[i % len(few_shot)], record), piece.input, piece.target)

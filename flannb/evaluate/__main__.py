@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--prompt-limit", type=int, default=1024, metavar="N", help="most tokens of a prompt (1024)")
     made.add_argument("--answer-limit", type=int, default=32, metavar="N", help="most tokens of a direct answer (32)")
     made.add_argument("--explanation-limit", type=int, default=256, metavar="N", help="and of an explanation (256)")
-    made.add_argument("--extra", metavar="A,B", help="Python files that add evaluation sets (flannb/extra.py)")
+    extra.add_option(made, "Python files that add evaluation sets")
     progress.add_options(made)
     return made
 
@@ -63,8 +63,7 @@ def _chosen(option: str, value: str, known: tuple[str, ...]) -> list[str]:
 
 
 def _run(given: argparse.Namespace) -> None:
-    if given.extra is not None:
-        extra.use(*filter(None, given.extra.split(",")))
+    extra.as_asked(given)
     source = open_source(given.source)
     tasks = eval_tasks(source.collection, _chosen("--suites", given.suites, (*SUITES, *MORE_SUITES)))
     modes = _chosen("--modes", given.modes, MODES)

@@ -24,12 +24,13 @@ from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, pretrain_report_steps
 from flannb.experiments.runner import MANIFEST, Step, forget, is_done, run_all
 from flannb.experiments.scales import SCALES
+from flannb.experiments.status import PRETRAIN
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
 from flannb.files import write_json
 from flannb.terminal import show_error
 
-ALL, PRETRAIN = "all", "pretrain"
+ALL = "all"
 
 COMMANDS = {
     **{name: f"everything that {each.title} takes: data, models, report" for name, each in ARTEFACTS.items()},
@@ -66,12 +67,8 @@ def parser() -> argparse.ArgumentParser:
     for name, (about, add_options, _) in TOOLS.items():
         add_options(commands.add_parser(name, help=about, description=f"{about[0].upper()}{about[1:]}."))
     for command in commands.choices.values():
-        command.add_argument(
-            "--extra",
-            metavar="A,B",
-            help="Python files that add data, evaluation sets, mixtures or rows (flannb/extra.py), or of"
-            f" {', '.join(extra.BUILT_IN)}",
-        )
+        built_in = ", ".join(extra.BUILT_IN)
+        extra.add_option(command, f"Python files that add data, evaluation sets, mixtures or rows, or of {built_in}")
         progress.add_options(command)
     return made
 
@@ -119,8 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     started = time.monotonic()
     try:
-        if given.extra is not None:
-            extra.use(*names(given.extra))
+        extra.as_asked(given)
         with _sigterm_as_interrupt(), progress.as_asked(given):
             if given.command in TOOLS:
                 TOOLS[given.command].run(given)
@@ -156,8 +152,6 @@ def _sigterm_as_interrupt() -> Iterator[None]:
 
 
 def _run(given: argparse.Namespace) -> None:
-    from flannb.report.site import write_site
-
     shows = given.command == "data" and listing.wanted(given)
     given.source = given.source or ("hub" if shows and given.list else "mini")
     settle(given)
@@ -203,6 +197,8 @@ def _run(given: argparse.Namespace) -> None:
     elif given.command == "report" or given.command in ARTEFACTS:
         _show(Path(steps[-1].folder), given.artefact)
     if given.command not in ("data", "train", "evaluate"):
+        from flannb.report.site import write_site  # it brings Matplotlib
+
         write_site(Path(options.reports))
     if exports:
         listing.export_build(built(steps[0].folder), given)

@@ -10,7 +10,18 @@ from typing import Any
 
 from flannb.errors import UserError, printable
 from flannb.experiments.artefacts import ARTEFACTS, artefact
-from flannb.experiments.condition import DAMAGED, DONE, FAILED, MISSING, OUTDATED, RUNNING, STOPPED, Condition, log_of
+from flannb.experiments.condition import (
+    DAMAGED,
+    DONE,
+    FAILED,
+    MISSING,
+    OUTDATED,
+    RUNNING,
+    STATES,
+    STOPPED,
+    Condition,
+    log_of,
+)
 from flannb.experiments.condition import condition as condition_of
 from flannb.experiments.devices import default_workers
 from flannb.experiments.durations import Durations, Left, time_left
@@ -24,7 +35,6 @@ from flannb.terminal import coloured
 
 PRETRAIN = "pretrain"
 COLOURS = {DONE: "green", RUNNING: "blue", FAILED: "red", DAMAGED: "red", STOPPED: "yellow", OUTDATED: "yellow"}
-COLUMNS = (DONE, RUNNING, FAILED, STOPPED, DAMAGED, OUTDATED, MISSING)
 
 
 @dataclass(frozen=True)
@@ -165,7 +175,7 @@ def show(found: Mapping[str, Status], left: Left, options: Options) -> str:
 def _table(found: Mapping[str, Status]) -> list[str]:
     """A line for each artefact with its steps by their states."""
     counts = {name: Counter(condition.state for _, condition in each.steps) for name, each in found.items()}
-    shown = [state for state in COLUMNS if state == DONE or any(count[state] for count in counts.values())]
+    shown = [state for state in STATES if state == DONE or any(count[state] for count in counts.values())]
     width = max(len(each.title) for each in found.values())
     lines = ["  ".join([" " * width, *(f"{state:>8}" for state in shown), " left"])]
     for name, each in found.items():

@@ -14,12 +14,11 @@ from flannb.build.workers import WORKERS
 from flannb.errors import UserError
 from flannb.experiments.devices import default_workers
 from flannb.experiments.durations import Durations
+from flannb.experiments.options import names, settle
 from flannb.experiments.reproduce import (
     RANDOM,
     TRAIN_CODE,
     Options,
-    enter_project,
-    from_project,
     ground,
     label_of,
     pretraining_steps,
@@ -73,9 +72,7 @@ def run(given: argparse.Namespace) -> None:
     from flannb.report.site import write_site
     from flannb.report.sweep import write_sweep
 
-    for name in ("runs", "reports", *(["source"] if given.source not in ("mini", "hub") else [])):
-        setattr(given, name, from_project(getattr(given, name)))
-    enter_project()
+    settle(given)
     options = Options(
         given.scale,
         given.source,
@@ -94,10 +91,9 @@ def run(given: argparse.Namespace) -> None:
     durations = Durations.at(options.scale, options.runs, options.reports)
     run_all([*before, *trials], workers, "", papermill=not given.plain, durations=durations)
     results = [read_json(Path(step.folder) / "trial.json") for step in trials]
-    start = (
-        "" if given.start == RANDOM else f"-from-{given.start if given.start == PRETRAINED else label_of(given.start)}"
-    )
-    folder = Path(options.reports) / "sweep" / f"{options.scale}{start}"
+    labels = {RANDOM: "", PRETRAINED: f"-from-{PRETRAINED}"}
+    label = labels[given.start] if given.start in labels else f"-from-{label_of(given.start)}"
+    folder = Path(options.reports) / "sweep" / f"{options.scale}{label}"
     source = open_source(options.source).name
     write_sweep(folder, results, options.scale, source, options.seed, HELD_OUT, given.start)
     print((folder / "sweep.md").read_text(encoding="utf-8"))
@@ -114,11 +110,11 @@ def settings(given: argparse.Namespace) -> tuple[list[str], list[float], int]:
     from flannb.model import SIZES
 
     chosen = scale_of(given.scale, open_source(given.source).collection)
-    sizes = _parts(given.sizes) if given.sizes else [chosen.size]
+    sizes = list(names(given.sizes)) if given.sizes else [chosen.size]
     if unknown := [size for size in sizes if size not in SIZES]:
         raise UserError(f"--sizes {unknown[0]}: unknown; choose from {', '.join(SIZES)}")
     try:
-        rates = [float(rate) for rate in _parts(given.rates)] if given.rates else []
+        rates = [float(rate) for rate in names(given.rates)] if given.rates else []
     except ValueError as error:
         raise UserError(f"--rates {given.rates}: give numbers, such as 0.001,0.003 ({error})") from error
     rates = rates or [float(f"{chosen.learning_rate * factor:.2g}") for factor in (1 / 3, 1, 3)]
@@ -128,10 +124,6 @@ def settings(given: argparse.Namespace) -> tuple[list[str], list[float], int]:
     if steps < 1:
         raise UserError(f"--steps {steps}: must be at least 1")
     return sizes, rates, steps
-
-
-def _parts(text: str) -> list[str]:
-    return list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 def sweep_steps(options: Options, sizes: list[str], rates: list[float], steps: int) -> tuple[list[Step], list[Step]]:

@@ -6,7 +6,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
@@ -51,7 +51,7 @@ class Watch:
         done = len(self._steps) - len(self._waiting)
         self._bar = Bar(total=len(self._steps), initial=done, unit="step", file=sys.stderr, bar_format=ALL)
         self._stack.callback(self._bar.close)
-        self._show()
+        self._show(self._running())
         if not is_quiet():
             self._thread.start()
             self._stack.callback(self._thread.join)
@@ -72,20 +72,21 @@ class Watch:
             if bar := self._bars.pop(step.folder, None):
                 bar.close()
         self._bar.update(1)
-        left = f"; {self._left()}" if self._waiting and self._bar.disable else ""
+        running = self._running()
+        left = f"; {self._left(running)}" if self._waiting and self._bar.disable else ""
         done = len(self._steps) - len(self._waiting)
         remark(f"{step.name}: {seconds:.0f} s" + (f" ({done} of {len(self._steps)} steps{left})" if left else ""))
-        self._show()
+        self._show(running)
 
     def _look(self) -> None:
         while not self._ended.wait(EVERY):
             with self._lock:
-                self._show()
-                self._show_stages()
+                running = self._running()
+                self._show(running)
+                self._show_stages(running)
             self._tell_what_was_said()
 
-    def _left(self) -> str:
-        running = self._running()
+    def _left(self, running: Mapping[str, Condition]) -> str:
         done = {step.folder for step in self._steps} - self._waiting.keys()
         return str(time_left(self._steps, done, running, self._durations, self._workers))
 
@@ -99,14 +100,13 @@ class Watch:
                 found[folder] = Condition(RUNNING, "", time.time() - record["since"], progress)
         return found
 
-    def _show(self) -> None:
+    def _show(self, running: Mapping[str, Condition]) -> None:
         if not self._bar.disable:
-            self._bar.set_postfix_str(self._left() if self._waiting else "", refresh=True)
+            self._bar.set_postfix_str(self._left(running) if self._waiting else "", refresh=True)
 
-    def _show_stages(self) -> None:
+    def _show_stages(self, running: Mapping[str, Condition]) -> None:
         if self._here or self._bar.disable:
             return
-        running = self._running()
         for folder in self._bars.keys() - running.keys():
             self._bars.pop(folder).close()
         for folder, found in running.items():

@@ -3,18 +3,15 @@
 Nothing here depends on the size of the collection: rows are read from the start of a split, as many as are shown.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from flannb.build import Source, Tokenizer, first_records, instruction, render, train_tokenizer, wordings
+from flannb.build import Source, Tokenizer, first_records, texts_of, train_tokenizer
 from flannb.build.inventory import Holding, inventory
 from flannb.build.plan import positives_at
-from flannb.build.records import Records, columns_of, no_usable_row, to_records
-from flannb.collection import SUBMIXTURES, Record, Task, tasks, templates
+from flannb.build.records import Records, no_usable_row
+from flannb.collection import SUBMIXTURES, Record, Task, tasks
 from flannb.errors import UserError
 
 ROWS = 200
@@ -58,31 +55,12 @@ def read_sample(source: Source, task: Task, limit: int = ROWS) -> Sample:
     (holding,) = inventory(source, [task])
     if not holding.available:
         raise UserError(f"{task.name} is not to be had here: {holding.reason}.")
-    found = Records([], [])
-    for rows, table in _tables(source, task):
-        more = to_records(table, rows, task.fields)
-        found = Records(found.rows + more.rows, found.records + more.records, found.left_out + more.left_out)
-        if len(found) >= limit:
-            break
+    found = first_records(source, task.data, task.fields, limit, task.where)
     if not found:
         raise UserError(f"{task.name}: {task.data} {no_usable_row(found.rejected)}.")
     positives = positives_at(source, task)
     written = first_records(source, positives, task.positive_fields, POSITIVES).records if positives else ()
-    return Sample(task, Records(found.rows[:limit], found.records[:limit], found.left_out), tuple(written))
-
-
-def _tables(source: Source, task: Task) -> Iterator[tuple[list[int], pa.Table]]:
-    """The rows of a task, batch by batch, with their positions in the split."""
-    start = 0
-    for _, reader in source.stream(task.data, columns_of(task.fields, task.where)):
-        for batch in reader:
-            table, rows = pa.Table.from_batches([batch]), pa.array(range(start, start + batch.num_rows))
-            start += batch.num_rows
-            if task.where is not None:
-                chosen = pc.fill_null(pc.equal(table[task.where[0]], task.where[1]), False)
-                table, rows = table.filter(chosen), rows.filter(chosen.combine_chunks())
-            if table.num_rows:
-                yield rows.to_pylist(), table
+    return Sample(task, found, tuple(written))
 
 
 def vocabulary(source: Source, size: int, path: Path) -> Tokenizer:
@@ -103,11 +81,4 @@ def _texts(source: Source) -> Iterable[str]:
     for name in SUBMIXTURES:
         here = [holding.task for holding in holdings(source, name) if holding.available]
         for task in here[:: max(1, len(here) // VOCABULARY_TASKS)]:
-            family = templates()[task.templates]
-            words, few_shot = (
-                wordings(family.zero_shot, task.has_options),
-                wordings(family.few_shot, task.has_options),
-            )
-            for i, record in enumerate(read_sample(source, task, VOCABULARY_ROWS).records.records):
-                piece = render(words[i % len(words)], record)
-                yield from (instruction(few_shot[i % len(few_shot)], record), piece.input, piece.target)
+            yield from texts_of(task, read_sample(source, task, VOCABULARY_ROWS).records.records)

@@ -9,10 +9,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from flannb.build import Tokenizer
+from flannb.html import templates_in
 from flannb.lab.examples import Example, pieces
 from flannb.lab.models import Answer
 from flannb.lab.packed import Side
@@ -92,11 +92,4 @@ def _page(content: Markup) -> str:
 
 @cache
 def _macros() -> Any:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("view.html.jinja").module
+    return templates_in(Path(__file__).parent).get_template("view.html.jinja").module

@@ -9,6 +9,7 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
+from flannb.html import templates_in
 from flannb.markdown import Markdown, escaped
 from flannb.markdown import table as markdown_table
 from flannb.report.layout import SETTINGS, TITLES
@@ -157,10 +158,7 @@ SORT_SCRIPT = (Path(__file__).parent / "sort.js").read_text(encoding="utf-8")
 
 def template(name: str) -> jinja2.Template:
     """A template of this folder; what it is given is escaped."""
-    loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(
-        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
+    environment = templates_in(Path(__file__).parent)
     environment.globals["sort_script"] = SORT_SCRIPT
     environment.globals["sort_hash"] = base64.b64encode(hashlib.sha256(SORT_SCRIPT.encode()).digest()).decode()
     return environment.get_template(f"{name}.html.jinja")

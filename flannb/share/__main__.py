@@ -11,6 +11,7 @@ from flannb.experiments.reproduce import from_project
 from flannb.share.hub import plan_upload, upload
 from flannb.share.model import export_model
 from flannb.share.run import read_run
+from flannb.terminal import show_error
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--push", default="", metavar="OWNER/NAME", help="send it to this repository of the Hub")
     made.add_argument("--public", action="store_true", help="a repository that is made is public (default: private)")
     made.add_argument("--dry-run", action="store_true", help="list what --push would send and where to; asks nobody")
-    made.add_argument("--extra", metavar="A,B", help="the Python files that the run was made with (flannb/extra.py)")
+    extra.add_option(made, "the Python files that the run was made with")
     return made
 
 
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _run(given)
     except UserError as error:
-        print(printable(f"error: {error}"), file=sys.stderr)
+        show_error(error)
         return 2
     return 0
 
@@ -46,8 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> None:
     if given.dry_run and not given.push:
         raise UserError("--dry-run: says what --push OWNER/NAME would send; name a repository")
-    if given.extra is not None:
-        extra.use(*filter(None, given.extra.split(",")))
+    extra.as_asked(given)
     folder = Path(from_project(given.folder))
     to = Path(from_project(given.to)) if given.to else folder / "share"
     enter_project()

@@ -78,6 +78,7 @@ def model_card(run: Run, title: str, weights: int) -> str:
         (SUBMIXTURES[name].title, f"{share:.1%}", f"{len({s.task for s in run.weights if s.submixture == name}):,}")
         for name, share in sorted(shares.items(), key=lambda item: -item[1])
     ]
+    mixture = "\n".join(table(["submixture", "share", "tasks"], lines, right=[1, 2]))
     batch, versions = scale.batch, run.manifest["versions"]
     return f"""{front_matter(data.to_dict() | licence_fields(each for each, _ in found))}
 # {escaped(title)}
@@ -101,7 +102,7 @@ print(tokenizer.decode(model.generate(**inputs, max_new_tokens=32)[0], skip_spec
 - read in training: {tokens / 1e6:,.1f} million tokens of inputs and targets; of the task most repeated, each record
   {run.seen["epochs"].max():,.1f} times
 
-{chr(10).join(table(["submixture", "share", "tasks"], lines, right=[1, 2]))}
+{mixture}
 
 ## Training
 
@@ -135,14 +136,14 @@ def _scores(run: Run) -> str:
         return "It was not evaluated."
     lines = [
         (
-            escaped((SUITES | MORE_SUITES)[line.suite]),
+            (SUITES | MORE_SUITES)[line.suite],
             SETTINGS[line.setting],
-            escaped(line.mode),
+            line.mode,
             f"{line.score:.1f}",
             f"{line.low:.1f} to {line.high:.1f}",
             f"{line.n:,}",
             f"{line.tasks} of {line.of}",
-            escaped(line.split),
+            line.split,
         )
         for line in run.scores.itertuples()
         if not math.isnan(line.score)

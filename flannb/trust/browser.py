@@ -58,6 +58,7 @@ class Page:
 
         self._socket = create_connection(address, timeout=seconds, suppress_origin=True)
         self._numbers = itertools.count(1)
+        self.requests: list[str] = []  # addresses, once the command Network.enable was given
 
     def command(self, method: str, **parameters: Any) -> dict[str, Any]:
         """Sends a command of the protocol and returns its result.
@@ -68,7 +69,8 @@ class Page:
         number = next(self._numbers)
         self._socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while (message := json.loads(self._socket.recv())).get("id") != number:
-            pass  # events, which nobody waits for
+            if message.get("method") == "Network.requestWillBeSent":  # no other event is waited for
+                self.requests.append(message["params"]["request"]["url"])
         if "error" in message:
             raise RuntimeError(f"{method}: {message['error']['message']}")
         return dict(message["result"])

@@ -115,6 +115,7 @@ def test_another_export_or_other_files_are_not_overwritten(build, everything, tm
 def test_the_card_says_what_is_there(build, everything, tmp_path):
     card = export(build, tmp_path / "x", "parquet", everything, "flan2022", 7)
     _, head, body = card.read_text(encoding="utf-8").split("---\n", 2)
+    assert "| `inputs`, `targets` | the texts |" in body
     configs = {c["config_name"]: c["data_files"] for c in yaml.safe_load(head)["configs"]}
     assert set(configs) == {"default", *(shard.submixture for shard in build.shards)}
     for name, pattern in configs.items():

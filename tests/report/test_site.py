@@ -6,7 +6,6 @@ import shutil
 from pathlib import Path
 
 import pytest
-from browser import CHROMIUM, browser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from flannb.markdown import escaped
 from flannb.report.catalogue import KINDS, catalogue
 from flannb.report.grids import READERS, grid_of
 from flannb.report.site import write_site
+from flannb.trust.browser import NAMES, browser_page
 
 COMMITTED = project_root() / "reports"
 
@@ -27,6 +27,16 @@ def reports(tmp_path):
     folder = Path(shutil.copytree(COMMITTED, tmp_path / "reports", ignore=left_out))
     at_scale(folder, "micro", lambda p: p["evaluations"]["flan2022"].append("runs/micro/m-0/flan2022-repeat1/evaluate"))
     return folder
+
+
+def look(seen, path, width, dark):
+    """Opens a page of so many pixels in width, in one of the two colour schemes."""
+    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+    seen.command("Emulation.setDeviceMetricsOverride", **size)
+    seen.command("Emulation.setEmulatedMedia", features=[scheme])
+    seen.open(path.as_uri())
+    seen.run("new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', done))")
 
 
 def at_scale(folder, scale, change=lambda parameters: None):
@@ -163,14 +173,15 @@ def test_texts_of_reports_are_escaped(reports):
     assert not re.search(r"(?<!\\)\]\(javascript", (reports / "README.md").read_text())
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+@pytest.mark.skipif(not any(map(shutil.which, NAMES)), reason="there is no Chromium")
 def test_in_a_browser(reports):
     """On a phone the page does not scroll sideways; in both schemes texts stand out; a click sorts by value."""
     write_site(reports)
-    with browser() as seen:
+    with browser_page() as seen:
+        seen.command("Network.enable")
         for width in (390, 1280):
             for dark in (False, True):
-                seen.open(reports / "index.html", width, dark)
+                look(seen, reports / "index.html", width, dark)
                 assert seen.run("document.documentElement.scrollWidth <= innerWidth")
                 ink, paper = (
                     seen.run(f"getComputedStyle(document.body).{name}") for name in ("color", "backgroundColor")
