@@ -129,13 +129,15 @@ def add_sum(folder: Path, name: str, sha: str = "") -> None:
         name: of the file, relative to the folder.
         sha: its hash, where it is known already.
     """
-    line = f"{sha or sha256(Path(folder) / name)}  {name}\n"
+    line = f"{sha or sha256(Path(folder) / name)}  {name}\n".encode()
     path = Path(folder) / SUMS
     try:
-        # What a kill left of a line ends here.
-        torn = path.is_file() and not path.read_bytes().endswith(b"\n")
-        with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write("\n" * torn + line)
+        with path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read() != b"\n":  # what a kill left of a line ends here
+                    line = b"\n" + line
+            file.write(line)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error}). Free space.") from error
 

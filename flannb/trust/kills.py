@@ -12,40 +12,56 @@ from queue import Queue
 
 from flannb.experiments.runner import INPUTS
 from flannb.trust.case import Bench, demand, until
-from flannb.trust.reproduction import PLAIN, STAGES, Rehearsed, ended, kill, rehearse
+from flannb.trust.reproduction import PLAIN, Pretraining, Rehearsed, ended, kill, rehearse
 
 AREA = "kill"
 KILLS = 40
-NOTEBOOKS = 5
-"""Every so manieth kill is of a run through Dask and notebooks, as the sessions of nox do it; they take longer."""
+NOTEBOOKS = 4
+"""In every so manieth round of all stages the run goes through Dask and notebooks, as the sessions of nox do it; that
+takes longer."""
 
 STARTING = 0.15
 """Share of kills before the stage has begun, while the process starts."""
+
+STAGES: dict[str, type[Rehearsed]] = {
+    "data": Rehearsed,
+    "pretrain": Pretraining,
+    "train": Rehearsed,
+    "evaluate": Rehearsed,
+    "report": Rehearsed,
+}
+"""The stages that are killed, and what is run to get there."""
+
+Fault = tuple[str, str, Callable[[Rehearsed], str]]
+"""Name, stage, and what injects it."""
 
 
 def run(bench: Bench) -> None:
     """Injects the faults of this area."""
     rng = random.Random(bench.seed)
-    faults: list[tuple[str, Callable[[Rehearsed], str]]] = []
+    faults: list[Fault] = []
     for number in range(bench.count(KILLS)):
-        stage = STAGES[number % len(STAGES)]
-        through = number % NOTEBOOKS == NOTEBOOKS - 1
+        turn, place = divmod(number, len(STAGES))
+        stage = [*STAGES][place]
+        through = turn % NOTEBOOKS == NOTEBOOKS - 1
         moment = rng.random() if rng.random() > STARTING else -rng.random()
         when = f"at {moment:.0%} of" if moment >= 0 else f"{-moment:.0%} into the start before"
         how = "notebooks" if through else "one process"
-        faults.append((f"SIGKILL {when} {stage}, {how}", partial(_kill, stage, moment, through)))
-    stops = [(asked, stage) for asked in (signal.SIGTERM, signal.SIGINT) for stage in reversed(STAGES[:3])]
+        faults.append((f"SIGKILL {when} {stage}, {how}", stage, partial(_kill, stage, moment, through)))
+    stops = [(asked, stage) for asked in (signal.SIGTERM, signal.SIGINT) for stage in [*STAGES][-2::-1]]
     for asked, stage in stops[: bench.count(len(stops))]:
-        faults.append((f"{asked.name} in {stage}", partial(_stop, stage, asked)))
+        faults.append((f"{asked.name} in {stage}", stage, partial(_stop, stage, asked)))
+    kinds = {STAGES[stage] for _, stage, _ in faults}
     with ThreadPoolExecutor(bench.jobs) as pool:
-        homes: Queue[Rehearsed] = Queue()
+        homes: Queue[dict[type[Rehearsed], Rehearsed]] = Queue()
         for job in range(min(bench.jobs, len(faults))):
-            homes.put(rehearse(bench, job))
+            homes.put({kind: rehearse(bench, job, kind) for kind in kinds})
 
-        def inject(fault: tuple[str, Callable[[Rehearsed], str]]) -> None:
+        def inject(fault: Fault) -> None:
             home = homes.get()
+            name, stage, act = fault
             try:
-                bench.inject(AREA, fault[0], partial(fault[1], home))
+                bench.inject(AREA, name, partial(act, home[STAGES[stage]]))
             finally:
                 homes.put(home)
 

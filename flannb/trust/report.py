@@ -45,7 +45,9 @@ def write_report(bench: Bench, folder: Path, areas: Sequence[str]) -> Path:
     before = read_cases(folder)
     kept = [c for c in before if (c.area, c.fault) not in new and (c.area not in areas or bench.only is not None)]
     cases = [*kept, *bench.cases]
-    figures = bench.figures or _read_figures(folder)
+    measured = {figure.what for figure in bench.figures}
+    stay = "load" not in areas or bench.only is not None
+    figures = [*(f for f in _read_figures(folder) if stay and f.what not in measured), *bench.figures]
     order = list(ABOUT)
     cases.sort(key=lambda case: order.index(case.area))
     table = pd.DataFrame([vars(case) for case in cases], columns=list(Case.__annotations__))
