@@ -27,7 +27,7 @@ from flannb.experiments.scales import SCALES
 from flannb.experiments.status import PRETRAIN
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
-from flannb.files import write_json
+from flannb.files import exhausted, write_json
 from flannb.terminal import show_error
 
 ALL = "all"
@@ -123,9 +123,12 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 _run(given)
             progress.remark(f"{progress.spoken(time.monotonic() - started)} in all")
-    except UserError as error:
-        show_error(error)
-        if isinstance(error, ProcessLost):
+    except Exception as error:
+        told = error if isinstance(error, UserError) else exhausted(error)
+        if told is None:
+            raise
+        show_error(told)
+        if isinstance(told, ProcessLost):
             os._exit(2)  # at a usual exit, JAX would wait for the lost one and then abort
         return 2
     except KeyboardInterrupt as stop:

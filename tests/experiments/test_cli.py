@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flannb import experiments
 from flannb.experiments import everything
 from flannb.experiments.__main__ import main
 from flannb.experiments.reproduce import project_root
@@ -117,6 +119,16 @@ def test_an_empty_folder_is_no_mirror(run, tmp_path):
     (tmp_path / "mirror").mkdir()
     code, said = run("data", "--source", str(tmp_path / "mirror"), "--allow-missing")
     assert code == 2 and "is it a mirror folder?" in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_a_disk_that_fills_below_a_log_is_told(run, tmp_path, monkeypatch):
+    build = experiments.build_step
+    monkeypatch.setattr(experiments, "build_step", lambda *words, **named: print("said") or build(*words, **named))
+    (tmp_path / "runs/tiny/mini-0").mkdir(parents=True)
+    (tmp_path / "runs/tiny/mini-0/data.log").symlink_to("/dev/full")
+    code, said = run("data", "--scale", "tiny")
+    assert code == 2 and said.count("error: ") == 1 and "cannot be written (No space left on device)" in said
 
 
 def test_a_failure_in_a_worker_is_one_message(tmp_path):
