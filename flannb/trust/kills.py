@@ -39,6 +39,7 @@ Fault = tuple[str, str, Callable[[Rehearsed], str]]
 def run(bench: Bench) -> None:
     """Injects the faults of this area."""
     rng = random.Random(bench.seed)
+    compiled = bench.share < 1  # what it takes to compile again is most of a kill's time
     faults: list[Fault] = []
     for number in range(bench.count(KILLS)):
         turn, place = divmod(number, len(STAGES))
@@ -47,7 +48,7 @@ def run(bench: Bench) -> None:
         moment = rng.random() if rng.random() > STARTING else -rng.random()
         when = f"at {moment:.0%} of" if moment >= 0 else f"{-moment:.0%} into the start before"
         how = "notebooks" if through else "one process"
-        faults.append((f"SIGKILL {when} {stage}, {how}", stage, partial(_kill, stage, moment, through)))
+        faults.append((f"SIGKILL {when} {stage}, {how}", stage, partial(_kill, stage, moment, through, compiled)))
     stops = [(asked, stage) for asked in (signal.SIGTERM, signal.SIGINT) for stage in [*STAGES][-2::-1]]
     for asked, stage in stops[: bench.count(len(stops))]:
         faults.append((f"{asked.name} in {stage}", stage, partial(_stop, stage, asked)))
@@ -68,8 +69,8 @@ def run(bench: Bench) -> None:
         list(pool.map(inject, faults))
 
 
-def _kill(stage: str, moment: float, through: bool, rehearsed: Rehearsed) -> str:
-    rehearsed.back_to(stage)
+def _kill(stage: str, moment: float, through: bool, compiled: bool, rehearsed: Rehearsed) -> str:
+    rehearsed.back_to(stage, compiled)
     folder = Path(rehearsed.steps()[stage].folder)
     options = () if through else PLAIN
     process = rehearsed.start(*options)

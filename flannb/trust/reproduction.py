@@ -24,6 +24,9 @@ ROW = "flan2022"
 PLAIN = ("--plain", "--workers", "1")
 """Options of a run in one process; without them it goes through Dask and the kernels of notebooks."""
 
+COMPILED = "runs/.cache/jax"
+"""JAX's cache of compiled programs, below a reproduction's home."""
+
 TIMEOUT = 600.0
 """Seconds after which a run counts as one that hangs."""
 
@@ -163,10 +166,16 @@ class Rehearsed(Reproduction):
         self._keep("end")
         self.whole = self.outcome()
 
-    def back_to(self, stage: str) -> None:
-        """Puts everything back as it was when ``stage`` began; ``"end"`` is when all were done."""
+    def back_to(self, stage: str, compiled: bool = False) -> None:
+        """Puts everything back as it was when ``stage`` began; ``"end"`` is when all were done.
+
+        Args:
+            compiled: the programs of all stages stay in JAX's cache, which saves most of the time.
+        """
         shutil.rmtree(self.home, ignore_errors=True)
         shutil.copytree(self._kept(stage), self.home)
+        if compiled:
+            shutil.copytree(self._kept("end") / COMPILED, self.home / COMPILED, dirs_exist_ok=True)
 
     def compare(self) -> None:
         """Compares the outcome with the undisturbed one.
