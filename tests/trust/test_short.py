@@ -24,7 +24,7 @@ def bench(tmp_path):
     bench = Bench(tmp_path, seed=3)
     bench.inject("kill", "nothing", lambda: "seen")
     bench.inject("kill", "a crash", lambda: 1 // 0)
-    bench.inject("input", "a wrong end", lambda: demand(False, "it was\nwrong"))
+    bench.inject("input", "a wrong end", lambda: demand(False, f"it was\nwrong in {tmp_path}/a"))
 
     def absent():
         raise NotHere("no such thing here")
@@ -38,7 +38,7 @@ def test_what_is_not_survived_is_counted_and_never_what_could_not_be_tried(bench
     assert summary(bench.cases) == "3 faults injected, 1 survived; 1 could not be tried on this machine"
     page = write_report(bench, tmp_path / "report", ["kill", "input", "hostile"]).read_text(encoding="utf-8")
     assert "| kill | 2 | 1 | 0 |" in page and "| hostile | 0 | 0 | 1 |" in page
-    assert "- kill: a crash: ZeroDivisionError" in page and "- input: a wrong end: it was wrong" in page
+    assert "- kill: a crash: ZeroDivisionError" in page and "- input: a wrong end: it was wrong in a\n" in page
 
 
 def test_another_run_replaces_the_areas_that_it_has(bench, tmp_path):
