@@ -71,7 +71,7 @@ def exhausted(error: BaseException) -> UserError | None:
         if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
             return _no_room(cause.filename, cause.strerror)
         if (full := os.strerror(errno.ENOSPC)) in str(cause):  # of TensorStore, which has no errors of its own kind
-            named = re.search(r'[Ww]riting:? "([^"]+)"', str(cause))
+            named = re.search(r'(?:[Ww]riting:|local file) "([^"]+)"', str(cause))
             return _no_room(named and named[1], full)
         cause = cause.__cause__ or cause.__context__
     return None
