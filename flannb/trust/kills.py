@@ -11,7 +11,7 @@ from pathlib import Path
 from queue import Queue
 
 from flannb.experiments.runner import INPUTS
-from flannb.trust.case import Bench, demand, until
+from flannb.trust.case import Bench, NotHere, demand, until
 from flannb.trust.reproduction import PLAIN, Pretraining, Rehearsed, ended, kill, rehearse
 
 AREA = "kill"
@@ -91,15 +91,15 @@ def _stop(stage: str, number: signal.Signals, rehearsed: Rehearsed) -> str:
     folder = Path(rehearsed.steps()[stage].folder)
     process = rehearsed.start(*PLAIN)
     until(lambda: (folder / INPUTS).is_file() or process.poll() is not None, 120, f"the beginning of {stage}")
-    time.sleep(0.4 * rehearsed.seconds[stage])
-    alive = process.poll() is None
-    if alive:
+    time.sleep(0.2 * rehearsed.seconds[stage])
+    if process.poll() is None:
         os.killpg(process.pid, number)
     code, said = ended(process, 120)
-    if alive and code:  # a signal in the last moments of a run may find nothing left to stop
-        demand(code in (2, 128 + number), f"ended with {code}: {said[-300:]}")
-        demand("go on" in said or "goes on" in said, f"does not say how to go on: {said[-300:]}")
-        demand("Traceback" not in said, f"shows a traceback: {said[-500:]}")
+    if not code:
+        raise NotHere("the run had ended before the signal came")
+    demand(code in (2, 128 + number), f"ended with {code}: {said[-300:]}")
+    demand("go on" in said or "goes on" in said, f"does not say how to go on: {said[-300:]}")
+    demand("Traceback" not in said, f"shows a traceback: {said[-500:]}")
     rehearsed.finish(*PLAIN)
     rehearsed.compare()
     return f"ended with {code}, run again, the same bytes"
