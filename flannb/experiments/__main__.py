@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from flannb import extra, progress
 from flannb.build.workers import WORKERS
@@ -117,7 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     try:
         extra.as_asked(given)
-        with _sigterm_as_interrupt(), progress.as_asked(given):
+        with _heard_signals(), progress.as_asked(given):
             if given.command in TOOLS:
                 TOOLS[given.command].run(given)
             else:
@@ -138,19 +139,32 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 @contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the block with ``Terminated``."""
+def _heard_signals() -> Iterator[None]:
+    """SIGTERM ends the block with ``Terminated``.
+
+    Where Python cannot raise an exception, as in JAX's callback of the garbage collector, it and Ctrl-C come again.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Terminated
+
+    def not_raised(unraisable: Any) -> None:
+        lost = unraisable.exc_value
+        if not isinstance(lost, KeyboardInterrupt):
+            hook_before(unraisable)
+            return
+        number = signal.SIGTERM if isinstance(lost, Terminated) else signal.SIGINT
+        threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGTERM, stop)
+    hook_before, sys.unraisablehook = sys.unraisablehook, not_raised
     try:
         yield
     finally:
+        sys.unraisablehook = hook_before
         signal.signal(signal.SIGTERM, before)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -129,6 +130,34 @@ def test_a_disk_that_fills_below_a_log_is_told(run, tmp_path, monkeypatch):
     (tmp_path / "runs/tiny/mini-0/data.log").symlink_to("/dev/full")
     code, said = run("data", "--scale", "tiny")
     assert code == 2 and said.count("error: ") == 1 and "cannot be written (No space left on device)" in said
+
+
+SENT = """
+import gc, os, signal, sys, time
+from flannb.experiments import __main__ as command
+
+def send(phase, info):
+    gc.callbacks.remove(send)
+    os.kill(os.getpid(), int(sys.argv[1]))
+
+def run(given):
+    gc.callbacks.append(send)
+    gc.collect()
+    time.sleep(60)
+
+command._run = run
+sys.exit(command.main(["data"]))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_is_not_lost_where_python_cannot_raise(number, code):
+    def listen():  # whatever started the tests may ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    words = [sys.executable, "-c", SENT, str(int(number))]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, preexec_fn=listen)
+    assert done.returncode == code and "goes on from the last checkpoint" in done.stderr
 
 
 def test_a_failure_in_a_worker_is_one_message(tmp_path):
