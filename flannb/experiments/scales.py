@@ -61,7 +61,7 @@ class Scale:
         eval_rows: rows of each suite and setting that are scored; None for all.
         prompt_limit: most tokens of an evaluation prompt.
         answer_limit, explanation_limit: most tokens generated.
-        ranking: whether options are ranked by likelihood too, beside the generation that tables show.
+        ranking: whether options are ranked by likelihood too, beside the generation that the paper scores.
         eval_batch: prompts at once.
         about: what to expect of it.
     """
@@ -199,7 +199,6 @@ SCALES: dict[str, Scale] = {
         start=PRETRAINED,
         pretraining=Pretraining(Stage(2000, 0.01), Stage(600, 0.005), BatchShape(128, 512, 128)),
         average=0.995,
-        ranking=False,
         eval_batch=256,
         dtype="mixed_bfloat16",
         sizes=("micro-quarter", "micro-half", "micro"),
