@@ -18,6 +18,7 @@ from flannb.bench.synthetic import SHARES, write_source
 from flannb.build import Mirror, first_records, train_tokenizer
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
+from flannb.names import known_names, split_names
 
 CONTENDERS = "flannb.bench.contenders"
 VOCABULARY = 16_000
@@ -71,9 +72,7 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
     """
     if min(given.rows, given.rounds, given.processes) < 1:
         raise UserError("--rows, --rounds and --processes must be at least 1")
-    settings = given.settings.split(",")
-    if unknown := set(settings) - set(SETTINGS):
-        raise UserError(f"--settings {sorted(unknown)[0]}: unknown; choose from {', '.join(SETTINGS)}")
+    known_names("--settings", given.settings, SETTINGS)
     with tempfile.TemporaryDirectory(prefix="flannb-bench-") as folder:
         root = given.source or Path(folder) / "source"
         if given.source is None:
@@ -104,7 +103,7 @@ def _compare(given: argparse.Namespace, root: Path, model: Path, work: Path) -> 
     common = _common(given, root, model, work.parent)
     huge = given.source is None and given.rows > WITH_DATASETS
     names = ("flannb",) if huge else ("flannb", "datasets", "datasets_batched", "sentencepiece")
-    settings = given.settings.split(",")
+    settings = split_names(given.settings)
     rounds = 1 if huge else given.rounds
     runs: dict[tuple[str, str], list[Measured]] = {}
     loads, starts = [load()], []

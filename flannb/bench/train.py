@@ -15,6 +15,7 @@ from tqdm.auto import tqdm
 from flannb.bench.measure import Measured, measure
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
+from flannb.names import known_names
 
 CONTENDERS = "flannb.bench.train_contenders"
 NAMES = ("flannb", "keras_hub", "transformers", "transformers_compiled")
@@ -57,9 +58,7 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
     """
     if wrong := next((name for name in NUMBERS if getattr(given, name) < 1), None):
         raise UserError(f"--{wrong} must be at least 1")
-    names = given.contenders.split(",")
-    if unknown := set(names) - set(NAMES):
-        raise UserError(f"--contenders {sorted(unknown)[0]}: unknown; choose from {', '.join(NAMES)}")
+    names = known_names("--contenders", given.contenders, NAMES)
     options = {
         name: value for name, value in vars(given).items() if name not in ("json", "contenders", "command", "limit")
     }

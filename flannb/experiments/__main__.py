@@ -19,7 +19,7 @@ from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
 from flannb.experiments.devices import default_workers
 from flannb.experiments.durations import Durations
 from flannb.experiments.everything import Results, all_steps, changes, read_results
-from flannb.experiments.options import add_how, add_models, add_what, names, options_of, settle
+from flannb.experiments.options import add_how, add_models, add_what, options_of, settle
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, pretrain_report_steps
 from flannb.experiments.runner import MANIFEST, Step, forget, is_done, run_all
@@ -28,6 +28,7 @@ from flannb.experiments.status import PRETRAIN
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
 from flannb.files import write_json
+from flannb.names import split_names
 from flannb.terminal import show_error
 
 ALL = "all"
@@ -159,7 +160,7 @@ def _run(given: argparse.Namespace) -> None:
         listing.show(given)
         return
     chosen = None if given.command in (ALL, PRETRAIN) else artefact(given.artefact)
-    rows = names(given.rows or "") if chosen else ()
+    rows = split_names(given.rows or "") if chosen else ()
     if chosen and given.rows is not None and not rows:
         known = ", ".join(row.name for row in chosen.rows)
         raise UserError(f"--rows: names no row{f'; choose from {known}' if known else ''}")

@@ -7,6 +7,7 @@ from flannb import extra
 from flannb.errors import UserError
 from flannb.experiments.reproduce import RANDOM, Options, enter_project, from_project
 from flannb.experiments.scales import PRETRAINED, SCALES
+from flannb.names import split_names
 
 
 def add_what(made: argparse.ArgumentParser) -> None:
@@ -104,11 +105,6 @@ def options_of(given: argparse.Namespace, rows: tuple[str, ...]) -> Options:
     )
 
 
-def names(text: str) -> tuple[str, ...]:
-    """Names separated by commas, each once."""
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
 def _repeats(text: str) -> dict[str, int]:
     """Row -> number of models, as ``--repeats`` says: ``2`` for all rows, whose key is "", ``flan2022=3`` for one.
 
@@ -116,7 +112,7 @@ def _repeats(text: str) -> dict[str, int]:
         UserError: a number is none, or below 1.
     """
     counts: dict[str, int] = {}
-    for part in names(text):
+    for part in split_names(text):
         row, _, number = part.rpartition("=")
         if not number.isdigit() or int(number) < 1:
             raise UserError(f"--repeats {part}: give a number from 1, or ROW=NUMBER")

@@ -14,7 +14,7 @@ from flannb.build.workers import WORKERS
 from flannb.errors import UserError
 from flannb.experiments.devices import default_workers
 from flannb.experiments.durations import Durations
-from flannb.experiments.options import names, settle
+from flannb.experiments.options import settle
 from flannb.experiments.reproduce import (
     RANDOM,
     TRAIN_CODE,
@@ -28,6 +28,7 @@ from flannb.experiments.scales import PRETRAINED, SCALES, TRAINING
 from flannb.experiments.scales import scale as scale_of
 from flannb.files import digest, read_json
 from flannb.mixture import BatchShape, batches
+from flannb.names import known_names, split_names
 from flannb.progress import remark
 
 if TYPE_CHECKING:
@@ -110,11 +111,9 @@ def settings(given: argparse.Namespace) -> tuple[list[str], list[float], int]:
     from flannb.model import SIZES
 
     chosen = scale_of(given.scale, open_source(given.source).collection)
-    sizes = list(names(given.sizes)) if given.sizes else [chosen.size]
-    if unknown := [size for size in sizes if size not in SIZES]:
-        raise UserError(f"--sizes {unknown[0]}: unknown; choose from {', '.join(SIZES)}")
+    sizes = list(known_names("--sizes", given.sizes, SIZES)) if given.sizes else [chosen.size]
     try:
-        rates = [float(rate) for rate in names(given.rates)] if given.rates else []
+        rates = [float(rate) for rate in split_names(given.rates)] if given.rates else []
     except ValueError as error:
         raise UserError(f"--rates {given.rates}: give numbers, such as 0.001,0.003 ({error})") from error
     rates = rates or [float(f"{chosen.learning_rate * factor:.2g}") for factor in (1 / 3, 1, 3)]

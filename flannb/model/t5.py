@@ -18,6 +18,7 @@ from flannb.model.dropout import dropout, fold
 from flannb.model.flash import SAVED
 from flannb.model.layers import T5LayerNorm, T5TransformerLayer, TokenEmbedding
 from flannb.model.loss import head_loss
+from flannb.names import check_name
 
 REMATERIALISATIONS = {
     "none": None,
@@ -53,8 +54,7 @@ class T5(keras.Model):
 
     def __init__(self, config: T5Config, attention: str = "auto", remat: str = "none", **kwargs: Any):
         super().__init__(**kwargs)
-        if remat not in REMATERIALISATIONS:
-            raise UserError(f"rematerialisation {remat}: unknown; choose one of {', '.join(REMATERIALISATIONS)}")
+        check_name("rematerialisation", remat, REMATERIALISATIONS)
         self.config, self.attention, self.remat = config, attention, remat
         self.way(training=False)  # what cannot run is said at once
         self.seeds = keras.random.SeedGenerator(name="dropout")

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from flannb.errors import UserError
+from flannb.names import check_name
 
 SCHEDULES = ("constant", "inverse_square_root", "linear", "cosine")
 
@@ -54,8 +55,7 @@ def learning_rate(schedule: str, rate: float, warmup: int, steps: int) -> Any:
     Raises:
         UserError: an unknown name, or a warm-up that is not shorter than the training.
     """
-    if schedule not in SCHEDULES:
-        raise UserError(f"schedule {schedule!r}: unknown; choose one of {', '.join(SCHEDULES)}")
+    check_name("schedule", schedule, SCHEDULES)
     if schedule == "inverse_square_root":
         return InverseSquareRoot(rate, warmup)
     if not 0 <= warmup < steps:
