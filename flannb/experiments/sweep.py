@@ -70,6 +70,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> None:
     """Trains all settings, measures each and writes the report on them."""
+    from flannb.report.catalogue import SINCE
     from flannb.report.site import write_site
     from flannb.report.sweep import write_sweep
 
@@ -92,8 +93,8 @@ def run(given: argparse.Namespace) -> None:
     durations = Durations.at(options.scale, options.runs, options.reports)
     run_all([*before, *trials], workers, "", papermill=not given.plain, durations=durations)
     results = [read_json(Path(step.folder) / "trial.json") for step in trials]
-    labels = {RANDOM: "", PRETRAINED: f"-from-{PRETRAINED}"}
-    label = labels[given.start] if given.start in labels else f"-from-{label_of(given.start)}"
+    labels = {RANDOM: "", PRETRAINED: f"{SINCE}{PRETRAINED}"}
+    label = labels[given.start] if given.start in labels else f"{SINCE}{label_of(given.start)}"
     folder = Path(options.reports) / "sweep" / f"{options.scale}{label}"
     source = open_source(options.source).name
     write_sweep(folder, results, options.scale, source, options.seed, HELD_OUT, given.start)
