@@ -1,4 +1,4 @@
-"""Colours on terminals, and how commands end there."""
+"""What commands show: colours where there are some, Markdown, errors; and how they end."""
 
 import argparse
 import os
@@ -43,3 +43,13 @@ def run_command(given: argparse.Namespace, act: Callable[[argparse.Namespace], i
     except UserError as error:
         show_error(error)
         return 2
+
+
+def show_markdown(text: str) -> None:
+    """Prints Markdown; a notebook shows it as it reads."""
+    if progress.IN_NOTEBOOK:
+        from IPython.display import Markdown, display
+
+        display(Markdown(text))
+    else:
+        print(text)

@@ -29,7 +29,7 @@ from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
 from flannb.files import write_json
 from flannb.names import split_names
-from flannb.terminal import show_error
+from flannb.terminal import show_error, show_markdown
 
 ALL = "all"
 
@@ -230,7 +230,7 @@ def _steps(command: str, of: Artefact | None, options: Options) -> list[Step]:
 
 def _show(folder: Path, name: str) -> None:
     """Prints a report's table and where the rest is."""
-    print((folder / f"{name}.md").read_text(encoding="utf-8"))
+    show_markdown((folder / f"{name}.md").read_text(encoding="utf-8"))
     print(f"The whole report: {os.path.relpath(folder / f'{name}.html')}")
 
 

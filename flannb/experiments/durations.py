@@ -49,7 +49,7 @@ class Left:
             return "time left unknown: no step of this kind was timed yet"
         amount = f"{'at least' if self.untimed else 'about'} {spoken(self.seconds)} left"
         reasons = ["a guess, timed elsewhere"] if self.guess else []
-        reasons += [f"{self.untimed} steps not timed yet"] if self.untimed else []
+        reasons += [f"{self.untimed} {'steps' if self.untimed > 1 else 'step'} not timed yet"] if self.untimed else []
         return f"{amount} ({'; '.join(reasons)})" if reasons else amount
 
 

@@ -30,6 +30,7 @@ from flannb.files import digest, read_json
 from flannb.mixture import BatchShape, batches
 from flannb.names import known_names, split_names
 from flannb.progress import remark
+from flannb.terminal import show_markdown
 
 if TYPE_CHECKING:
     from flannb.model import T5
@@ -98,7 +99,7 @@ def run(given: argparse.Namespace) -> None:
     folder = Path(options.reports) / "sweep" / f"{options.scale}{label}"
     source = open_source(options.source).name
     write_sweep(folder, results, options.scale, source, options.seed, HELD_OUT, given.start)
-    print((folder / "sweep.md").read_text(encoding="utf-8"))
+    show_markdown((folder / "sweep.md").read_text(encoding="utf-8"))
     remark(f"The report: {folder}")
     write_site(Path(options.reports))
 

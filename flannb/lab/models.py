@@ -19,6 +19,9 @@ NO_MODEL = (
 INPUT_LIMIT = 512
 """Tokens of the longest input of a model that does not say what it was trained on; T5's own."""
 
+FIRST = ("flan2022", "flan2021")
+"""Rows whose models come first in lists: the pair that the paper compares."""
+
 UNKNOWN_ID = 2
 """What T5's vocabularies have for characters that they lack."""
 
@@ -61,7 +64,7 @@ class Answer:
 
 
 def find_models(root: Path) -> list[Found]:
-    """The models below a folder: the smallest first, and of one size the full mixture of Flan 2022 first."""
+    """The models below a folder: the smallest first, and of one size those of ``FIRST`` before others."""
     from flannb.model.checkpoint import parameters  # JAX and Keras, which looking at data does without
 
     found = []
@@ -73,7 +76,11 @@ def find_models(root: Path) -> list[Found]:
             continue
         name = folder.relative_to(root).as_posix().removesuffix("/model").removesuffix("/train")
         found.append(Found(f"{name} ({_short(count)} parameters)", folder.as_posix(), count))
-    return sorted(found, key=lambda model: (model.parameters, "flan2022" not in Path(model.path).parts, model.label))
+    return sorted(found, key=lambda model: (model.parameters, _rank(model), model.label))
+
+
+def _rank(model: Found) -> int:
+    return next((i for i, row in enumerate(FIRST) if row in Path(model.path).parts), len(FIRST))
 
 
 def _short(count: int) -> str:
