@@ -29,8 +29,8 @@ class Section:
 def summary(
     table: pd.DataFrame, claims: pd.DataFrame, setup: Setup, majority: Mapping[str, float] | None = None
 ) -> tuple[str, ...]:
-    """Sentences on which claims agree with the paper at this scale, which do not, which are undecided, and which have no
-    part with a result.
+    """Sentences on which claims agree with the paper at this scale, which do not, which are undecided, and which have
+    no part with a result.
 
     Args:
         table: from ``flannb.report.table.score_table``.

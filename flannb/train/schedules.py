@@ -17,7 +17,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, steps: int, after: Any):
         self.steps, self.after = steps, after
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
         rate = self.after(ops.maximum(step - self.steps, 0.0)) if callable(self.after) else self.after
         return rate * ops.minimum(1.0, (step + 1.0) / max(self.steps, 1))
@@ -34,7 +34,7 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, rate: float, flat: int):
         self.rate, self.flat = rate, flat
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32") + 1.0
         return self.rate * ops.rsqrt(ops.maximum(step / max(self.flat, 1), 1.0))
 
