@@ -22,12 +22,12 @@ from flannb.experiments.everything import Results, all_steps, changes, read_resu
 from flannb.experiments.options import add_how, add_models, add_what, options_of, settle
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, pretrain_report_steps
-from flannb.experiments.runner import MANIFEST, Step, forget, is_done, run_all
+from flannb.experiments.runner import Step, forget, is_done, run_all
 from flannb.experiments.scales import SCALES
 from flannb.experiments.status import PRETRAIN
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
-from flannb.files import write_json
+from flannb.files import MANIFEST, write_json
 from flannb.names import split_names
 from flannb.terminal import show_error, show_markdown
 
@@ -165,8 +165,6 @@ def _run(given: argparse.Namespace) -> None:
         known = ", ".join(row.name for row in chosen.rows)
         raise UserError(f"--rows: names no row{f'; choose from {known}' if known else ''}")
     options = options_of(given, rows)
-    if given.workers is not None and given.workers < 1:
-        raise UserError(f"--workers {given.workers}: must be at least 1")
     if chosen and getattr(given, "dry_run", False):
         _plan(given, chosen, options)
         return

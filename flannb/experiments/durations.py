@@ -10,7 +10,8 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, NamedTuple
 
-from flannb.experiments.condition import MANIFEST, Condition
+from flannb.experiments.condition import Condition
+from flannb.files import MANIFEST
 from flannb.progress import spoken
 
 if TYPE_CHECKING:

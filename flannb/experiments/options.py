@@ -71,7 +71,14 @@ def add_models(made: argparse.ArgumentParser) -> None:
 
 
 def settle(given: argparse.Namespace) -> None:
-    """Makes paths of the working directory those of the project's root, and enters it."""
+    """Makes paths of the working directory those of the project's root, and enters it.
+
+    Raises:
+        UserError: ``--workers`` is below 1.
+    """
+    workers = getattr(given, "workers", None)
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers {workers}: must be at least 1")
     added = "-".join(Path(path).stem for path in extra.files())
     given.reports = given.reports or (f"reports/extra/{added}" if added else "reports")
     for name in ("runs", "reports", "json", "export", "source", "start", "vocabulary"):

@@ -89,8 +89,6 @@ def run(given: argparse.Namespace) -> None:
     """
     given.source = given.source or "mini"
     settle(given)
-    if given.workers is not None and given.workers < 1:
-        raise UserError(f"--workers {given.workers}: must be at least 1")
     chosen = split_names(given.artefact) or tuple(ARTEFACTS)
     for name in set(chosen) - {PRETRAIN}:
         artefact(name)

@@ -85,8 +85,6 @@ def run(given: argparse.Namespace) -> None:
         runs=given.runs,
         reports=given.reports,
     )
-    if given.workers is not None and given.workers < 1:
-        raise UserError(f"--workers {given.workers}: must be at least 1")
     before, trials = sweep_steps(options, *settings(given))
     if given.workers is not None:
         os.environ[WORKERS] = str(given.workers)

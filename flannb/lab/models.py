@@ -9,7 +9,7 @@ from flannb.errors import UserError
 from flannb.evaluate.models import FlannbModel, Seq2Seq, open_model
 from flannb.experiments import scale
 from flannb.experiments.steps import built
-from flannb.files import read_json
+from flannb.files import INPUTS, read_json
 
 NO_MODEL = (
     "No model is here yet. In a terminal, `nox -s train -- --rows flan2022,flan2021` trains two within minutes on two"
@@ -101,7 +101,7 @@ def input_limit(model: str) -> int:
 
     try:
         if not is_address(model):
-            trained = read_json(Path(model).parent / "inputs.json")["parameters"]
+            trained = read_json(Path(model).parent / INPUTS)["parameters"]
             return scale(trained["scale"], built(trained["data"]).collection).prompt_limit
     except (UserError, KeyError, TypeError):
         pass

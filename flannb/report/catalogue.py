@@ -13,12 +13,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from flannb.errors import UserError
-from flannb.files import inside, is_intact, read_sealed
+from flannb.files import INPUTS, MANIFEST, inside, is_intact, read_sealed
 from flannb.report.ledger import LEDGER, read_claims
 from flannb.report.limits import scale_order
-
-MANIFEST, INPUTS = "manifest.json", "inputs.json"
-"""What the runner of experiments leaves in the folder of a report: how it was made, and from which runs."""
 
 SITE = ("index.html", "README.md")
 """What is made of all the rest."""
