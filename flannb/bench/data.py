@@ -10,8 +10,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from flannb.bench.contenders import SETTINGS, cot_tasks
 from flannb.bench.measure import Measured, load, measure
 from flannb.bench.synthetic import SHARES, write_source
@@ -19,6 +17,7 @@ from flannb.build import Mirror, first_records, train_tokenizer
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
 from flannb.names import known_names, split_names
+from flannb.progress import Bar
 
 CONTENDERS = "flannb.bench.contenders"
 VOCABULARY = 16_000
@@ -107,7 +106,7 @@ def _compare(given: argparse.Namespace, root: Path, model: Path, work: Path) -> 
     rounds = 1 if huge else given.rounds
     runs: dict[tuple[str, str], list[Measured]] = {}
     loads, starts = [load()], []
-    with tqdm(total=rounds * (len(names) * len(settings) + 1), desc="bench", unit="run") as bar:
+    with Bar(total=rounds * (len(names) * len(settings) + 1), desc="bench", unit="run") as bar:
         for _ in range(rounds):
             for setting in settings:
                 for name in names:
