@@ -270,7 +270,7 @@ def report_step(
         models: row -> folder of the first ``train_step``.
     """
     from flannb.model.checkpoint import parameters
-    from flannb.report import Setup, layout, limits, majority_baseline, write_table
+    from flannb.report import Setup, layout, limits, majority_baseline, one_model, write_table
     from flannb.report.figure1 import write_figure1
     from flannb.report.figure3 import write_figure3
     from flannb.report.figure4 import Point, layout_of, write_figure4
@@ -284,12 +284,7 @@ def report_step(
     sets: dict[str, list[str]] = {}
     for task in eval_tasks(opened.collection):
         sets.setdefault(task.suite, []).append(task.name)
-    predictions = {
-        row: pd.concat(
-            [read_predictions(Path(home) / PREDICTIONS).assign(repeat=repeat) for repeat, home in enumerate(homes)]
-        )
-        for row, homes in evaluations.items()
-    }
+    predictions = _predictions(evaluations)
     setup = Setup(scale=scale, source=opened.name, seed=seed, sets=sets)
     setup = replace(setup, positions=chosen.positions, limits=limits(scale, opened.collection))
     if artefact == "figure4":
@@ -311,16 +306,29 @@ def report_step(
     losses, tokens = (
         {row: pd.read_csv(Path(home) / name) for row, home in models.items()} for name in (LOSS_CSV, SEEN_CSV)
     )
-    first = next(iter(predictions.values()))
     return write_table(
         Path(folder),
         predictions,
         losses,
         setup,
         {row.name: row.title for row in rows},
-        majority_baseline(first[first["repeat"] == 0]),
+        majority_baseline(one_model(predictions)),
         tokens,
+        _predictions(evaluations, "ranking") if chosen.ranking else None,
     )
+
+
+def _predictions(evaluations: Mapping[str, Sequence[str]], mode: str = "generation") -> dict[str, pd.DataFrame]:
+    """Row -> the predictions of all its models."""
+    return {
+        row: pd.concat(
+            [
+                read_predictions(Path(home) / PREDICTIONS, (mode,)).assign(repeat=repeat)
+                for repeat, home in enumerate(homes)
+            ]
+        )
+        for row, homes in evaluations.items()
+    }
 
 
 def figure2_step(folder: str) -> list[Path]:
