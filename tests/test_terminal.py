@@ -6,7 +6,7 @@ import pytest
 
 from flannb.errors import UserError
 from flannb.progress import add_options, is_quiet, is_verbose, remark
-from flannb.terminal import run_command
+from flannb.terminal import run_command, show_markdown
 from flannb.trust.__main__ import _tell
 from flannb.trust.case import Case
 
@@ -54,3 +54,11 @@ def test_quiet_faults_are_told_only_where_they_were_not_survived(capsys):
     assert all(f"case {survived}" in told[()] for survived in (True, False, None)) and "3 s" not in told[()]
     assert told[("-q",)] == "kill: case False: NOT SURVIVED (seen)\n"
     assert told[("-v",)].count("in 3 s") == 3
+
+
+def test_markdown_is_printed_and_in_a_notebook_displayed(capsys, monkeypatch):
+    show_markdown("# Table 1")
+    assert capsys.readouterr().out == "# Table 1\n"
+    monkeypatch.setattr("flannb.progress.IN_NOTEBOOK", True)
+    show_markdown("# Table 1")
+    assert "Markdown object" in capsys.readouterr().out  # how IPython shows it where there is no notebook
