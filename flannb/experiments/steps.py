@@ -119,7 +119,7 @@ def build_step(
     training, _ = available(opened, allow_missing)
     from flannb.progress import Bar
 
-    with Bar(total=len(training), desc="building", unit="task", disable=quiet) as bar:
+    with Bar(total=len(training), desc="building", unit="task", disable=quiet, delay=1) as bar:
 
         def progress(task: str, done: int, total: int) -> None:
             bar.total = total

@@ -13,7 +13,7 @@ from flannb.build.workers import WORKERS
 from flannb.errors import UserError
 from flannb.experiments.devices import default_workers
 from flannb.experiments.durations import Durations
-from flannb.experiments.options import names, settle
+from flannb.experiments.options import settle
 from flannb.experiments.reproduce import (
     RANDOM,
     TRAIN_CODE,
@@ -28,7 +28,9 @@ from flannb.experiments.runner import Step, run_all
 from flannb.experiments.scales import PRETRAINED, SCALES, TRAINING
 from flannb.experiments.scales import scale as scale_of
 from flannb.files import digest
+from flannb.names import known_names, split_names
 from flannb.progress import remark
+from flannb.terminal import show_markdown
 
 SWEEP_REPORT_CODE = ("report", "html.py", "markdown.py", "experiments/trials.py")
 
@@ -75,8 +77,6 @@ def run(given: argparse.Namespace) -> None:
         runs=given.runs,
         reports=given.reports,
     )
-    if given.workers is not None and given.workers < 1:
-        raise UserError(f"--workers {given.workers}: must be at least 1")
     steps = sweep_steps(options, settings(given))
     if given.workers is not None:
         os.environ[WORKERS] = str(given.workers)
@@ -84,7 +84,7 @@ def run(given: argparse.Namespace) -> None:
     durations = Durations.at(options.scale, options.runs, options.reports)
     run_all(steps, workers, "", papermill=not given.plain, durations=durations)
     folder = Path(steps[-1].folder)
-    print((folder / "sweep.md").read_text(encoding="utf-8"))
+    show_markdown((folder / "sweep.md").read_text(encoding="utf-8"))
     remark(f"The report: {folder}")
     write_site(Path(options.reports))
 
@@ -115,9 +115,7 @@ def settings(given: argparse.Namespace) -> Settings:
     from flannb.model import SIZES
 
     chosen = scale_of(given.scale, open_source(given.source).collection)
-    sizes = names(given.sizes) if given.sizes else (chosen.size,)
-    if unknown := [size for size in sizes if size not in SIZES]:
-        raise UserError(f"--sizes {unknown[0]}: unknown; choose from {', '.join(SIZES)}")
+    sizes = known_names("--sizes", given.sizes, SIZES) if given.sizes else (chosen.size,)
     rates = _numbers("--rates", given.rates) or tuple(float(f"{chosen.learning_rate * f:.2g}") for f in (1 / 3, 1, 3))
     if not all(0 < rate < float("inf") for rate in rates):
         raise UserError(f"--rates {given.rates}: give numbers above 0")
@@ -132,7 +130,7 @@ def settings(given: argparse.Namespace) -> Settings:
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...]:
     try:
-        return tuple(float(word) for word in names(text)) if text else ()
+        return tuple(float(word) for word in split_names(text)) if text else ()
     except ValueError as error:
         raise UserError(f"{option} {text}: give numbers, such as 0.001,0.003 ({error})") from error
 
@@ -143,6 +141,8 @@ def sweep_steps(options: Options, compared: Settings) -> list[Step]:
     Raises:
         UserError: an unknown scale, a source that does not exist or lacks datasets.
     """
+    from flannb.report.catalogue import SINCE
+
     base = ground(options)
     before, trials = {base.data.name: base.data}, []
     for size in compared.sizes:
@@ -178,8 +178,8 @@ def sweep_steps(options: Options, compared: Settings) -> list[Step]:
             for rate in compared.rates
             for dropout in compared.dropouts
         ]
-    labels = {RANDOM: "", PRETRAINED: f"-from-{PRETRAINED}"}
-    label = labels[options.start] if options.start in labels else f"-from-{label_of(options.start)}"
+    labels = {RANDOM: "", PRETRAINED: f"{SINCE}{PRETRAINED}"}
+    label = labels[options.start] if options.start in labels else f"{SINCE}{label_of(options.start)}"
     report = Step(
         name="sweep/report",
         folder=f"{options.reports}/sweep/{options.scale}{label}",
