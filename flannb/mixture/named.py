@@ -5,6 +5,7 @@ from dataclasses import replace
 from flannb import extra
 from flannb.errors import UserError
 from flannb.mixture.weights import RELEASED_RATES, Mixture
+from flannb.names import check_name
 
 FLAN2022 = Mixture()
 EQUAL = Mixture(dict.fromkeys(RELEASED_RATES, 1.0))
@@ -56,7 +57,6 @@ def mixture(name: str) -> Mixture:
     """
     if name in MIXTURES:
         return MIXTURES[name]
-    known = own_mixtures()
-    if name not in known:
-        raise UserError(f"--mixture {name}: unknown; choose one of {', '.join([*MIXTURES, *known])}")
-    return known[name]
+    own = own_mixtures()
+    check_name("--mixture", name, [*MIXTURES, *own])
+    return own[name]
