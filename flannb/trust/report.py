@@ -11,8 +11,8 @@ from flannb.trust.case import Bench, Case, Figure
 CASES, FIGURES, PAGE = "faults.csv", "load.csv", "README.md"
 
 ABOUT = {
-    "kill": "A reproduction is killed (SIGKILL to its process group) or asked to stop at a random moment of a stage;"
-    " the same command then ends with the bytes of an undisturbed run.",
+    "kill": "A reproduction, or pretraining, is killed (SIGKILL to its process group) or asked to stop at a random"
+    " moment of a stage; the same command then ends with the bytes of an undisturbed run.",
     "damage": "A bit is flipped in, or the end cut off, a file that a stage reads. It is named, and made or fetched"
     " again, or the run refuses it.",
     "together": "Processes that want the same things at once.",
