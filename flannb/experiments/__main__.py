@@ -155,7 +155,8 @@ def _heard_signals() -> Iterator[None]:
             hook_before(unraisable)
             return
         number = signal.SIGTERM if isinstance(lost, Terminated) else signal.SIGINT
-        threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
+        again = threading.Timer(0.05, signal.pthread_kill, (threading.get_ident(), number))  # wakes this thread
+        again.start()
 
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -143,7 +143,7 @@ def send(phase, info):
 def run(given):
     gc.callbacks.append(send)
     gc.collect()
-    time.sleep(60)
+    time.sleep(600)
 
 command._run = run
 sys.exit(command.main(["data"]))

@@ -48,7 +48,7 @@ def execute(paths, folder, parameters):
         notebook = parameterize_notebook(load_notebook_node(str(path)), parameters[path.stem])
         whole.metadata = notebook.metadata
         heading = nbformat.v4.new_markdown_cell(f"# {path.name}")
-        whole.cells += [heading, nbformat.v4.new_code_cell("%reset -f"), *notebook.cells]
+        whole.cells += [heading, nbformat.v4.new_code_cell("%reset_selective -f ."), *notebook.cells]
     name = str(folder / paths[0].name)
     nbformat.write(whole, name)
     arguments = ["--log-level=ERROR"]
