@@ -63,9 +63,7 @@ KINDS: dict[str, Kind] = {
         "Figure 7", "permutations of question, answer and explanation", "reproduce_figure7", "figure7", "figure7"
     ),
     "pretrain": Kind("Pretraining", "the starting model and its held-out loss", "pretrain", "held_out", "loss"),
-    "sweep": Kind(
-        "Sweep", "sizes and learning rates by their loss on held-out records", "sweep", "sweep", "sweep", traced=False
-    ),
+    "sweep": Kind("Sweep", "settings by their loss on held-out records", "sweep", "sweep", "sweep"),
 }
 """Folder of a report -> what it is, in the order of the page."""
 
