@@ -156,7 +156,9 @@ def test_single_tasks_share_a_model_and_their_trainings_are_told(tiny, tmp_path)
     assert [row.row for row in plan.rows] == ["flan2022"]
     (note,) = (note for note in plan.notes if note.startswith("finetuning: "))
     source, options = open_source("mini"), finetune_options("smoke", "mini", 0)
-    repeats = [read_splits(task_named(name, "mini"), source, 0, options.most_rows).repeats for name in ("rte", "pubmed_qa")]
+    repeats = [
+        read_splits(task_named(name, "mini"), source, 0, options.most_rows).repeats for name in ("rte", "pubmed_qa")
+    ]
     assert f"2 of 2 tasks, from T5 and from the model above: {2 * sum(repeats)} trainings of {options.steps}" in note
 
 
