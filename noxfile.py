@@ -97,7 +97,8 @@ def shared(session: nox.Session, module: str, *arguments: str) -> None:
 @nox.session(python=False, requires=["environment"])
 def tests(session: nox.Session) -> None:
     """Run the test suite; options go to pytest."""
-    shared(session, "pytest", "-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", *session.posargs)
+    side_by_side = ("-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder")
+    shared(session, "pytest", *side_by_side, *session.posargs)
 
 
 @nox.session(python=False, requires=["environment"])

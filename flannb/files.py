@@ -75,7 +75,7 @@ def exhausted(error: BaseException) -> UserError | None:
         if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
             return _no_room(cause.filename, cause.strerror)
         if (full := os.strerror(errno.ENOSPC)) in str(cause):  # of TensorStore, which has no errors of its own kind
-            named = re.search(r'[Ww]riting:? "([^"]+)"', str(cause))
+            named = re.search(r'(?:[Ww]riting:|local file) "([^"]+)"', str(cause))
             return _no_room(named and named[1], full)
         cause = cause.__cause__ or cause.__context__
     return None
@@ -133,13 +133,15 @@ def add_sum(folder: Path, name: str, sha: str = "") -> None:
         name: of the file, relative to the folder.
         sha: its hash, where it is known already.
     """
-    line = f"{sha or sha256(Path(folder) / name)}  {name}\n"
+    line = f"{sha or sha256(Path(folder) / name)}  {name}\n".encode()
     path = Path(folder) / SUMS
     try:
-        # What a kill left of a line ends here.
-        torn = path.is_file() and not path.read_bytes().endswith(b"\n")
-        with path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write("\n" * torn + line)
+        with path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read() != b"\n":  # what a kill left of a line ends here
+                    line = b"\n" + line
+            file.write(line)
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror or error}). Free space.") from error
 

@@ -10,6 +10,18 @@ from flannb.collection import tasks
 settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("shared machine")
 
+LONGEST = ("notebooks", "end_to_end", "trust", "train", "examples")
+"""Folders of the tests that take longest. They come first, so that none is left to one worker while the others wait."""
+
+
+def pytest_collection_modifyitems(items):
+    def place(item):
+        folder = item.path.parent.name
+        return LONGEST.index(folder) if folder in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
 NAMES = ("boolq", "natural_questions", "common_gen", "ni_sense", "ni_day", "gsm8k", "strategyqa", "wiki_dialog", "mbpp")
 OPTIONS = BuildOptions(Lengths(128, 48), rows_per_task=20, vocabulary_size=400, seed=0)
 

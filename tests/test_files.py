@@ -179,5 +179,7 @@ def test_what_ran_out_is_said_in_words():
         'RESOURCE_EXHAUSTED: Failed writing: "/c/d/17": Failed to write 3 bytes: No space left on device'
     )
     assert str(exhausted(store)).startswith("/c/d/17: cannot be written (No space left on device)")
+    store = ValueError('Error writing "0.1/0" in OCDBT database at local file "/c/d/": No space left on device')
+    assert str(exhausted(store)).startswith("/c/d/: cannot be written (No space left on device)")
     assert "memory ran out" in str(exhausted(MemoryError()))
     assert exhausted(KeyError("x")) is None and exhausted(FileNotFoundError(2, "No such file")) is None

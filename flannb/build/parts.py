@@ -5,6 +5,7 @@ is read and tokenised once. A task of up to ``PART_ROWS`` rows is one part. Larg
 more than that at a time; the exemplars of a part then come from a pool of its own, drawn from all rows of the task.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,10 @@ PART_ROWS = 8192
 POOL_ROWS = 2048
 JOB_ROWS = 2048
 """Small parts are handed out together, up to so many rows."""
+
+JOBS, MOST_PARTS = 300, 8
+"""Enough jobs to keep all workers busy to the end: where there are more large parts, up to so many are handed out
+together, since exemplars come from all over the rows, and those of several parts share most of the pages read."""
 
 
 @dataclass(frozen=True)
@@ -166,11 +171,12 @@ def cut(
 def bundle(parts: Sequence[Part]) -> list[tuple[Part, ...]]:
     """Parts for a worker at a time, the largest first, so that all workers end together."""
     bundles: list[list[Part]] = []
+    most = max(JOB_ROWS, min(len(parts) // JOBS, MOST_PARTS) * PART_ROWS)
     room = 0
     for part in sorted(parts, key=lambda part: -len(part.rows)):
         if len(part.rows) > room:
             bundles.append([])
-            room = JOB_ROWS
+            room = most
         bundles[-1].append(part)
         room -= len(part.rows)
     return [tuple(found) for found in bundles]
@@ -182,19 +188,39 @@ def build_parts(job: Job) -> list[Written]:
     Raises:
         UserError: a task without a usable row; the message names task, file and row.
     """
-    return [written for part in job.parts for written in _build(part, job)]
+    kept = {i: found for i, part in enumerate(job.parts) if (found := _kept(part, job)) is not None}
+    pools = _pools({i: part for i, part in enumerate(job.parts) if i not in kept})
+    return [
+        written
+        for i, part in enumerate(job.parts)
+        for written in (kept[i] if i in kept else _build(part, job, pools.get(i)))
+    ]
 
 
-def _build(part: Part, job: Job) -> list[Written]:
-    wanted = [(task, setting) for task in part.tasks for setting in built_settings(task, job.options)]
-    if (kept := _kept(part, job, wanted)) is not None:
-        return kept
+def _pools(parts: Mapping[int, Part]) -> dict[int, pa.Table]:
+    """The rows that exemplars are drawn from, of the parts that have more than their own; read for all at once."""
+    by_data: dict[Staged, dict[int, np.ndarray]] = defaultdict(dict)
+    for i, part in parts.items():
+        if part.pool is not None:
+            by_data[part.staged][i] = part.pool
+    pools: dict[int, pa.Table] = {}
+    for staged, some in by_data.items():
+        rows = np.unique(np.concatenate([*some.values()]))
+        table = staged.take(rows).combine_chunks()
+        pools |= {i: table.take(pa.array(np.searchsorted(rows, pool))) for i, pool in some.items()}
+    return pools
+
+
+def _wanted(part: Part, options: BuildOptions) -> list[tuple[Task, str]]:
+    return [(task, setting) for task in part.tasks for setting in built_settings(task, options)]
+
+
+def _build(part: Part, job: Job, pool_table: pa.Table | None) -> list[Written]:
     texts = Texts(open_tokenizer(job.tokenizer))
     table = part.staged.take(part.rows)
-    pool_table = None if part.pool is None else part.staged.take(part.pool)
     read: dict[tuple[str, ...], tuple[Records, Records | None]] = {}
     made = []
-    for task, setting in wanted:
+    for task, setting in _wanted(part, job.options):
         fields = tuple(task.fields)
         if fields not in read:
             records = usable(task, part.staged, table, part.rows, must=part.only)
@@ -208,10 +234,10 @@ def _build(part: Part, job: Job) -> list[Written]:
     return made
 
 
-def _kept(part: Part, job: Job, wanted: Sequence[tuple[Task, str]]) -> list[Written] | None:
+def _kept(part: Part, job: Job) -> list[Written] | None:
     """The files of a part that an earlier try has written; ``None`` unless all are there as they were written."""
     found = []
-    for task, setting in wanted:
+    for task, setting in _wanted(part, job.options):
         name = part.path(task, setting).as_posix()
         path = job.home / name
         stamp = shard_stamp(path)

@@ -80,7 +80,7 @@ def make_plan(source: Source, tasks: tuple[Task, ...], options: BuildOptions, fo
             if evaluation and not task.inverted:
                 flagged = contaminated_rows(task, found, drawn, evaluation)
             contaminated[task.name] = flagged
-            rows[task.name] = (len(own), np.setdiff1d(drawn, [row for row, _ in flagged]).astype(drawn.dtype))
+            rows[task.name] = (len(own), np.setdiff1d(drawn, [row for row, _ in flagged], assume_unique=True))
     positives = {task.name: _positives(source, task) for task in tasks if positives_at(source, task)}
     return Plan(source, tasks, options, staged, rows, contaminated, positives)
 

@@ -4,7 +4,7 @@ Parquet, tab-separated and JSON files can only be read from the beginning. Stage
 rows is at hand for any worker, and a file that many tasks share (Super-Natural Instructions) is read once.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,9 @@ from flannb.build.sources import Source
 from flannb.collection import Data
 from flannb.errors import UserError
 from flannb.files import atomic, digest
+
+BATCH_BYTES = 2**24
+"""Size of a record batch, about. Exemplars come from all over the rows, and each batch that holds one costs a look."""
 
 
 @dataclass(frozen=True)
@@ -76,17 +79,19 @@ class Staged:
         """The rows of these positions, which must ascend. Only the pages that hold them are read."""
         wanted = rows.astype(np.int64)
         tables, start = [], 0
-        for staged in self.files:
+        for number, staged in enumerate(self.files):
+            bounds = start + np.cumsum((0, *staged.batches))
+            places = np.searchsorted(wanted, bounds)
+            start += staged.rows
+            if places[0] == places[-1] and number:  # the first file has the columns where no row is asked for
+                continue
             with pa.memory_map(str(staged.path)) as mapped:
                 file = pa.ipc.open_file(mapped)
-                bounds = start + np.cumsum((0, *staged.batches))
-                places = np.searchsorted(wanted, bounds)
                 batches = [
                     file.get_batch(int(i)).take(pa.array(wanted[places[i] : places[i + 1]] - bounds[i]))
                     for i in np.flatnonzero(np.diff(places))
                 ]
                 tables.append(pa.Table.from_batches(batches, file.schema))
-            start += staged.rows
         return pa.concat_tables(tables, promote_options="permissive")
 
 
@@ -114,10 +119,24 @@ def stage(staging: Staging) -> tuple[Staged, dict[str, np.ndarray]]:
 def _write(path: Path, reader: pa.RecordBatchReader) -> tuple[int, ...]:
     batches = []
     with atomic(path, durable=False) as temporary, pa.ipc.new_file(str(temporary), reader.schema) as writer:
-        for batch in reader:
+        for batch in _larger(reader):
             writer.write_batch(batch)
             batches.append(batch.num_rows)
     return tuple(batches)
+
+
+def _larger(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The same rows in batches of ``BATCH_BYTES`` or more; the last may have less."""
+    some: list[pa.RecordBatch] = []
+    size = 0
+    for batch in batches:
+        some.append(batch)
+        size += batch.nbytes
+        if size >= BATCH_BYTES:
+            yield pa.concat_batches(some)
+            some, size = [], 0
+    if some:
+        yield pa.concat_batches(some)
 
 
 def _choices(files: Sequence[StagedFile], column: str) -> dict[str, np.ndarray]:

@@ -196,9 +196,11 @@ def train_tokenizer(texts: Iterable[str], path: Path, vocabulary_size: int) -> T
         vocabulary_size: number of pieces aimed at; small text may give fewer.
     """
     model = io.BytesIO()
+    # Read first: what is raised while SentencePiece reads, such as by a signal, would be lost in an error of its own.
+    sentences = [" ".join(text.split()) for text in texts]
     try:
         spm.SentencePieceTrainer.train(
-            sentence_iterator=(" ".join(text.split()) for text in texts),
+            sentence_iterator=iter(sentences),
             model_writer=model,
             model_type="unigram",
             vocab_size=vocabulary_size,

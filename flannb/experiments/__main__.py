@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from flannb import extra, progress
 from flannb.build.workers import WORKERS
@@ -27,7 +28,7 @@ from flannb.experiments.scales import SCALES
 from flannb.experiments.status import PRETRAIN
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
-from flannb.files import MANIFEST, write_json
+from flannb.files import MANIFEST, exhausted, write_json
 from flannb.names import split_names
 from flannb.terminal import show_error, show_markdown
 
@@ -118,15 +119,18 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     try:
         extra.as_asked(given)
-        with _sigterm_as_interrupt(), progress.as_asked(given):
+        with _heard_signals(), progress.as_asked(given):
             if given.command in TOOLS:
                 TOOLS[given.command].run(given)
             else:
                 _run(given)
             progress.remark(f"{progress.spoken(time.monotonic() - started)} in all")
-    except UserError as error:
-        show_error(error)
-        if isinstance(error, ProcessLost):
+    except Exception as error:
+        told = error if isinstance(error, UserError) else exhausted(error)
+        if told is None:
+            raise
+        show_error(told)
+        if isinstance(told, ProcessLost):
             os._exit(2)  # at a usual exit, JAX would wait for the lost one and then abort
         return 2
     except KeyboardInterrupt as stop:
@@ -136,19 +140,32 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 @contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM ends the block with ``Terminated``."""
+def _heard_signals() -> Iterator[None]:
+    """SIGTERM ends the block with ``Terminated``.
+
+    Where Python cannot raise an exception, as in JAX's callback of the garbage collector, it and Ctrl-C come again.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Terminated
+
+    def not_raised(unraisable: Any) -> None:
+        lost = unraisable.exc_value
+        if not isinstance(lost, KeyboardInterrupt):
+            hook_before(unraisable)
+            return
+        number = signal.SIGTERM if isinstance(lost, Terminated) else signal.SIGINT
+        threading.Timer(0.05, os.kill, (os.getpid(), number)).start()
 
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGTERM, stop)
+    hook_before, sys.unraisablehook = sys.unraisablehook, not_raised
     try:
         yield
     finally:
+        sys.unraisablehook = hook_before
         signal.signal(signal.SIGTERM, before)
 
 

@@ -159,6 +159,7 @@ SCALES: dict[str, Scale] = {
         prompt_limit=144,
         answer_limit=4,
         explanation_limit=6,
+        pretraining=Pretraining(Stage(8, 0.02), Stage(4, 0.01)),
         ranking=False,
         eval_batch=32,
         about="seconds; nothing is learnt, but every stage runs, as tests of flannb or of a new machine need it",

@@ -16,6 +16,9 @@ from flannb.files import SUMS, is_intact, read_sums, sha256, write_sums
 from flannb.train.distribution import of_all_processes
 from flannb.train.step import State
 
+BESIDE = 2**20
+"""Bytes of what a checkpoint holds beside the variables, about."""
+
 Log: TypeAlias = dict[str, list[dict[str, float]]]
 """Name of a table -> its rows so far, with a ``step`` each."""
 
@@ -42,7 +45,12 @@ class Checkpoints:
         return self._manager.latest_step()
 
     def save(self, step: int, state: State, pipeline: dict[str, Any], log: Log) -> None:
-        """Saves everything of a step; ``pipeline`` is the state of this process's lanes."""
+        """Saves everything of a step; ``pipeline`` is the state of this process's lanes.
+
+        Raises:
+            UserError: the disk has less room than it takes. Orbax would fail too, but with tracebacks of its threads.
+        """
+        self._check_room(state)
         lanes = {number: lane for part in of_all_processes(pipeline) for number, lane in part["lanes"].items()}
         arguments = ocp.args.Composite(
             state=ocp.args.StandardSave(list(state)),
@@ -53,6 +61,15 @@ class Checkpoints:
         if jax.process_index() == 0:
             home = self.folder / str(step)
             write_sums(home, {path.relative_to(home).as_posix(): sha256(path) for path in _files(home)})
+
+    def _check_room(self, state: State) -> None:
+        needed = sum(value.nbytes for value in jax.tree.leaves(list(state))) + BESIDE
+        free = of_all_processes(shutil.disk_usage(self.folder).free)[0]  # all of them go on, or none
+        if free < needed:
+            raise UserError(
+                f"{self.folder}: a checkpoint takes {needed / 2**20:,.1f} MiB and the disk has {free / 2**20:,.1f}"
+                " left. Free space or choose another folder; the same command goes on."
+            )
 
     def restore(self, step: int, like: State) -> tuple[State, dict[str, Any], Log]:
         """Reads a step back; ``like`` gives shapes and placement of the variables, the pipeline's state is whole.

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable
@@ -81,4 +82,6 @@ def _tell(case: Case) -> None:
 
 
 if __name__ == "__main__":
+    # A shell has what it starts in the background ignore Ctrl-C, and so would all that is started here.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(main())

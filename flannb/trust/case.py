@@ -103,6 +103,7 @@ class Bench:
             survived, detail = False, str(error)
         except Exception as error:  # whatever a fault brought about is to be seen in the report
             survived, detail = False, f"{type(error).__name__}: {error}"
+        detail = detail.replace(f"{self.folder}/", "")  # a report says nothing of the machine
         case = Case(area, fault, survived, detail, time.monotonic() - began)
         self.cases.append(case)
         self.say(case)

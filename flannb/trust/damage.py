@@ -22,7 +22,7 @@ from flannb.collection import Data, RawFile, Split
 from flannb.errors import UserError
 from flannb.experiments.runner import MANIFEST, find_state
 from flannb.trust.case import Bench, Case, demand
-from flannb.trust.reproduction import PLAIN, ROW, rehearse
+from flannb.trust.reproduction import COMPILED, PLAIN, ROW, rehearse
 from flannb.trust.server import HubServer, serving
 
 AREA = "damage"
@@ -76,7 +76,7 @@ RESUMED = (
     Target("predictions, in an evaluation that goes on", f"{PREDICTIONS}/*.parquet", 8, (f"{STEPS[2]}/{MANIFEST}",)),
     Target("their sums, as it goes on", f"{PREDICTIONS}/SHA256SUMS", 3, (f"{STEPS[2]}/{MANIFEST}",)),
     Target("a step's inputs", f"{STEPS[1]}/inputs.json", 3, (f"{STEPS[1]}/{MANIFEST}",)),
-    Target("a compiled program", "runs/.cache/jax/*-cache", 4, (f"{STEPS[1]}/*", f"{STEPS[1]}/**/*")),
+    Target("a compiled program", f"{COMPILED}/*-cache", 4, (f"{STEPS[1]}/*", f"{STEPS[1]}/**/*")),
 )
 
 

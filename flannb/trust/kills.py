@@ -11,49 +11,66 @@ from pathlib import Path
 from queue import Queue
 
 from flannb.experiments.runner import INPUTS
-from flannb.trust.case import Bench, demand, until
-from flannb.trust.reproduction import PLAIN, STAGES, Rehearsed, ended, kill, rehearse
+from flannb.trust.case import Bench, NotHere, demand, until
+from flannb.trust.reproduction import PLAIN, Pretraining, Rehearsed, ended, kill, rehearse
 
 AREA = "kill"
 KILLS = 40
-NOTEBOOKS = 5
-"""Every so manieth kill is of a run through Dask and notebooks, as the sessions of nox do it; they take longer."""
+NOTEBOOKS = 4
+"""In every so manieth round of all stages the run goes through Dask and notebooks, as the sessions of nox do it; that
+takes longer."""
 
 STARTING = 0.15
 """Share of kills before the stage has begun, while the process starts."""
+
+STAGES: dict[str, type[Rehearsed]] = {
+    "data": Rehearsed,
+    "pretrain": Pretraining,
+    "train": Rehearsed,
+    "evaluate": Rehearsed,
+    "report": Rehearsed,
+}
+"""The stages that are killed, and what is run to get there."""
+
+Fault = tuple[str, str, Callable[[Rehearsed], str]]
+"""Name, stage, and what injects it."""
 
 
 def run(bench: Bench) -> None:
     """Injects the faults of this area."""
     rng = random.Random(bench.seed)
-    faults: list[tuple[str, Callable[[Rehearsed], str]]] = []
+    compiled = bench.share < 1  # what it takes to compile again is most of a kill's time
+    faults: list[Fault] = []
     for number in range(bench.count(KILLS)):
-        stage = STAGES[number % len(STAGES)]
-        through = number % NOTEBOOKS == NOTEBOOKS - 1
+        turn, place = divmod(number, len(STAGES))
+        stage = [*STAGES][place]
+        through = turn % NOTEBOOKS == NOTEBOOKS - 1
         moment = rng.random() if rng.random() > STARTING else -rng.random()
         when = f"at {moment:.0%} of" if moment >= 0 else f"{-moment:.0%} into the start before"
         how = "notebooks" if through else "one process"
-        faults.append((f"SIGKILL {when} {stage}, {how}", partial(_kill, stage, moment, through)))
-    stops = [(asked, stage) for asked in (signal.SIGTERM, signal.SIGINT) for stage in reversed(STAGES[:3])]
+        faults.append((f"SIGKILL {when} {stage}, {how}", stage, partial(_kill, stage, moment, through, compiled)))
+    stops = [(asked, stage) for asked in (signal.SIGTERM, signal.SIGINT) for stage in [*STAGES][-2::-1]]
     for asked, stage in stops[: bench.count(len(stops))]:
-        faults.append((f"{asked.name} in {stage}", partial(_stop, stage, asked)))
+        faults.append((f"{asked.name} in {stage}", stage, partial(_stop, stage, asked)))
+    kinds = {STAGES[stage] for _, stage, _ in faults}
     with ThreadPoolExecutor(bench.jobs) as pool:
-        homes: Queue[Rehearsed] = Queue()
+        homes: Queue[dict[type[Rehearsed], Rehearsed]] = Queue()
         for job in range(min(bench.jobs, len(faults))):
-            homes.put(rehearse(bench, job))
+            homes.put({kind: rehearse(bench, job, kind) for kind in kinds})
 
-        def inject(fault: tuple[str, Callable[[Rehearsed], str]]) -> None:
+        def inject(fault: Fault) -> None:
             home = homes.get()
+            name, stage, act = fault
             try:
-                bench.inject(AREA, fault[0], partial(fault[1], home))
+                bench.inject(AREA, name, partial(act, home[STAGES[stage]]))
             finally:
                 homes.put(home)
 
         list(pool.map(inject, faults))
 
 
-def _kill(stage: str, moment: float, through: bool, rehearsed: Rehearsed) -> str:
-    rehearsed.back_to(stage)
+def _kill(stage: str, moment: float, through: bool, compiled: bool, rehearsed: Rehearsed) -> str:
+    rehearsed.back_to(stage, compiled)
     folder = Path(rehearsed.steps()[stage].folder)
     options = () if through else PLAIN
     process = rehearsed.start(*options)
@@ -74,15 +91,15 @@ def _stop(stage: str, number: signal.Signals, rehearsed: Rehearsed) -> str:
     folder = Path(rehearsed.steps()[stage].folder)
     process = rehearsed.start(*PLAIN)
     until(lambda: (folder / INPUTS).is_file() or process.poll() is not None, 120, f"the beginning of {stage}")
-    time.sleep(0.4 * rehearsed.seconds[stage])
-    alive = process.poll() is None
-    if alive:
+    time.sleep(0.2 * rehearsed.seconds[stage])
+    if process.poll() is None:
         os.killpg(process.pid, number)
     code, said = ended(process, 120)
-    if alive and code:  # a signal in the last moments of a run may find nothing left to stop
-        demand(code in (2, 128 + number), f"ended with {code}: {said[-300:]}")
-        demand("go on" in said or "goes on" in said, f"does not say how to go on: {said[-300:]}")
-        demand("Traceback" not in said, f"shows a traceback: {said[-500:]}")
+    if not code:
+        raise NotHere("the run had ended before the signal came")
+    demand(code in (2, 128 + number), f"ended with {code}: {said[-300:]}")
+    demand("go on" in said or "goes on" in said, f"does not say how to go on: {said[-300:]}")
+    demand("Traceback" not in said, f"shows a traceback: {said[-500:]}")
     rehearsed.finish(*PLAIN)
     rehearsed.compare()
     return f"ended with {code}, run again, the same bytes"

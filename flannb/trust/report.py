@@ -11,8 +11,8 @@ from flannb.trust.case import Bench, Case, Figure
 CASES, FIGURES, PAGE = "faults.csv", "load.csv", "README.md"
 
 ABOUT = {
-    "kill": "A reproduction is killed (SIGKILL to its process group) or asked to stop at a random moment of a stage;"
-    " the same command then ends with the bytes of an undisturbed run.",
+    "kill": "A reproduction, or pretraining, is killed (SIGKILL to its process group) or asked to stop at a random"
+    " moment of a stage; the same command then ends with the bytes of an undisturbed run.",
     "damage": "A bit is flipped in, or the end cut off, a file that a stage reads. It is named, and made or fetched"
     " again, or the run refuses it.",
     "together": "Processes that want the same things at once.",
@@ -45,7 +45,9 @@ def write_report(bench: Bench, folder: Path, areas: Sequence[str]) -> Path:
     before = read_cases(folder)
     kept = [c for c in before if (c.area, c.fault) not in new and (c.area not in areas or bench.only is not None)]
     cases = [*kept, *bench.cases]
-    figures = bench.figures or _read_figures(folder)
+    measured = {figure.what for figure in bench.figures}
+    stay = "load" not in areas or bench.only is not None
+    figures = [*(f for f in _read_figures(folder) if stay and f.what not in measured), *bench.figures]
     order = list(ABOUT)
     cases.sort(key=lambda case: order.index(case.area))
     table = pd.DataFrame([vars(case) for case in cases], columns=list(Case.__annotations__))

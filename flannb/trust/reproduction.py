@@ -1,4 +1,6 @@
-"""A reproduction of one row of Table 1 at the scale ``tiny``, as a user runs it, and the bytes that it ends with."""
+"""A reproduction of one row of Table 1, and pretraining, at the scale ``tiny``, as a user runs them, and the bytes that
+they end with.
+"""
 
 import contextlib
 import io
@@ -11,16 +13,19 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from flannb.experiments.artefacts import TABLE1
-from flannb.experiments.reproduce import Options, artefact_steps, project_root
+from flannb.experiments.reproduce import Options, artefact_steps, pretrain_report_steps, project_root
 from flannb.experiments.runner import INPUTS, Step
 from flannb.trust.case import Bench, NotSurvived, demand
 
-STAGES = ("data", "train", "evaluate", "report")
 ROW = "flan2022"
 PLAIN = ("--plain", "--workers", "1")
 """Options of a run in one process; without them it goes through Dask and the kernels of notebooks."""
+
+COMPILED = "runs/.cache/jax"
+"""JAX's cache of compiled programs, below a reproduction's home."""
 
 TIMEOUT = 600.0
 """Seconds after which a run counts as one that hangs."""
@@ -38,22 +43,31 @@ class Reproduction:
     home: Path
     environment: dict[str, str] = field(default_factory=dict)
 
+    STAGES: ClassVar[dict[str, str]] = {"data": "data", "train": "train", "evaluate": "evaluate", "report": "table1"}
+    """The stages in order, and the command that runs up to each."""
+
+    CHOSEN: ClassVar[tuple[str, ...]] = ("--rows", ROW)
+    """Options that say what of the command is run."""
+
+    @property
+    def options(self) -> Options:
+        """The options of all its steps."""
+        return Options(scale="tiny", rows=(ROW,), runs=str(self.home / "runs"), reports=str(self.home / "reports"))
+
     def steps(self) -> dict[str, Step]:
         """The steps by their stages."""
-        runs, reports = str(self.home / "runs"), str(self.home / "reports")
-        options = Options(scale="tiny", rows=(ROW,), runs=runs, reports=reports)
-        return dict(zip(STAGES, artefact_steps(TABLE1, options), strict=True))
+        return dict(zip(self.STAGES, artefact_steps(TABLE1, self.options), strict=True))
 
-    def command(self, *options: str, command: str = "table1") -> list[str]:
-        """The command line."""
+    def command(self, *options: str, command: str = "") -> list[str]:
+        """The command line; by default that of the last stage."""
+        words = [sys.executable, "-m", "flannb.experiments", command or [*self.STAGES.values()][-1]]
         where = ["--runs", str(self.home / "runs"), "--reports", str(self.home / "reports")]
-        words = [sys.executable, "-m", "flannb.experiments", command, "--scale", "tiny", "--rows", ROW]
-        return [*words, *where, *options]
+        return [*words, "--scale", "tiny", *self.CHOSEN, *where, *options]
 
     def start(
         self,
         *options: str,
-        command: str = "table1",
+        command: str = "",
         before: Sequence[str] = (),
         environment: dict[str, str] | None = None,
     ) -> subprocess.Popen[str]:
@@ -73,7 +87,7 @@ class Reproduction:
             start_new_session=True,
         )
 
-    def finish(self, *options: str, command: str = "table1", before: Sequence[str] = ()) -> str:
+    def finish(self, *options: str, command: str = "", before: Sequence[str] = ()) -> str:
         """Runs to the end; returns what was said.
 
         Raises:
@@ -83,7 +97,7 @@ class Reproduction:
         demand(code == 0, f"the run ended with {code}: {said[-500:]}")
         return said
 
-    def finish_here(self, command: str = "table1") -> str:
+    def finish_here(self, command: str = "") -> str:
         """As ``finish`` with ``PLAIN``, in this process, which spares the start of another."""
         from flannb.experiments.__main__ import main
 
@@ -143,19 +157,25 @@ class Rehearsed(Reproduction):
     def __init__(self, home: Path):
         super().__init__(home)
         self.seconds: dict[str, float] = {}
-        for stage in STAGES:
+        for stage, command in self.STAGES.items():
             self._keep(stage)
             began = time.time()
-            self.finish_here(command="table1" if stage == "report" else stage)
+            self.finish_here(command)
             started = (Path(self.steps()[stage].folder) / INPUTS).stat().st_mtime
             self.seconds[stage] = time.time() - max(began, started)
         self._keep("end")
         self.whole = self.outcome()
 
-    def back_to(self, stage: str) -> None:
-        """Puts everything back as it was when ``stage`` began; ``"end"`` is when all were done."""
+    def back_to(self, stage: str, compiled: bool = False) -> None:
+        """Puts everything back as it was when ``stage`` began; ``"end"`` is when all were done.
+
+        Args:
+            compiled: the programs of all stages stay in JAX's cache, which saves most of the time.
+        """
         shutil.rmtree(self.home, ignore_errors=True)
         shutil.copytree(self._kept(stage), self.home)
+        if compiled:
+            shutil.copytree(self._kept("end") / COMPILED, self.home / COMPILED, dirs_exist_ok=True)
 
     def compare(self) -> None:
         """Compares the outcome with the undisturbed one.
@@ -176,12 +196,33 @@ class Rehearsed(Reproduction):
         shutil.copytree(self.home, self._kept(stage))
 
 
+class Pretraining(Rehearsed):
+    """The same of pretraining: both its stages and the report on them count as one."""
+
+    STAGES: ClassVar[dict[str, str]] = {"data": "data", "pretrain": "pretrain"}
+    CHOSEN: ClassVar[tuple[str, ...]] = ()
+
+    def steps(self) -> dict[str, Step]:
+        return dict(zip(self.STAGES, pretrain_report_steps(self.options), strict=False))
+
+    def outcome(self) -> dict[str, bytes]:
+        stages = Path(self.steps()["pretrain"].folder).parent
+        kept = [
+            *sorted((self.home / "runs/data").glob("*/SHA256SUMS")),
+            *sorted(stages.glob("*/loss.csv")),
+            *sorted(stages.glob("*/model/*")),
+            *sorted(stages.glob("*/findings.json")),
+            *(self.home / f"reports/pretrain/tiny/{name}" for name in ("held_out.csv", "pretrain.md")),
+        ]
+        return {path.relative_to(self.home).as_posix(): path.read_bytes() for path in kept}
+
+
 _REHEARSED: dict[Path, Rehearsed] = {}
 
 
-def rehearse(bench: Bench, job: int = 0) -> Rehearsed:
+def rehearse(bench: Bench, job: int = 0, kind: type[Rehearsed] = Rehearsed) -> Rehearsed:
     """The rehearsed reproduction of a bench, one for each job side by side; made when it is first asked for."""
-    home = bench.folder / f"home{job}"
+    home = bench.folder / f"{'home' if kind is Rehearsed else kind.__name__.lower()}{job}"
     if home not in _REHEARSED:
-        _REHEARSED[home] = Rehearsed(home)
+        _REHEARSED[home] = kind(home)
     return _REHEARSED[home]

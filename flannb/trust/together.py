@@ -15,7 +15,7 @@ from flannb.build import Hub
 from flannb.build.github import GitHub
 from flannb.trust.case import Bench, demand, until
 from flannb.trust.damage import RAW, TRAIN, parquet
-from flannb.trust.reproduction import PLAIN, STAGES, Rehearsed, ended, rehearse
+from flannb.trust.reproduction import PLAIN, Rehearsed, ended, rehearse
 from flannb.trust.server import serving
 
 AREA = "together"
@@ -38,7 +38,7 @@ def _two(rehearsed: Rehearsed, options: tuple[tuple[str, ...], tuple[str, ...]])
     said = [_well(ended(process)) for process in [rehearsed.start(*some) for some in options]]
     rehearsed.compare()
     worked = Counter(name for each in said for name, seconds in re.findall(r"(\w+): (\d+) s", each) if seconds != "0")
-    twice = [name for name in STAGES if worked[name] > 1]
+    twice = [name for name in rehearsed.STAGES if worked[name] > 1]
     demand(not twice, f"both did {', '.join(twice)}")
     return "each step was done once, the same bytes"
 

@@ -10,9 +10,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import flannb.build.data as data_module
 import flannb.build.parts as parts_module
 import flannb.build.records as records_module
 from flannb.build import BuildOptions, Lengths, Mirror, build_data, open_build, read_shard
+from flannb.build.parts import bundle
 from flannb.collection import RawFile, Split, Task
 from flannb.collection.task import Apply, Column, Constant, Label
 from flannb.errors import UserError
@@ -211,3 +213,19 @@ def test_a_task_in_parts_is_a_folder_of_the_same_rows(options, tmp_path, monkeyp
         assert line["targets"] == str(line["row"])
     of_first = {row for line in read_shard(folder).to_pylist()[:30] for row in line["exemplars"]}
     assert min(of_first) < 30 <= 90 <= max(of_first)  # exemplars come from the whole task
+
+
+def test_the_bytes_do_not_depend_on_how_many_parts_are_handed_out_together(options, tmp_path, monkeypatch):
+    table = pa.table({"question": [f"who is {i}?" for i in range(100)], "answer": [str(i) for i in range(100)]})
+    source = parquet(tmp_path, table)
+    monkeypatch.setattr(parts_module, "PART_ROWS", 15)
+    monkeypatch.setattr(parts_module, "POOL_ROWS", 8)
+    monkeypatch.setattr(parts_module, "JOB_ROWS", 1)
+    made, handed_out = {}, {}
+    for jobs in (300, 2):
+        monkeypatch.setattr(parts_module, "JOBS", jobs)
+        monkeypatch.setattr(data_module, "bundle", lambda parts, jobs=jobs: handed_out.setdefault(jobs, bundle(parts)))
+        index = build_data(source, (QUESTIONS,), options, tmp_path / str(jobs), count=1)
+        made[jobs] = {path.relative_to(index.parent): path.read_bytes() for path in index.parent.rglob("*.arrow")}
+    assert made[2] == made[300] and len(made[2]) == 14
+    assert [[len(job) for job in handed_out[jobs]] for jobs in (300, 2)] == [[1] * 7, [3, 3, 1]]

@@ -6,6 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import flannb.build.rows as rows_module
+import flannb.build.staging as staging_module
 from flannb.build import Mirror
 from flannb.build.staging import Staging, stage
 from flannb.collection import Split
@@ -16,7 +17,8 @@ DATA = Split("owner/set", "default", "train")
 
 @pytest.fixture
 def staging(tmp_path, monkeypatch):
-    monkeypatch.setattr(rows_module, "BATCH_ROWS", 3)
+    monkeypatch.setattr(rows_module, "BATCH_ROWS", 1)
+    monkeypatch.setattr(staging_module, "BATCH_BYTES", 30)  # that of three rows
     folder = tmp_path / "mirror" / str(DATA)
     folder.mkdir(parents=True)
     pq.write_table(pa.table({"text": [f"a{i}" for i in range(7)], "task": list("xyxyxyx")}), folder / "0000.parquet")

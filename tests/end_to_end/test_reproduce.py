@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -65,6 +66,13 @@ def undisturbed(tmp_path_factory):
     return home, finish(home), outcome(home)
 
 
+@pytest.fixture
+def compiled(undisturbed, tmp_path):
+    """A home with the programs that the undisturbed run has compiled, which take most of its time."""
+    shutil.copytree(undisturbed[0] / "runs/.cache", tmp_path / "runs/.cache")
+    return tmp_path
+
+
 def test_a_plain_run_needs_neither_dask_nor_papermill(undisturbed):
     assert "imported:\n" in undisturbed[1]
 
@@ -87,17 +95,17 @@ def test_again_does_nothing_and_force_does_all(undisturbed):
     assert outcome(home) == before
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(undisturbed, tmp_path):
-    process = start(tmp_path)
-    checkpoints = tmp_path / "runs/smoke/mini-0/flan2022/train/checkpoints"
+def test_a_killed_run_goes_on_to_the_same_bytes(undisturbed, compiled):
+    process = start(compiled)
+    checkpoints = compiled / "runs/smoke/mini-0/flan2022/train/checkpoints"
     deadline = time.monotonic() + 120
     while not (checkpoints.is_dir() and any(p.name.isdigit() for p in checkpoints.iterdir())):
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.communicate()
-    finish(tmp_path)
-    assert outcome(tmp_path) == undisturbed[2]
+    finish(compiled)
+    assert outcome(compiled) == undisturbed[2]
 
 
 def test_two_processes_train_together_and_come_near_one(undisturbed, tmp_path):
@@ -121,6 +129,6 @@ def test_several_processes_are_told_how_to_start(tmp_path):
     assert "error: the environment tells of several processes: pass --plain --workers 1" in err
 
 
-def test_another_seed_gives_another_model(undisturbed, tmp_path):
-    finish(tmp_path, "--seed", "1")
-    assert outcome(tmp_path, 1)[2] != undisturbed[2][2]
+def test_another_seed_gives_another_model(undisturbed, compiled):
+    finish(compiled, "--seed", "1")
+    assert outcome(compiled, 1)[2] != undisturbed[2][2]

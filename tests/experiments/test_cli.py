@@ -2,13 +2,16 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flannb import experiments
 from flannb.experiments import everything
 from flannb.experiments.__main__ import main
 from flannb.experiments.reproduce import project_root
@@ -117,6 +120,44 @@ def test_an_empty_folder_is_no_mirror(run, tmp_path):
     (tmp_path / "mirror").mkdir()
     code, said = run("data", "--source", str(tmp_path / "mirror"), "--allow-missing")
     assert code == 2 and "is it a mirror folder?" in said
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a file that is always full")
+def test_a_disk_that_fills_below_a_log_is_told(run, tmp_path, monkeypatch):
+    build = experiments.build_step
+    monkeypatch.setattr(experiments, "build_step", lambda *words, **named: print("said") or build(*words, **named))
+    (tmp_path / "runs/tiny/mini-0").mkdir(parents=True)
+    (tmp_path / "runs/tiny/mini-0/data.log").symlink_to("/dev/full")
+    code, said = run("data", "--scale", "tiny")
+    assert code == 2 and said.count("error: ") == 1 and "cannot be written (No space left on device)" in said
+
+
+SENT = """
+import gc, os, signal, sys, time
+from flannb.experiments import __main__ as command
+
+def send(phase, info):
+    gc.callbacks.remove(send)
+    os.kill(os.getpid(), int(sys.argv[1]))
+
+def run(given):
+    gc.callbacks.append(send)
+    gc.collect()
+    time.sleep(60)
+
+command._run = run
+sys.exit(command.main(["data"]))
+"""
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_is_not_lost_where_python_cannot_raise(number, code):
+    def listen():  # whatever started the tests may ignore Ctrl-C
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    words = [sys.executable, "-c", SENT, str(int(number))]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, preexec_fn=listen)
+    assert done.returncode == code and "goes on from the last checkpoint" in done.stderr
 
 
 def test_a_failure_in_a_worker_is_one_message(tmp_path):

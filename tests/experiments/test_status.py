@@ -3,11 +3,13 @@
 import json
 import shutil
 import time
+from dataclasses import replace
 
 import pytest
 
 from flannb.experiments.__main__ import main
 from flannb.experiments.reproduce import project_root
+from flannb.experiments.scales import SCALES
 
 
 @pytest.fixture
@@ -70,7 +72,8 @@ def test_everything_of_a_fresh_clone_is_told_at_once_with_a_guess_of_the_time(ca
     assert "a guess, timed elsewhere" in out.splitlines()[-1]
 
 
-def test_what_cannot_be_planned_is_told_beside_the_rest(call):
+def test_what_cannot_be_planned_is_told_beside_the_rest(call, monkeypatch):
+    monkeypatch.setitem(SCALES, "tiny", replace(SCALES["tiny"], pretraining=None))
     code, out, _ = call("status", "--artefact", "figure2,table3")
     assert code == 0 and "Table 3 cannot be planned: --scale tiny: does not pretrain" in out and "Figure 2" in out
 

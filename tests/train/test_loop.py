@@ -4,7 +4,9 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from flannb.errors import UserError
 from flannb.mixture import BatchShape, unigram_entropy
 from flannb.model import build_model, load_checkpoint, save_model
 from flannb.train import EVALUATION_CSV, LOSS_CSV, PROGRESS_CSV, TENSORBOARD, Adafactor, TrainOptions, train
+from flannb.train.checkpoints import Checkpoints
 from flannb.train.feed import Feed
 from flannb.train.schedules import WarmUp
 
@@ -182,3 +185,14 @@ def test_data_longer_than_the_sequences_are_a_user_error(stream, config, tmp_pat
 def test_event_files_hold_the_losses(whole):
     pytest.importorskip("tensorboardX")
     assert any((whole / TENSORBOARD).iterdir())
+
+
+def test_a_checkpoint_that_the_disk_has_no_room_for_is_not_begun(tmp_path, monkeypatch):
+    state = ([jnp.ones((512, 512))], [], [jnp.ones(512)])
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    checkpoints.save(1, state, {"lanes": {}}, {})
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2 * 2**20))
+    with pytest.raises(UserError, match=r"checkpoints: a checkpoint takes 2\.0 MiB and the disk has 2\.0 left"):
+        checkpoints.save(2, state, {"lanes": {}}, {})
+    assert checkpoints.latest() == 1 and [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["1"]
+    checkpoints.close()

@@ -3,7 +3,7 @@
 import pytest
 
 from flannb.trust.__main__ import main
-from flannb.trust.case import Bench, NotHere, demand
+from flannb.trust.case import Bench, Figure, NotHere, demand
 from flannb.trust.report import CASES, PAGE, summary, write_report
 
 
@@ -24,7 +24,7 @@ def bench(tmp_path):
     bench = Bench(tmp_path, seed=3)
     bench.inject("kill", "nothing", lambda: "seen")
     bench.inject("kill", "a crash", lambda: 1 // 0)
-    bench.inject("input", "a wrong end", lambda: demand(False, "it was\nwrong"))
+    bench.inject("input", "a wrong end", lambda: demand(False, f"it was\nwrong in {tmp_path}/a"))
 
     def absent():
         raise NotHere("no such thing here")
@@ -38,7 +38,7 @@ def test_what_is_not_survived_is_counted_and_never_what_could_not_be_tried(bench
     assert summary(bench.cases) == "3 faults injected, 1 survived; 1 could not be tried on this machine"
     page = write_report(bench, tmp_path / "report", ["kill", "input", "hostile"]).read_text(encoding="utf-8")
     assert "| kill | 2 | 1 | 0 |" in page and "| hostile | 0 | 0 | 1 |" in page
-    assert "- kill: a crash: ZeroDivisionError" in page and "- input: a wrong end: it was wrong" in page
+    assert "- kill: a crash: ZeroDivisionError" in page and "- input: a wrong end: it was wrong in a\n" in page
 
 
 def test_another_run_replaces_the_areas_that_it_has(bench, tmp_path):
@@ -48,6 +48,17 @@ def test_another_run_replaces_the_areas_that_it_has(bench, tmp_path):
     page = write_report(again, tmp_path / "report", ["kill"]).read_text(encoding="utf-8")
     assert "| kill | 1 | 1 | 0 |" in page and "| input | 1 | 0 | 0 |" in page and "| hostile | 0 | 0 | 1 |" in page
     assert PAGE == "README.md"
+
+
+def test_a_case_tried_again_leaves_the_figures_of_the_others(bench, tmp_path):
+    bench.figures += [Figure("rows", 10, 1.0, 99.0), Figure("runs", 5, 2.0, 99.0)]
+    write_report(bench, tmp_path / "report", ["load"])
+    again = Bench(tmp_path, seed=3, only=frozenset([("load", "rows")]), figures=[Figure("rows", 10, 3.0, 99.0)])
+    page = write_report(again, tmp_path / "report", ["load"]).read_text(encoding="utf-8")
+    assert "| rows | 10 | 3.00 | 99 |" in page and "| runs | 5 | 2.00 | 99 |" in page and "1.00" not in page
+    whole = Bench(tmp_path, seed=3, figures=[Figure("tasks", 7, 4.0, 99.0)])
+    page = write_report(whole, tmp_path / "report", ["load"]).read_text(encoding="utf-8")
+    assert "| tasks | 7 |" in page and "| runs |" not in page
 
 
 @pytest.mark.parametrize("options", [["--areas", "nope"], ["--share", "0.0"], ["--share", "2.0"], ["--jobs", "0"]])
