@@ -17,6 +17,7 @@ from flannb.experiments.steps import (
     trial_step,
     weights_of,
 )
+from flannb.experiments.weights import propose_step, weights_step
 
 __all__ = [
     "ARTEFACTS",
@@ -36,10 +37,12 @@ __all__ = [
     "pretrain_report_step",
     "pretrain_step",
     "project_root",
+    "propose_step",
     "report_step",
     "scale",
     "single_task_step",
     "train_step",
     "trial_step",
     "weights_of",
+    "weights_step",
 ]
