@@ -12,18 +12,14 @@ from flannb.build import open_source
 from flannb.collection import SUITES
 from flannb.errors import UserError
 from flannb.evaluate import suite_score
-from flannb.experiments.artefacts import Artefact
+from flannb.experiments.artefacts import WEIGHTS, Artefact
 from flannb.experiments.reproduce import REPORT_CODE, Options, artefact_steps
 from flannb.experiments.runner import Step
 from flannb.experiments.steps import built, predictions_of, setup_of
 from flannb.mixture import mixture, shard_weights, submixture_shares
-from flannb.search import CHOOSING, Search, half, search, together
-from flannb.search.result import PROPOSAL_JSON
+from flannb.search import CHOOSING, PAPER, PROPOSAL_JSON, PROPOSED, Search, half, search, together
 
 SEARCH_CODE = ("search", "evaluate", "mixture", "collection", "files.py", "experiments/weights.py")
-
-PAPER, PROPOSED = "flan2022", "proposal"
-"""The rows that are compared."""
 
 
 def propose_step(
@@ -45,11 +41,11 @@ def propose_step(
     shares = pd.DataFrame(
         {row: submixture_shares(shard_weights(shards, mixture(mixtures[row]))) for row in evaluations}
     )
-    scores = {}
-    for row, frame in predictions_of(evaluations).items():
-        suites = together(half(frame[frame["suite"].isin(SUITES)], CHOOSING, seed))
-        scores[row] = {suite: suite_score(found, seed).score for suite, found in suites.items()}
-    found = search(shares.fillna(0.0).T, pd.DataFrame(scores).T[[suite for suite in SUITES if suite in suites]])
+    scores = {
+        row: {name: suite_score(rows, seed).score for name, rows in together(half(frame, CHOOSING, seed)).items()}
+        for row, frame in predictions_of(evaluations).items()
+    }
+    found = search(shares.fillna(0.0).T, pd.DataFrame(scores).T.reindex(columns=list(SUITES)).dropna(axis=1))
     found.write(Path(folder))
     return found
 
@@ -74,7 +70,8 @@ def weights_step(
     from flannb.report import layout
     from flannb.report.weights import write_weights
 
-    setup = replace(setup_of(open_source(source), scale, seed), layout=layout("weights"))
+    own = {row.name: row.title for row in WEIGHTS.own_rows()}
+    setup = replace(setup_of(open_source(source), scale, seed), layout=layout("weights").extended(own, ()))
     return write_weights(Path(folder), Search.read(Path(proposal)), predictions_of(evaluations), setup)
 
 
@@ -90,6 +87,7 @@ def weights_steps(artefact: Artefact, options: Options) -> list[Step]:
         raise UserError(f"--rows {','.join(options.rows)}: name {PAPER} too, with which the proposal is compared")
     *runs, report = artefact_steps(artefact, options)
     evaluations = report.parameters["evaluations"]
+    trainings = {step.folder: step.needs[0] for step in report.needs}
     of_paper = [step for step in report.needs if step.folder in evaluations[PAPER]]
     home = Path(of_paper[0].folder).parents[1].as_posix()
     propose = Step(
@@ -99,7 +97,7 @@ def weights_steps(artefact: Artefact, options: Options) -> list[Step]:
         function="propose_step",
         parameters={
             "data": of_paper[0].parameters["data"],
-            "mixtures": {row.name: row.mixture for row in artefact.rows if row.name in evaluations},
+            "mixtures": {row: trainings[folders[0]].parameters["mixture"] for row, folders in evaluations.items()},
             "evaluations": evaluations,
             "seed": options.seed,
         },
@@ -108,7 +106,7 @@ def weights_steps(artefact: Artefact, options: Options) -> list[Step]:
     )
     trained, scored = [], []
     for evaluate in of_paper:
-        (train,) = evaluate.needs
+        train = trainings[evaluate.folder]
         suffix = train.name.removeprefix(PAPER).removesuffix("/train")  # of a repeat
         own = f"{home}/{PROPOSED}{suffix}"
         trained.append(

@@ -5,6 +5,7 @@ it comes from predicts anything.
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,10 +17,10 @@ from flannb.report.drawing import GREEN, PINK, SETTING_MARKS, STAR, new_figure, 
 from flannb.report.figure_page import FigurePage, score_grid, write_page
 from flannb.report.layout import SETTINGS, TITLES
 from flannb.report.page import caption
-from flannb.report.table import Predictions, Setup, repeat_counts, score_table
-from flannb.search import COMPARING, MEAN, Search, half, together
+from flannb.report.table import REPEAT, Predictions, Setup, repeat_counts, score_table
+from flannb.search import CHOOSING, COMPARING, MEAN, PAPER, PROPOSED, Search, half, together
 
-PAPER, PROPOSED, EQUAL = "flan2022", "proposal", "equal"
+EQUAL = "equal"
 
 BOTH = "both"
 MARKS = {**SETTING_MARKS, BOTH: ("#000000", "D")}
@@ -63,10 +64,10 @@ def write_weights(folder: Path, found: Search, predictions: Predictions, setup: 
     """
     kept = {row: half(frame, COMPARING, setup.seed) for row, frame in predictions.items()}
     table, compared = score_table(kept, setup), comparison(kept, setup)
-    titles = setup.layout.titles()
+    titles, seeds = setup.layout.titles(), seed_spread(predictions, setup)
     page = FigurePage(
         f"Mixture weights as a search, at the scale {setup.scale}",
-        [*verdict(compared, found), ABOUT, HALVES, *caption(table, setup, repeats=repeat_counts(predictions))],
+        [*verdict(compared, found, seeds), ABOUT, HALVES, *caption(table, setup, repeats=repeat_counts(predictions))],
         {
             "weights": (CAPTION, weights_figure(found, compared, setup)),
             "regression": (LEFT_OUT, regression_figure(found, setup)),
@@ -74,7 +75,7 @@ def write_weights(folder: Path, found: Search, predictions: Predictions, setup: 
         {
             "The proposal against the paper's rates": _shown_comparison(compared),
             "Weights": _shown_runs(found, titles),
-            "The regression": _shown_regression(found),
+            "The regression": _shown_regression(found, seeds),
             "Scores": score_grid(table, "Mixture", titles),
         },
     )
@@ -82,7 +83,7 @@ def write_weights(folder: Path, found: Search, predictions: Predictions, setup: 
         "weights": table.drop(columns="paper"),
         "comparison": compared,
         "runs": _runs(found),
-        "regression": found.regression.effects.join(found.errors, how="right").rename_axis("suite").reset_index(),
+        "regression": _regression(found, seeds),
     }
     return write_page(folder, "weights", page, data, decimals="%.4f")
 
@@ -111,19 +112,55 @@ def comparison(predictions: Predictions, setup: Setup) -> pd.DataFrame:
     return pd.DataFrame(lines).sort_values("suite", key=lambda names: names.map(order.index), kind="stable")
 
 
-def verdict(compared: pd.DataFrame, found: Search) -> list[str]:
-    """Sentences on what the proposal brought, and on what the regression is worth."""
+def seed_spread(predictions: Predictions, setup: Setup) -> pd.Series:
+    """How far models of one mixture are apart by their seeds alone, on the rows that weights are chosen on.
+
+    Returns:
+        Suite, or ``mean`` -> standard deviation of the score in percentage points, pooled over the rows that were
+        trained several times; empty where none was.
+    """
+    apart, degrees = [], 0
+    for row, models in repeat_counts(predictions).items():
+        if models > 1:
+            frame = predictions[row][predictions[row]["suite"].isin(setup.layout.suites)]
+            chosen = half(frame, CHOOSING, setup.seed)
+            scores = pd.DataFrame([_scores(of_model) for _, of_model in chosen.groupby(REPEAT)])
+            scores[MEAN] = scores.mean(axis=1)
+            apart.append(scores - scores.mean())
+            degrees += models - 1
+    return np.sqrt((pd.concat(apart) ** 2).sum() / degrees) if apart else pd.Series(dtype=float)
+
+
+def _scores(predictions: pd.DataFrame) -> dict[str, float]:
+    """Suite -> score in percent, the mean of both settings."""
+    return {suite: suite_score(rows).score for suite, rows in together(predictions).items()}
+
+
+def verdict(compared: pd.DataFrame, found: Search, seeds: pd.Series) -> list[str]:
+    """Sentences on what the proposal brought, and on what the regression is worth.
+
+    Args:
+        compared: from ``comparison``.
+        found: the search.
+        seeds: from ``seed_spread``.
+    """
     whole = compared[(compared["suite"] == MEAN) & (compared["setting"] == BOTH)].iloc[0]
     worth = "better than" if whole["ci_low"] > 0 else "worse than" if whole["ci_high"] < 0 else "not clearly apart from"
     error = found.errors.loc[MEAN]
     use = (
         "predicts better than the mean does" if error["regression"] < error["others"] else "is no better than the mean"
     )
+    apart = [
+        f"Models of one mixture are {spread:.1f} points apart (standard deviation) by their seeds alone, which no"
+        " weights can tell."
+        for spread in seeds.filter([MEAN])
+    ]
     return [
         f"In the mean over suites the proposed weights are {worth} the paper's: {whole['difference']:+.1f} points"
         f" [{whole['ci_low']:+.1f}, {whole['ci_high']:+.1f}], of {whole['n']:,} rows.",
         f"Of a run that it has not seen, the regression misses the mean score by {error['regression']:.1f} points (root"
         f" mean square); the mean of the other runs misses it by {error['others']:.1f}: it {use}.",
+        *apart,
         f"For the proposal it predicted {found.predicted[MEAN]:.1f}, for the paper's rates"
         f" {found.regression.predict(found.shares).loc[PAPER].mean():.1f}.",
     ]
@@ -161,8 +198,8 @@ def _shown_runs(found: Search, titles: dict[str, str]) -> pd.DataFrame:
     return table
 
 
-def _shown_regression(found: Search) -> pd.DataFrame:
-    """Points for each doubling of a share, and errors on runs that were left out."""
+def _shown_regression(found: Search, seeds: pd.Series) -> pd.DataFrame:
+    """Points for each doubling of a share, errors on runs that were left out, and what seeds alone do."""
     lines = []
     for suite, error in found.errors.iterrows():
         effects = found.regression.effects
@@ -170,8 +207,14 @@ def _shown_regression(found: Search) -> pd.DataFrame:
         line = {"Suite": NAMES[str(suite)]}
         line |= {f"{SUBMIXTURES[name].title}, points a doubling": f"{of_suite[name]:+.1f}" for name in effects}
         line |= {"RMSE, left out": f"{error['regression']:.1f}", "RMSE of the others' mean": f"{error['others']:.1f}"}
+        line |= {"Seeds alone": f"{seeds[suite]:.1f}"} if len(seeds) else {}
         lines.append(line)
     return pd.DataFrame(lines)
+
+
+def _regression(found: Search, seeds: pd.Series) -> pd.DataFrame:
+    table = found.regression.effects.join(found.errors.assign(seeds=seeds), how="right")
+    return table.rename_axis("suite").reset_index()
 
 
 def _runs(found: Search) -> pd.DataFrame:
@@ -253,12 +296,18 @@ def regression_figure(found: Search, setup: Setup) -> Figure:
             scores, predicted = (
                 table.mean(axis=1) if name == MEAN else table[name] for table in (found.scores, found.left_out)
             )
-            axes.axline((scores.mean(), scores.mean()), slope=1, color="#888888", linewidth=0.6, zorder=1)
+            low, high = min(scores.min(), predicted.min()), max(scores.max(), predicted.max())
+            ends = np.array([low, high]) + (0.06 * (high - low) + 0.1) * np.array([-1, 1])
+            axes.plot(ends, ends, color="#888888", linewidth=0.6, zorder=1)
             axes.plot(scores, predicted, "o", color="#7F7F7F", markersize=3, zorder=2)
             axes.plot(scores[PAPER], predicted[PAPER], "o", color=GREEN, markersize=4, zorder=3)
             error = found.errors.loc[name]
-            axes.set_title(f"{NAMES[name]}: {error['regression']:.1f} ({error['others']:.1f})", loc="left", fontsize=7)
-            axes.set(xlabel="Score (%)", ylabel="Predicted (%)")
+            axes.set_title(
+                f"{NAMES[name].replace('Chain-of-Thought', 'CoT')}: {error['regression']:.1f} ({error['others']:.1f})",
+                loc="left",
+                fontsize=7,
+            )
+            axes.set(xlabel="Score (%)", ylabel="Predicted (%)", xlim=ends, ylim=ends)
             plain(axes)
         for axes in panels:  # what is left
             axes.set_visible(False)

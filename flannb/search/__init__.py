@@ -3,12 +3,15 @@
 from flannb.search.halves import CHOOSING, COMPARING, half, together
 from flannb.search.proposal import propose
 from flannb.search.regression import MEAN, Regression, errors, left_out, regress
-from flannb.search.result import Search, search
+from flannb.search.result import PAPER, PROPOSAL_JSON, PROPOSED, Search, search
 
 __all__ = [
     "CHOOSING",
     "COMPARING",
     "MEAN",
+    "PAPER",
+    "PROPOSAL_JSON",
+    "PROPOSED",
     "Regression",
     "Search",
     "errors",

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from scipy.optimize import minimize
 
 from flannb.search.regression import Regression
 
@@ -22,6 +21,8 @@ def propose(shares: pd.DataFrame, regression: Regression) -> pd.Series:
     Returns:
         Submixture -> share, rounded to ``DECIMALS``; they sum to 1 but for the rounding.
     """
+    from scipy.optimize import minimize  # takes half a second to import
+
     runs = shares.to_numpy()
     effects = regression.effects[shares.columns].mean().to_numpy()
 

@@ -4,8 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from sklearn.linear_model import RidgeCV
-from sklearn.model_selection import LeaveOneOut, cross_val_predict
 
 from flannb.errors import UserError
 
@@ -46,9 +44,11 @@ def regress(shares: pd.DataFrame, scores: pd.DataFrame) -> Regression:
         scores: the same runs x suites, in percent.
 
     Raises:
-        UserError: there are fewer runs than ``FEWEST``, or a run leaves a submixture out.
+        UserError: there are no suites or fewer runs than ``FEWEST``, or a run leaves a submixture out.
     """
-    _check(shares)
+    from sklearn.linear_model import RidgeCV  # takes a second to import
+
+    _check(shares, scores)
     logs = np.log2(shares.to_numpy())
     fitted = [RidgeCV(PENALTIES).fit(logs, scores[suite]) for suite in scores]
     effects = pd.DataFrame([each.coef_ for each in fitted], scores.columns, shares.columns)
@@ -63,7 +63,10 @@ def left_out(shares: pd.DataFrame, scores: pd.DataFrame) -> pd.DataFrame:
     Raises:
         UserError: as ``regress``.
     """
-    _check(shares)
+    from sklearn.linear_model import RidgeCV
+    from sklearn.model_selection import LeaveOneOut, cross_val_predict
+
+    _check(shares, scores)
     logs, each_one = np.log2(shares.to_numpy()), LeaveOneOut()
     predicted = {suite: cross_val_predict(RidgeCV(PENALTIES), logs, scores[suite], cv=each_one) for suite in scores}
     return pd.DataFrame(predicted, scores.index)
@@ -89,7 +92,9 @@ def errors(scores: pd.DataFrame, predicted: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame({name: np.sqrt((miss**2).mean()) for name, miss in misses.items()})
 
 
-def _check(shares: pd.DataFrame) -> None:
+def _check(shares: pd.DataFrame, scores: pd.DataFrame) -> None:
+    if not len(scores.columns):
+        raise UserError("a regression on mixture weights takes a suite that all rows were scored on; there is none")
     if len(shares) < FEWEST:
         raise UserError(f"a regression on mixture weights takes {FEWEST} runs or more; there are {len(shares)}")
     for run, row in shares.iterrows():

@@ -13,6 +13,9 @@ from flannb.search.regression import MEAN, Regression, errors, left_out, regress
 
 PROPOSAL_JSON = "proposal.json"
 
+PAPER, PROPOSED = "flan2022", "proposal"
+"""The rows that are compared: the paper's weights, and those proposed."""
+
 
 @dataclass(frozen=True)
 class Search:

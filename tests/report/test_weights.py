@@ -9,7 +9,15 @@ import pytest
 from flannb.evaluate.intervals import difference
 from flannb.mixture import DESIGN, mixture
 from flannb.report import LAYOUTS
-from flannb.report.weights import BOTH, comparison, regression_figure, verdict, weights_figure, write_weights
+from flannb.report.weights import (
+    BOTH,
+    comparison,
+    regression_figure,
+    seed_spread,
+    verdict,
+    weights_figure,
+    write_weights,
+)
 from flannb.search import CHOOSING, COMPARING, MEAN, half, search, together
 
 RUNS = ("flan2022", "equal", *DESIGN)
@@ -74,15 +82,31 @@ def test_rows_that_one_of_the_two_lacks_are_left_out(predictions, setup_weights)
 
 def test_the_verdict_follows_the_interval_and_the_errors(predictions, found, setup_weights):
     kept = {row: half(frame, COMPARING, 0) for row, frame in predictions.items()}
-    better = comparison(kept, setup_weights)
-    assert "are better than the paper's: +" in verdict(better, found)[0]
+    better, none = comparison(kept, setup_weights), seed_spread(predictions, setup_weights)
+    assert "are better than the paper's: +" in verdict(better, found, none)[0]
     swapped = kept | {"proposal": kept["flan2022"], "flan2022": kept["proposal"]}
-    assert "are worse than the paper's: -" in verdict(comparison(swapped, setup_weights), found)[0]
+    assert "are worse than the paper's: -" in verdict(comparison(swapped, setup_weights), found, none)[0]
     same = comparison(kept | {"proposal": kept["flan2022"]}, setup_weights)
-    assert "are not clearly apart from the paper's: +0.0" in verdict(same, found)[0]
-    assert "it predicts better than the mean does" in verdict(better, found)[1]
+    assert "are not clearly apart from the paper's: +0.0" in verdict(same, found, none)[0]
+    assert "it predicts better than the mean does" in verdict(better, found, none)[1]
     guess = replace(found, left_out=found.scores.iloc[::-1].set_axis(found.scores.index))
-    assert "it is no better than the mean" in verdict(better, guess)[1]
+    assert "it is no better than the mean" in verdict(better, guess, none)[1]
+
+
+def test_what_seeds_alone_do_is_told_where_models_were_trained_again(predictions, found, setup_weights):
+    assert seed_spread(predictions, setup_weights).empty
+    rows = ("proposal", "flan2022", "equal")
+    trained = {
+        row: pd.concat([predictions[name].assign(repeat=i) for i, name in enumerate(names)])
+        for row, names in {"flan2022": rows[:2], "equal": rows}.items()
+    }
+    found_spread = seed_spread(predictions | trained, setup_weights)
+    chosen = {row: half(predictions[row], CHOOSING, 0) for row in rows}
+    scores = {row: 100 * np.mean([r.mean() for r in together(frame)["mmlu"].values()]) for row, frame in chosen.items()}
+    squares = np.var([scores[row] for row in rows[:2]]) * 2 + np.var([scores[row] for row in rows]) * 3
+    assert found_spread["mmlu"] == pytest.approx(np.sqrt(squares / 3))
+    said = verdict(comparison(predictions, setup_weights), found, found_spread)
+    assert f"are {found_spread[MEAN]:.1f} points apart (standard deviation) by their seeds alone" in said[2]
 
 
 def test_the_report_has_all_of_it(predictions, found, setup_weights, tmp_path):
@@ -115,6 +139,7 @@ def test_figures_show_every_run_and_every_difference(predictions, found, setup_w
     assert [len(line.get_xdata()) for line in below.lines if line.get_marker() in "osD"] == [6, 6, 6]
     panels = regression_figure(found, setup_weights).axes
     assert len(panels) == 6 and all(len(panel.lines[1].get_xdata()) == len(RUNS) for panel in panels)
+    assert all(panel.get_xlim() == panel.get_ylim() for panel in panels)
 
 
 def test_panels_without_a_suite_are_not_shown(found, setup_weights):

@@ -57,6 +57,8 @@ def test_equal_scores_have_no_effects(shares):
 def test_too_few_runs_and_missing_submixtures_are_told(shares, scores):
     with pytest.raises(UserError, match="takes 5 runs or more; there are 4"):
         regress(shares[:4], scores[:4])
+    with pytest.raises(UserError, match="takes a suite that all rows were scored on"):
+        regress(shares, scores[[]])
     lacking = shares.copy()
     lacking.loc["equal", "cot"] = 0
     with pytest.raises(UserError, match=r"row 'equal' has no cot: .*--rows"):
