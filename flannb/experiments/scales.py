@@ -61,7 +61,7 @@ class Scale:
         eval_rows: rows of each suite and setting that are scored; None for all.
         prompt_limit: most tokens of an evaluation prompt.
         answer_limit, explanation_limit: most tokens generated.
-        ranking: whether options are ranked by likelihood too, beside the generation that tables show.
+        ranking: whether options are ranked by likelihood too, beside the generation that the paper scores.
         eval_batch: prompts at once.
         about: what to expect of it.
     """
@@ -189,17 +189,16 @@ SCALES: dict[str, Scale] = {
         rows_per_task=2000,
         vocabulary_size=16_000,
         batch=BatchShape(64, 1024, 128),
-        steps=350,
+        steps=1200,
         learning_rate=0.01,
-        checkpoint_every=100,
+        checkpoint_every=200,
         eval_rows=600,
         prompt_limit=1024,
         answer_limit=32,
         explanation_limit=128,
         start=PRETRAINED,
-        pretraining=Pretraining(Stage(1000, 0.01), Stage(400, 0.005), BatchShape(128, 512, 128)),
-        average=0.99,
-        ranking=False,
+        pretraining=Pretraining(Stage(2000, 0.01), Stage(600, 0.005), BatchShape(128, 512, 128)),
+        average=0.995,
         eval_batch=256,
         dtype="mixed_bfloat16",
         sizes=("micro-quarter", "micro-half", "micro"),

@@ -253,15 +253,19 @@ def evaluate_step(
     )
 
 
-def predictions_of(evaluations: Mapping[str, Sequence[str]]) -> dict[str, pd.DataFrame]:
+def predictions_of(evaluations: Mapping[str, Sequence[str]], mode: str = "generation") -> dict[str, pd.DataFrame]:
     """Row -> its predictions, whose column ``repeat`` numbers its models.
 
     Args:
         evaluations: row -> folders of ``evaluate_step``, one for each model trained of the row.
+        mode: of ``flannb.evaluate.MODES``.
     """
     return {
         row: pd.concat(
-            [read_predictions(Path(home) / PREDICTIONS).assign(repeat=repeat) for repeat, home in enumerate(homes)]
+            [
+                read_predictions(Path(home) / PREDICTIONS, (mode,)).assign(repeat=repeat)
+                for repeat, home in enumerate(homes)
+            ]
         )
         for row, homes in evaluations.items()
     }
@@ -296,7 +300,7 @@ def report_step(
         models: row -> folder of the first ``train_step``.
     """
     from flannb.model.checkpoint import parameters
-    from flannb.report import layout, majority_baseline, write_table
+    from flannb.report import layout, majority_baseline, one_model, write_table
     from flannb.report.figure1 import write_figure1
     from flannb.report.figure3 import write_figure3
     from flannb.report.figure4 import Point, layout_of, write_figure4
@@ -327,15 +331,15 @@ def report_step(
     losses, tokens = (
         {row: pd.read_csv(Path(home) / name) for row, home in models.items()} for name in (LOSS_CSV, SEEN_CSV)
     )
-    first = next(iter(predictions.values()))
     return write_table(
         Path(folder),
         predictions,
         losses,
         setup,
         {row.name: row.title for row in rows},
-        majority_baseline(first[first["repeat"] == 0]),
+        majority_baseline(one_model(predictions)),
         tokens,
+        predictions_of(evaluations, "ranking") if chosen.ranking else None,
     )
 
 

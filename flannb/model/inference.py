@@ -107,14 +107,19 @@ def default_bucket() -> int:
     return 32 if jax.default_backend() == "cpu" else 128
 
 
-def padded_length(length: int, bucket: int) -> int:
+def padded_length(length: int, bucket: int, fine: int = 0) -> int:
     """The length to which a batch is padded: one of few, because each costs a compilation.
 
-    Up to four buckets every multiple of ``bucket``; beyond, two lengths for each doubling (6, 8, 12, 16, ... buckets).
+    Up to ``fine`` buckets every multiple of ``bucket``; beyond, ``fine / 2`` lengths for each doubling, at least one.
+
+    Args:
+        fine: a power of 2; 4 by default on a CPU, where lengths are 1, 2, 3, 4, 6, 8, 12, 16, ... buckets. Elsewhere 1,
+            which doubles them: with T5 Base on an H200, compiling took 38 of the 39 seconds of 1,140 MMLU questions.
     """
+    fine = fine or (4 if jax.default_backend() == "cpu" else 1)
     buckets = -(-length // bucket)
     step = 1
-    while buckets > 4 * step:
+    while buckets > fine * step:
         step *= 2
     return -(-buckets // step) * step * bucket
 

@@ -74,9 +74,9 @@ def _token_scores(
 _TOKEN_SCORES = Programs(_token_scores)
 
 
-def _target_length(tokens: int) -> int:
+def _target_length(tokens: int, bucket: int) -> int:
     """The padded length of all continuations of a prompt together: one of few, since it multiplies the programs."""
-    length = 2 * CHUNK
+    length = max(bucket, 2 * CHUNK)
     while length < tokens:
         length *= 4
     return length
@@ -122,7 +122,7 @@ def score(
     for start in range(0, len(order), rows):
         chosen = order[start : start + rows]
         width = padded_length(max(len(prompts[i]) for i in chosen), bucket)
-        length = _target_length(max(sizes[i] for i in chosen))
+        length = _target_length(max(sizes[i] for i in chosen), bucket)
         like = [placement.like((rows, width)), *[placement.like((rows, length))] * 3]
         program = _TOKEN_SCORES.prepare(model, placement.weights, *like, np.int32(0))
         batches.append((chosen, width, length, program))

@@ -15,11 +15,13 @@ from flannb.report.limits import limits
 from flannb.report.page import html, markdown
 from flannb.report.pretraining import Pretrained, write_pretraining
 from flannb.report.published import published
-from flannb.report.sections import limits_section, seen_section, summary, token_table
+from flannb.report.ranking import ranking_sections
+from flannb.report.sections import Section, limits_section, seen_section, summary, token_table
 from flannb.report.table import (
     Predictions,
     Setup,
     majority_baseline,
+    one_model,
     repeat_counts,
     repeat_table,
     score_table,
@@ -41,6 +43,7 @@ __all__ = [
     "loss_curves",
     "majority_baseline",
     "markdown",
+    "one_model",
     "published",
     "save",
     "score_table",
@@ -61,12 +64,14 @@ def write_table(
     titles: Mapping[str, str] | None = None,
     majority: Mapping[str, float] | None = None,
     tokens: Mapping[str, pd.DataFrame] | None = None,
+    ranked: Predictions | None = None,
 ) -> list[Path]:
     """Writes the report on a table into a folder, each file whole or not at all.
 
     Writes the table as .csv, .md and .html, claims.csv, the figure that goes with it (figure1 with Table 1, differences
     with others) as .png and .svg, where there are losses, loss.png and .svg, where rows were trained several times,
-    repeats.csv, and where it is known what they have read, tokens_per_task.csv. Equal arguments give equal bytes.
+    repeats.csv, where it is known what they have read, tokens_per_task.csv, and where answers were ranked, ranking.csv.
+    Equal arguments give equal bytes.
 
     Args:
         folder: is made if need be; other files in it stay.
@@ -76,6 +81,7 @@ def write_table(
         titles: row -> name, where it should differ from the paper's.
         majority: setting -> majority baseline of Held-In in percent (see ``majority_baseline``).
         tokens: row of the table -> what its first model has read (see ``flannb.mixture.seen``).
+        ranked: row of the table -> its predictions by ranking, instead of generation.
 
     Returns:
         The files written.
@@ -103,10 +109,17 @@ def write_table(
         paths += [png, svg]
         embedded.append((text, svg))
     known = setup.layout.titles() | dict(titles or {})
-    sections = [seen_section(tokens, known, setup.positions)] if tokens else []
-    sections += [limits_section(setup.limits)] if setup.limits else []
     first, named = summary(table, claims, setup, majority), _with_models(known, repeats)
-    texts = {
+    sections: list[Section] = []
+    texts: dict[str, str] = {}
+    if ranked:
+        scores = score_table(ranked, setup)
+        baselines = {suite: majority_baseline(one_model(ranked), suite) for suite in ("held_in", "mmlu")}
+        sections += ranking_sections(scores, evaluate_claims(ranked, setup), setup, named, baselines)
+        texts["ranking.csv"] = to_csv(scores)
+    sections += [seen_section(tokens, known, setup.positions)] if tokens else []
+    sections += [limits_section(setup.limits)] if setup.limits else []
+    texts |= {
         f"{name}.csv": to_csv(table),
         "claims.csv": to_csv(claims),
         f"{name}.md": markdown(table, claims, setup, named, majority, repeats, first, sections),

@@ -7,7 +7,7 @@ import pandas as pd
 
 from flannb.collection import SUBMIXTURES
 from flannb.report.claims import FAILS, HOLDS, UNDECIDED
-from flannb.report.layout import SETTINGS
+from flannb.report.layout import SETTINGS, TITLES
 from flannb.report.table import Setup
 
 TOKEN_COLUMNS = ("row", "submixture", "task", "examples", "tokens", "share", "epochs")
@@ -42,13 +42,21 @@ def summary(
         lines = whole[whole["verdict"] == verdict]
         named = [f"{line.id}, “{line.claim}” ({line.detail})" for line in lines.itertuples()]
         sentences.append(f"{words}: {'; '.join(named) if named else 'none'}.")
+    return (*sentences, *beside_majority(table, setup, majority or {}))
+
+
+def beside_majority(
+    table: pd.DataFrame, setup: Setup, majority: Mapping[str, float], suite: str = "held_in"
+) -> tuple[str, ...]:
+    """A sentence for each setting on whether the full row is above the majority baseline of a suite."""
     title = setup.layout.titles().get(setup.layout.full, "")
-    for key, baseline in (majority or {}).items():
-        line = table[(table["row"] == setup.layout.full) & (table["suite"] == "held_in") & (table["setting"] == key)]
+    sentences = []
+    for key, baseline in majority.items():
+        line = table[(table["row"] == setup.layout.full) & (table["suite"] == suite) & (table["setting"] == key)]
         if line["score"].notna().any():
             score, low, high = line.iloc[0][["score", "ci_low", "ci_high"]]
             sentences.append(
-                f"Held-In, {SETTINGS[key]}: {title} has {score:.1f} [{low:.1f}, {high:.1f}], "
+                f"{TITLES[suite]}, {SETTINGS[key]}: {title} has {score:.1f} [{low:.1f}, {high:.1f}], "
                 f"{_beside(low, high, baseline)} the {baseline:.1f} of always giving the most frequent answer."
             )
     return tuple(sentences)

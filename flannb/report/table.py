@@ -192,6 +192,12 @@ def to_csv(table: pd.DataFrame, decimals: str = "%.2f") -> str:
     return table.to_csv(index=False, float_format=decimals, lineterminator="\n")
 
 
+def one_model(predictions: Predictions) -> pd.DataFrame:
+    """The predictions of one model of the first row; questions and gold answers are the same for all."""
+    first = next(iter(predictions.values()))
+    return first[first[REPEAT] == 0] if REPEAT in first else first
+
+
 def majority_baseline(predictions: pd.DataFrame, suite: str = "held_in") -> dict[str, float]:
     """Setting -> the score in percent of always giving the same answer, averaged over the suite's sets.
 

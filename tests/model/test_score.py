@@ -90,6 +90,12 @@ def test_lengths_are_padded_to_few_and_never_to_twice_as_many():
     assert all(length <= other < max(1.5 * length, length + 32) for length, other in zip(lengths, padded, strict=True))
 
 
+def test_an_accelerator_has_one_length_for_each_doubling():
+    padded = [padded_length(length, 128, fine=1) for length in range(1, 2049)]
+    assert sorted(set(padded)) == [128, 256, 512, 1024, 2048]
+    assert padded[:129] == [128] * 128 + [256]
+
+
 SPREAD = """
 import jax
 from flannb.model import T5Config, build_model, generate, score
