@@ -19,6 +19,7 @@ from typing import Any
 
 from flannb.errors import UserError
 from flannb.files import digest, sha256
+from flannb.names import split_names
 
 EXTRA = "FLANNB_EXTRA"
 """Environment variable: the files' paths, as ``PATH`` has folders."""
@@ -66,7 +67,7 @@ def add_option(made: argparse.ArgumentParser, about: str) -> None:
 def as_asked(given: argparse.Namespace) -> None:
     """Takes the files that ``--extra`` names; without it, those of the environment stay. Raises as ``use``."""
     if given.extra is not None:
-        use(*dict.fromkeys(name.strip() for name in given.extra.split(",") if name.strip()))
+        use(*split_names(given.extra))
 
 
 def files() -> tuple[str, ...]:

@@ -18,6 +18,10 @@ SUMS = "SHA256SUMS"
 """A list of files with their hashes, in the format of ``sha256sum --check``; each stage keeps one beside what it wrote
 and the next believes no file that is not as the list says."""
 
+MANIFEST, INPUTS = "manifest.json", "inputs.json"
+"""In the folder of a step, such as a training or a report: what it made, written last; and what it was to be made of,
+written first."""
+
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG, errno.EIO}
 
 _SUM = re.compile(r"([0-9a-f]{64})  (.+)\n")

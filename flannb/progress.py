@@ -25,7 +25,11 @@ PROGRESS, QUIET, VERBOSE = "FLANNB_PROGRESS", "FLANNB_QUIET", "FLANNB_VERBOSE"
 INTERVAL = 1.0
 """Least seconds between two notes."""
 
-_IN_NOTEBOOK = any(base.__name__ == "tqdm_notebook" for base in tqdm.__mro__)
+IN_NOTEBOOK = any(base.__name__ == "tqdm_notebook" for base in tqdm.__mro__)
+"""Whether this process is a notebook's kernel that shows widgets."""
+
+BAR = "{bar}" if IN_NOTEBOOK else "{bar:20}"
+"""The bar itself in a ``bar_format``; a notebook puts its widget in the place of one without a width."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class Bar(tqdm):
 
     def __init__(self, iterable: Iterable[Any] | None = None, disable: bool = False, **options: Any) -> None:
         file = options.get("file") or sys.stderr
-        shown = _IN_NOTEBOOK or (hasattr(file, "isatty") and file.isatty())
+        shown = IN_NOTEBOOK or (hasattr(file, "isatty") and file.isatty())
         super().__init__(iterable, disable=disable or is_quiet() or not shown, **options)
         self._what, self._unit = str(options.get("desc") or ""), str(options.get("unit") or "")
         self._first, self._since, self._noted = self.n, time.time(), 0.0
@@ -106,9 +110,9 @@ def say(text: str) -> None:
 
 
 def remark(text: str) -> None:
-    """As ``say``, unless people want quiet."""
+    """Prints what is no warning, unless people want quiet; a notebook would show the error output in red."""
     if not is_quiet():
-        say(text)
+        Bar.write(text, file=sys.stdout if IN_NOTEBOOK else sys.stderr)
 
 
 def is_quiet() -> bool:

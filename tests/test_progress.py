@@ -90,6 +90,13 @@ def test_quiet_leaves_out_remarks_and_not_warnings(capsys, monkeypatch):
     assert is_quiet() and not is_verbose() and capsys.readouterr().err == "a remark\na warning\n"
 
 
+def test_a_notebook_has_remarks_on_the_output_which_it_does_not_redden(capsys, monkeypatch):
+    monkeypatch.setattr("flannb.progress.IN_NOTEBOOK", True)
+    remark("a remark")
+    say("a warning")
+    assert capsys.readouterr() == ("a remark\n", "a warning\n")
+
+
 def test_an_environment_is_put_back():
     with environment({"FLANNB_TEST": "1"}):
         assert os.environ["FLANNB_TEST"] == "1"

@@ -6,10 +6,10 @@ import sys
 import time
 from pathlib import Path
 
+from flannb import progress
 from flannb.bench.report import write_report
-from flannb.errors import UserError
 from flannb.files import write_json
-from flannb.terminal import show_error
+from flannb.terminal import run_command
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,13 +30,15 @@ def main(arguments: list[str] | None = None) -> int:
         command.add_argument("--json", type=Path, metavar="FILE", help="writes every figure there")
     report = commands.add_parser("report", help="a page of the figures that --json kept in a folder")
     report.add_argument("folder", type=Path, metavar="DIR", help="gets README.md")
+    for command in commands.choices.values():
+        progress.add_options(command)
     words = sys.argv[1:] if arguments is None else arguments
-    given = parser.parse_args(arguments)
-    try:
+
+    def run(given: argparse.Namespace) -> None:
         if given.command == "report":
             shows = {name: module.show for name, (module, _) in benchmarks.items()}
             print(write_report(given.folder, shows))
-            return 0
+            return
         chosen, _ = benchmarks[given.command]
         figures = chosen.bench(given)
         figures |= {
@@ -47,10 +49,8 @@ def main(arguments: list[str] | None = None) -> int:
         if given.json:
             write_json(given.json, figures)
         print(chosen.show(figures))
-    except UserError as error:
-        show_error(error)
-        return 2
-    return 0
+
+    return run_command(parser.parse_args(arguments), run)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from flannb.bench.contenders import SETTINGS, cot_tasks
 from flannb.bench.measure import Measured, load, measure
 from flannb.bench.synthetic import SHARES, write_source
 from flannb.build import Mirror, first_records, train_tokenizer
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
+from flannb.names import known_names, split_names
+from flannb.progress import Bar
 
 CONTENDERS = "flannb.bench.contenders"
 VOCABULARY = 16_000
@@ -71,9 +71,7 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
     """
     if min(given.rows, given.rounds, given.processes) < 1:
         raise UserError("--rows, --rounds and --processes must be at least 1")
-    settings = given.settings.split(",")
-    if unknown := set(settings) - set(SETTINGS):
-        raise UserError(f"--settings {sorted(unknown)[0]}: unknown; choose from {', '.join(SETTINGS)}")
+    known_names("--settings", given.settings, SETTINGS)
     with tempfile.TemporaryDirectory(prefix="flannb-bench-") as folder:
         root = given.source or Path(folder) / "source"
         if given.source is None:
@@ -104,11 +102,11 @@ def _compare(given: argparse.Namespace, root: Path, model: Path, work: Path) -> 
     common = _common(given, root, model, work.parent)
     huge = given.source is None and given.rows > WITH_DATASETS
     names = ("flannb",) if huge else ("flannb", "datasets", "datasets_batched", "sentencepiece")
-    settings = given.settings.split(",")
+    settings = split_names(given.settings)
     rounds = 1 if huge else given.rounds
     runs: dict[tuple[str, str], list[Measured]] = {}
     loads, starts = [load()], []
-    with tqdm(total=rounds * (len(names) * len(settings) + 1), desc="bench", unit="run") as bar:
+    with Bar(total=rounds * (len(names) * len(settings) + 1), desc="bench", unit="run") as bar:
         for _ in range(rounds):
             for setting in settings:
                 for name in names:

@@ -10,11 +10,11 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from flannb.bench.measure import Measured, measure
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
+from flannb.names import known_names
+from flannb.progress import Bar
 
 CONTENDERS = "flannb.bench.train_contenders"
 NAMES = ("flannb", "keras_hub", "transformers", "transformers_compiled")
@@ -57,14 +57,12 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
     """
     if wrong := next((name for name in NUMBERS if getattr(given, name) < 1), None):
         raise UserError(f"--{wrong} must be at least 1")
-    names = given.contenders.split(",")
-    if unknown := set(names) - set(NAMES):
-        raise UserError(f"--contenders {sorted(unknown)[0]}: unknown; choose from {', '.join(NAMES)}")
+    names = known_names("--contenders", given.contenders, NAMES)
     options = {
         name: value for name, value in vars(given).items() if name not in ("json", "contenders", "command", "limit")
     }
     figures: dict[str, Any] = {"options": options}
-    for name in tqdm(names, desc="bench", unit="contender"):
+    for name in Bar(names, desc="bench", unit="contender"):
         try:
             figures[name] = run(CONTENDERS, name, json.dumps(options), limit=given.limit).result
         except UserError as error:

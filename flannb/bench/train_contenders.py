@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from flannb.errors import UserError
 from flannb.model import SIZES, T5Config, peak_flops, training_flops
+from flannb.names import check_name
 
 SEED = 0
 LEARNING_RATE = 1e-3
@@ -36,8 +36,7 @@ def configuration(given: Namespace) -> T5Config:
     Raises:
         UserError: there is no size of that name.
     """
-    if given.size not in SIZES:
-        raise UserError(f"--size {given.size}: unknown; choose one of {', '.join(SIZES)}")
+    check_name("--size", given.size, SIZES)
     return replace(SIZES[given.size], dropout=given.dropout)
 
 

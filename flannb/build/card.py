@@ -47,7 +47,7 @@ def data_of(build: Build, shards: Iterable[Shard]) -> list[Data]:
 
 def licence_section(found: Iterable[tuple[Licence, int]]) -> str:
     """A section on the licences of datasets, each given with the number of its tasks."""
-    lines = [(each.dataset, each.licence, each.stated_by, each.note, f"{count:,}") for each, count in found]
+    lines = [(each.dataset, each.licence, _stated(each), each.note, f"{count:,}") for each, count in found]
     return "\n".join(
         [
             "## Licences of the datasets",
@@ -58,6 +58,12 @@ def licence_section(found: Iterable[tuple[Licence, int]]) -> str:
             *table(["dataset", "licence", "stated by", "note", "tasks"], lines, right=[4]),
         ]
     )
+
+
+def _stated(found: Licence) -> str:
+    """Who states a licence, with the page where that was looked up."""
+    by = found.stated_by or "nobody"
+    return Markdown(f"[{by}]({found.source})") if found.source else found.stated_by
 
 
 def licence_fields(found: Iterable[Licence]) -> dict[str, str]:

@@ -15,7 +15,8 @@ from flannb.evaluate.prompts import KINDS
 from flannb.evaluate.record import MODES, read_predictions, read_problems
 from flannb.evaluate.run import evaluate
 from flannb.evaluate.scores import suite_scores
-from flannb.terminal import show_error
+from flannb.names import known_names
+from flannb.terminal import run_command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,29 +46,15 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Evaluates, prints the suites' scores and what went wrong; returns the exit code."""
-    given = parser().parse_args(arguments)
-    try:
-        with progress.as_asked(given):
-            _run(given)
-    except UserError as error:
-        show_error(error)
-        return 2
-    return 0
-
-
-def _chosen(option: str, value: str, known: tuple[str, ...]) -> list[str]:
-    names = [name.strip() for name in value.split(",") if name.strip()]
-    if not names or set(names) - set(known):
-        raise UserError(f"{option} {value}: choose from {', '.join(known)}")
-    return names
+    return run_command(parser().parse_args(arguments), _run)
 
 
 def _run(given: argparse.Namespace) -> None:
     extra.as_asked(given)
     source = open_source(given.source)
-    tasks = eval_tasks(source.collection, _chosen("--suites", given.suites, (*SUITES, *MORE_SUITES)))
-    modes = _chosen("--modes", given.modes, MODES)
-    settings = _chosen("--settings", given.settings, KINDS)
+    tasks = eval_tasks(source.collection, known_names("--suites", given.suites, [*SUITES, *MORE_SUITES]))
+    modes = known_names("--modes", given.modes, MODES)
+    settings = known_names("--settings", given.settings, KINDS)
     folder = Path(given.folder)
     evaluate(
         open_model(given.checkpoint, given.tokenizer, given.batch_size, given.dtype, given.library),

@@ -14,9 +14,9 @@ from flannb.experiments.steps import (
     figure7_step,
     report_step,
     train_step,
-    trial_step,
     weights_of,
 )
+from flannb.experiments.trials import sweep_report_step, trial_step
 from flannb.experiments.weights import propose_step, weights_step
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "report_step",
     "scale",
     "single_task_step",
+    "sweep_report_step",
     "train_step",
     "trial_step",
     "weights_of",

@@ -19,16 +19,17 @@ from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
 from flannb.experiments.devices import default_workers
 from flannb.experiments.durations import Durations
 from flannb.experiments.everything import Results, all_steps, changes, read_results
-from flannb.experiments.options import add_how, add_models, add_what, names, options_of, settle
+from flannb.experiments.options import add_how, add_models, add_what, options_of, settle
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, pretrain_report_steps
-from flannb.experiments.runner import MANIFEST, Step, forget, is_done, run_all
+from flannb.experiments.runner import Step, forget, is_done, run_all
 from flannb.experiments.scales import SCALES
 from flannb.experiments.status import PRETRAIN
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
-from flannb.files import write_json
-from flannb.terminal import show_error
+from flannb.files import MANIFEST, write_json
+from flannb.names import split_names
+from flannb.terminal import show_error, show_markdown
 
 ALL = "all"
 
@@ -159,13 +160,11 @@ def _run(given: argparse.Namespace) -> None:
         listing.show(given)
         return
     chosen = None if given.command in (ALL, PRETRAIN) else artefact(given.artefact)
-    rows = names(given.rows or "") if chosen else ()
+    rows = split_names(given.rows or "") if chosen else ()
     if chosen and given.rows is not None and not rows:
         known = ", ".join(row.name for row in chosen.rows)
         raise UserError(f"--rows: names no row{f'; choose from {known}' if known else ''}")
     options = options_of(given, rows)
-    if given.workers is not None and given.workers < 1:
-        raise UserError(f"--workers {given.workers}: must be at least 1")
     if chosen and getattr(given, "dry_run", False):
         _plan(given, chosen, options)
         return
@@ -233,7 +232,7 @@ def _steps(command: str, of: Artefact | None, options: Options) -> list[Step]:
 
 def _show(folder: Path, name: str) -> None:
     """Prints a report's table and where the rest is."""
-    print((folder / f"{name}.md").read_text(encoding="utf-8"))
+    show_markdown((folder / f"{name}.md").read_text(encoding="utf-8"))
     print(f"The whole report: {os.path.relpath(folder / f'{name}.html')}")
 
 

@@ -7,9 +7,9 @@ import numpy as np
 
 from flannb import extra
 from flannb.collection import Task, finetuning_tasks
-from flannb.errors import UserError
 from flannb.experiments.scales import Scale
 from flannb.mixture import DESIGN, FEW_SHOT_SHARES, mixture
+from flannb.names import check_name
 
 
 @dataclass(frozen=True)
@@ -79,10 +79,9 @@ class Artefact:
         Raises:
             UserError: there is none of that name; the message lists them.
         """
-        for candidate in self.rows:
-            if candidate.name == name:
-                return candidate
-        raise UserError(f"--rows {name}: unknown; choose from {', '.join(row.name for row in self.rows)}")
+        rows = {row.name: row for row in self.rows}
+        check_name("--rows", name, rows)
+        return rows[name]
 
 
 TABLE1 = Artefact(
@@ -229,6 +228,5 @@ def artefact(name: str) -> Artefact:
     Raises:
         UserError: there is none of that name; the message lists them.
     """
-    if name not in ARTEFACTS:
-        raise UserError(f"artefact '{name}': unknown; choose one of {', '.join(ARTEFACTS)}")
+    check_name("--artefact", name, ARTEFACTS)
     return ARTEFACTS[name]

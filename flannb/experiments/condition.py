@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock, Timeout
 
 from flannb.errors import UserError
-from flannb.files import read_sealed, write_json
+from flannb.files import INPUTS, read_sealed, write_json
 from flannb.progress import Progress, read_progress
 
 if TYPE_CHECKING:
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 DONE, RUNNING, FAILED, STOPPED = "done", "running", "failed", "stopped"
 DAMAGED, OUTDATED, MISSING = "damaged", "outdated", "missing"
-MANIFEST, INPUTS = "manifest.json", "inputs.json"
-"""In a step's folder: what it made, written last; and what it was to be made of, written first."""
-
 STATES = (DONE, RUNNING, FAILED, STOPPED, DAMAGED, OUTDATED, MISSING)
 
 

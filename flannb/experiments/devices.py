@@ -13,6 +13,7 @@ from importlib.util import find_spec
 
 from flannb.build.workers import default_workers as usable_cores
 from flannb.errors import UserError
+from flannb.names import split_names
 
 GPUS = "CUDA_VISIBLE_DEVICES"
 
@@ -85,7 +86,7 @@ def gpus() -> tuple[str, ...]:
     if not has_accelerator() or not _has_cuda():
         return ()
     if GPUS in os.environ:
-        return tuple(name.strip() for name in os.environ[GPUS].split(",") if name.strip())
+        return split_names(os.environ[GPUS])
     return tuple(index for index, _, _ in _listed())
 
 

@@ -6,19 +6,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flannb.build import Build, Shard, Source, open_source
+from flannb.build import Build, Hub, Shard, Source, open_source
 from flannb.build.inventory import UNANSWERED, inventory, row_count
 from flannb.build.tokenizer import model_vocabulary
-from flannb.collection import eval_tasks, tasks
+from flannb.collection import eval_tasks, finetuning_tasks, tasks
 from flannb.errors import UserError
 from flannb.evaluate import MODES
-from flannb.experiments.artefacts import WEIGHTS, Artefact
+from flannb.experiments.artefacts import SINGLE_TASK, TABLE1, WEIGHTS, Artefact
 from flannb.experiments.devices import Devices
+from flannb.experiments.finetuning import STARTS, finetune_options
 from flannb.experiments.reproduce import Options, run_home, start_and_vocabulary
 from flannb.experiments.scales import PRETRAINED, Scale
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.steps import BUILD_JSON, built, train_options
 from flannb.experiments.throughput import Throughput, throughputs
+from flannb.finetune.splits import read_splits
 from flannb.mixture import Filling, Mixture, expected, filling, mixture, planned_shards, shard_weights
 from flannb.model import SIZES, T5Config, training_flops
 from flannb.model.filling import empty_model
@@ -118,6 +120,9 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
     chosen = [artefact.row(name) for name in options.rows] or list(artefact.rows)
     if not chosen:
         raise UserError(f"{artefact.title} trains no model: there is nothing to plan")
+    single = [row.name for row in chosen] if artefact.name in SINGLE_TASK else []
+    if single:  # all of these tasks share one model of Flan 2022
+        chosen = [TABLE1.row("flan2022")]
     shards, build, notes = _data(options, source, scale)
     vocabulary = build.vocabulary_size if build is not None else model_vocabulary(scale.vocabulary_size)
     config = SIZES[scale.size].with_vocabulary(vocabulary)
@@ -126,6 +131,8 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
     speeds = throughputs(scale, config, devices, performance)
     work = {size: _flops(source, scale, SIZES[size or scale.size].with_vocabulary(vocabulary)) for size in sizes}
     notes += _of_pretraining(options, scale, config, speeds[0])
+    if single:
+        notes.append(_of_finetuning(single, source, options, config, speeds[0]))
     if artefact.name == WEIGHTS.name:
         notes.append(
             "proposal: a model of the weights that these runs propose is trained and scored after them, as flan2022 is"
@@ -253,6 +260,22 @@ def _of_pretraining(options: Options, scale: Scale, config: T5Config, speed: Thr
         f"start: rows start from one model that is pretrained before them, unless it is there: {steps:,} steps,"
         f" {_prefixed(flops)}FLOP, {_hours(flops / speed.flops / 3600)} hours"
     ]
+
+
+def _of_finetuning(names: list[str], source: Source, options: Options, config: T5Config, speed: Throughput) -> str:
+    """What is to say of the trainings on single tasks that the source has."""
+    there = [t for t in finetuning_tasks(source.collection) if t.name in names and all(map(source.has, t.data))]
+    chosen = finetune_options(options.scale, source.collection, options.seed)
+    remote = isinstance(source, Hub)  # whose rows would have to be fetched to be split
+    models = [1 if remote else read_splits(task, source, options.seed, chosen.most_rows).repeats for task in there]
+    trainings, shape = len(STARTS) * sum(models), chosen.shape
+    flops = chosen.steps * training_flops(config, shape.size, shape.input, shape.target)
+    return (
+        f"finetuning: {len(there)} of {len(names)} tasks, from T5 and from the model above: {'at least ' * remote}"
+        f"{trainings} trainings of {chosen.steps:,} steps of {shape.size} sequences of {shape.input:,} and"
+        f" {shape.target:,} positions, {_prefixed(flops)}FLOP each, {_hours(trainings * flops / speed.flops / 3600)}"
+        f" hours in all; validation every {chosen.checkpoint_every:,} steps is not counted"
+    )
 
 
 def _evaluation_flops(source: Source, scale: Scale, config: T5Config) -> float | None:

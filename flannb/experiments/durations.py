@@ -10,7 +10,8 @@ from pathlib import Path
 from statistics import mean
 from typing import TYPE_CHECKING, NamedTuple
 
-from flannb.experiments.condition import MANIFEST, Condition
+from flannb.experiments.condition import Condition
+from flannb.files import MANIFEST
 from flannb.progress import spoken
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Left:
             return "time left unknown: no step of this kind was timed yet"
         amount = f"{'at least' if self.untimed else 'about'} {spoken(self.seconds)} left"
         reasons = ["a guess, timed elsewhere"] if self.guess else []
-        reasons += [f"{self.untimed} steps not timed yet"] if self.untimed else []
+        reasons += [f"{self.untimed} {'steps' if self.untimed > 1 else 'step'} not timed yet"] if self.untimed else []
         return f"{amount} ({'; '.join(reasons)})" if reasons else amount
 
 

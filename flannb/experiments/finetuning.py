@@ -16,6 +16,7 @@ from flannb.experiments.scales import scale as scale_of
 from flannb.files import digest
 from flannb.finetune import Finetuned, FinetuneOptions, finetune, own_task
 from flannb.mixture import BatchShape
+from flannb.names import check_name
 
 FINETUNE_CODE = (*EVALUATE_CODE, "finetune", "experiments/finetuning.py", "experiments/scales.py")
 
@@ -55,8 +56,7 @@ def task_named(name: str, collection: str) -> FinetuningTask:
         UserError: the collection has none of that name; the message lists them.
     """
     known = {task.name: task for task in finetuning_tasks(collection)}
-    if name not in known:
-        raise UserError(f"--task {name}: unknown; choose one of {', '.join(known)}")
+    check_name("--task", name, known)
     return known[name]
 
 

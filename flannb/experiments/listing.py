@@ -14,6 +14,7 @@ from flannb.collection import SUBMIXTURES, RawFile, Task, check, tasks
 from flannb.errors import UserError
 from flannb.files import write_json, write_text
 from flannb.mixture import MIXTURES, Mixture, expected, mixture, planned_shards, shard_weights
+from flannb.names import check_name
 from flannb.progress import Bar, remark, say
 
 DEFAULT_EXAMPLES = 1_000_000
@@ -97,8 +98,8 @@ def show(given: argparse.Namespace) -> None:
         print("\n".join(map(str, write_collection(Path(given.reports) / "collection"))))
         return
     check_options(given)
-    if given.submixture and given.submixture not in SUBMIXTURES:
-        raise UserError(f"--submixture {given.submixture}: unknown; choose one of {', '.join(SUBMIXTURES)}")
+    if given.submixture:
+        check_name("--submixture", given.submixture, SUBMIXTURES)
     source = open_source(given.source)
     everything = tasks(source.collection)
     check(everything)

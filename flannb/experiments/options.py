@@ -7,6 +7,7 @@ from flannb import extra
 from flannb.errors import UserError
 from flannb.experiments.reproduce import RANDOM, Options, enter_project, from_project
 from flannb.experiments.scales import PRETRAINED, SCALES
+from flannb.names import split_names
 
 
 def add_what(made: argparse.ArgumentParser) -> None:
@@ -70,7 +71,14 @@ def add_models(made: argparse.ArgumentParser) -> None:
 
 
 def settle(given: argparse.Namespace) -> None:
-    """Makes paths of the working directory those of the project's root, and enters it."""
+    """Makes paths of the working directory those of the project's root, and enters it.
+
+    Raises:
+        UserError: ``--workers`` is below 1.
+    """
+    workers = getattr(given, "workers", None)
+    if workers is not None and workers < 1:
+        raise UserError(f"--workers {workers}: must be at least 1")
     added = "-".join(Path(path).stem for path in extra.files())
     given.reports = given.reports or (f"reports/extra/{added}" if added else "reports")
     for name in ("runs", "reports", "json", "export", "source", "start", "vocabulary"):
@@ -104,11 +112,6 @@ def options_of(given: argparse.Namespace, rows: tuple[str, ...]) -> Options:
     )
 
 
-def names(text: str) -> tuple[str, ...]:
-    """Names separated by commas, each once."""
-    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
-
-
 def _repeats(text: str) -> dict[str, int]:
     """Row -> number of models, as ``--repeats`` says: ``2`` for all rows, whose key is "", ``flan2022=3`` for one.
 
@@ -116,7 +119,7 @@ def _repeats(text: str) -> dict[str, int]:
         UserError: a number is none, or below 1.
     """
     counts: dict[str, int] = {}
-    for part in names(text):
+    for part in split_names(text):
         row, _, number = part.rpartition("=")
         if not number.isdigit() or int(number) < 1:
             raise UserError(f"--repeats {part}: give a number from 1, or ROW=NUMBER")

@@ -20,12 +20,23 @@ from typing import Any, TextIO
 
 from flannb.errors import UserError
 from flannb.experiments.cluster import on_cluster
-from flannb.experiments.condition import INPUTS, MANIFEST, beside, forget_record, lock_of, log_of, on_record
+from flannb.experiments.condition import beside, forget_record, lock_of, log_of, on_record
 from flannb.experiments.devices import gpu_names
 from flannb.experiments.durations import Durations
 from flannb.experiments.side_by_side import side_by_side
 from flannb.experiments.watch import Spoken, Watch
-from flannb.files import code_digest, digest, exhausted, inside, is_intact, read_sealed, sha256, write_sealed
+from flannb.files import (
+    INPUTS,
+    MANIFEST,
+    code_digest,
+    digest,
+    exhausted,
+    inside,
+    is_intact,
+    read_sealed,
+    sha256,
+    write_sealed,
+)
 from flannb.processes import are_several
 from flannb.progress import PROGRESS, environment, remark
 

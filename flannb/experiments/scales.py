@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from flannb.build import BuildOptions, Lengths
-from flannb.errors import UserError
 from flannb.mixture import BatchShape
+from flannb.names import check_name
 
 PRETRAINED = "pretrained"
 """The start of rows that begin with the model that ``nox -s pretrain`` makes of the same source, scale and seed."""
@@ -239,6 +239,5 @@ def scale(name: str, collection: str) -> Scale:
     Raises:
         UserError: there is none of that name; the message lists them.
     """
-    if name not in SCALES:
-        raise UserError(f"--scale {name}: unknown; choose one of {', '.join(SCALES)}")
+    check_name("--scale", name, SCALES)
     return REAL_SMOKE if name == "smoke" and collection != "mini" else SCALES[name]

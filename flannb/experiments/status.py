@@ -25,11 +25,12 @@ from flannb.experiments.condition import (
 from flannb.experiments.condition import condition as condition_of
 from flannb.experiments.devices import default_workers
 from flannb.experiments.durations import Durations, Left, time_left
-from flannb.experiments.options import add_models, add_what, names, options_of, settle
+from flannb.experiments.options import add_models, add_what, options_of, settle
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, pretrain_report_steps
 from flannb.experiments.runner import Step
 from flannb.files import write_json
+from flannb.names import split_names
 from flannb.progress import is_quiet, is_verbose, spoken
 from flannb.terminal import coloured
 
@@ -88,12 +89,10 @@ def run(given: argparse.Namespace) -> None:
     """
     given.source = given.source or "mini"
     settle(given)
-    if given.workers is not None and given.workers < 1:
-        raise UserError(f"--workers {given.workers}: must be at least 1")
-    chosen = names(given.artefact) or tuple(ARTEFACTS)
+    chosen = split_names(given.artefact) or tuple(ARTEFACTS)
     for name in set(chosen) - {PRETRAIN}:
         artefact(name)
-    options = options_of(given, names(given.rows))
+    options = options_of(given, split_names(given.rows))
     found, left = status(chosen, options, given.workers, given.verify)
     if given.json:
         value = {

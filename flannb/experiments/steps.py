@@ -8,13 +8,12 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from flannb.build import (
     Build,
-    Holdout,
     Shard,
     Source,
     Tokenizer,
@@ -23,7 +22,6 @@ from flannb.build import (
     missing_tasks,
     open_build,
     open_source,
-    part_of,
 )
 from flannb.collection import MORE_SUITES, EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
@@ -122,7 +120,7 @@ def build_step(
     training, _ = available(opened, allow_missing)
     from flannb.progress import Bar
 
-    with Bar(total=len(training), desc="building", unit="task", disable=quiet) as bar:
+    with Bar(total=len(training), desc="building", unit="task", disable=quiet, delay=1) as bar:
 
         def progress(task: str, done: int, total: int) -> None:
             bar.total = total
@@ -356,63 +354,3 @@ def figure7_step(folder: str, source: str) -> list[Path]:
 
     opened = open_source(source)
     return write_figure7(Path(folder), opened, present_training(opened))
-
-
-def trial_step(
-    folder: str,
-    data: str,
-    size: str,
-    rate: float,
-    steps: int,
-    share: float,
-    scale: str,
-    seed: int,
-    start: str = "",
-    quiet: bool = False,
-) -> dict[str, Any]:
-    """Trains one setting of a sweep without the records that are held out, and measures the loss on them.
-
-    Args:
-        folder: gets what ``train_step`` writes, and ``trial.json``.
-        size: a key of ``flannb.model.SIZES``.
-        rate, steps: of the training; the rest is the scale's.
-        share: of records that are held out.
-        start: as in ``train_step``.
-
-    Returns:
-        What ``trial.json`` holds: ``size, parameters, rate, steps, tokens`` (of targets), ``training_loss`` (the mean
-        of the last tenth), ``held_out_loss``, ``seconds`` and ``mfu``. Losses, in nats a target token, are None where
-        the training left the finite numbers.
-    """
-    import keras
-
-    from flannb.experiments.sweep import held_out_loss
-    from flannb.model import SIZES, load_checkpoint, parameters
-    from flannb.train import LOSS_CSV, PROGRESS_CSV, Diverged, train
-
-    build = built(data)
-    chosen = replace(scale_of(scale, build.collection), size=size, learning_rate=rate, steps=steps)
-    training, apart = (part_of(build, Holdout(share, inside, seed)) for inside in (False, True))
-    weights = shard_weights(build.shards, mixture_of("flan2022"))
-    result: dict[str, Any] = {"size": size, "rate": rate, "steps": steps}
-    try:
-        home = train(
-            mixed(training, weights), SIZES[size], train_options(chosen, seed, start), Path(folder), quiet=quiet
-        )
-    except Diverged:
-        result |= dict.fromkeys(("parameters", "tokens", "training_loss", "held_out_loss", "seconds", "mfu"))
-    else:
-        keras.distribution.set_distribution(None)  # the training has left one
-        model = load_checkpoint(home, chosen.dtype)
-        losses, progress = (pd.read_csv(Path(folder) / name) for name in (LOSS_CSV, PROGRESS_CSV))
-        mfu = progress["mfu"].median()
-        result |= {
-            "parameters": parameters(model),
-            "tokens": int(losses["tokens"].iloc[-1]),
-            "training_loss": float(losses["loss"].tail(max(1, steps // 10)).mean()),
-            "held_out_loss": held_out_loss(model, apart, weights, chosen.batch, seed),
-            "seconds": float(progress["seconds"].iloc[-1]),
-            "mfu": None if pd.isna(mfu) else float(mfu),
-        }
-    write_json(Path(folder) / TRIAL_JSON, result)
-    return result

@@ -5,42 +5,37 @@ No suite takes part, so what is chosen by it is not chosen by what tables report
 
 import argparse
 import os
-from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from flannb.build import Build, Shard, columns, open_source
+from flannb.build import Source, open_source
 from flannb.build.workers import WORKERS
 from flannb.errors import UserError
 from flannb.experiments.devices import default_workers
 from flannb.experiments.durations import Durations
-from flannb.experiments.options import names, settle
+from flannb.experiments.options import settle
 from flannb.experiments.reproduce import (
     RANDOM,
     TRAIN_CODE,
     Options,
+    command,
     ground,
     label_of,
     pretraining_steps,
+    threads,
 )
 from flannb.experiments.runner import Step, run_all
 from flannb.experiments.scales import PRETRAINED, SCALES, TRAINING
 from flannb.experiments.scales import scale as scale_of
-from flannb.files import digest, read_json
-from flannb.mixture import BatchShape, batches
+from flannb.files import digest
+from flannb.names import known_names, split_names
 from flannb.progress import remark
+from flannb.terminal import show_markdown
 
-if TYPE_CHECKING:
-    from flannb.model import T5
+SWEEP_REPORT_CODE = ("report", "html.py", "markdown.py", "experiments/trials.py")
 
-HELD_OUT = 0.02
-"""Share of the records of every task that is held out."""
-
-SETTINGS = tuple(name for name in TRAINING if name not in ("size", "steps", "learning_rate"))
+SETTINGS = tuple(name for name in TRAINING if name not in ("size", "steps", "learning_rate", "dropout"))
 """What all trials take from the scale."""
-
-SEQUENCES = 1024
-"""Packed sequences of held-out examples whose loss is measured."""
 
 
 def add_options(made: argparse.ArgumentParser) -> None:
@@ -50,6 +45,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--source", default="mini", metavar="WHERE", help="mini (default), hub, or a mirror folder")
     made.add_argument("--sizes", metavar="A,B", help="keys of flannb.model.SIZES (default: that of the scale)")
     made.add_argument("--rates", metavar="X,Y", help="learning rates (default: a third, one and three of the scale's)")
+    made.add_argument("--dropouts", metavar="X,Y", help="dropout probabilities (default: that of the scale)")
     made.add_argument("--steps", type=int, metavar="N", help="of each training (default: a fifth of the scale's)")
     made.add_argument(
         "--start",
@@ -70,7 +66,6 @@ def add_options(made: argparse.ArgumentParser) -> None:
 def run(given: argparse.Namespace) -> None:
     """Trains all settings, measures each and writes the report on them."""
     from flannb.report.site import write_site
-    from flannb.report.sweep import write_sweep
 
     settle(given)
     options = Options(
@@ -82,59 +77,75 @@ def run(given: argparse.Namespace) -> None:
         runs=given.runs,
         reports=given.reports,
     )
-    if given.workers is not None and given.workers < 1:
-        raise UserError(f"--workers {given.workers}: must be at least 1")
-    before, trials = sweep_steps(options, *settings(given))
+    steps = sweep_steps(options, settings(given))
     if given.workers is not None:
         os.environ[WORKERS] = str(given.workers)
-    workers = given.workers or default_workers(len(trials))
+    workers = given.workers or default_workers(sum(step.function == "trial_step" for step in steps))
     durations = Durations.at(options.scale, options.runs, options.reports)
-    run_all([*before, *trials], workers, "", papermill=not given.plain, durations=durations)
-    results = [read_json(Path(step.folder) / "trial.json") for step in trials]
-    labels = {RANDOM: "", PRETRAINED: f"-from-{PRETRAINED}"}
-    label = labels[given.start] if given.start in labels else f"-from-{label_of(given.start)}"
-    folder = Path(options.reports) / "sweep" / f"{options.scale}{label}"
-    source = open_source(options.source).name
-    write_sweep(folder, results, options.scale, source, options.seed, HELD_OUT, given.start)
-    print((folder / "sweep.md").read_text(encoding="utf-8"))
+    run_all(steps, workers, "", papermill=not given.plain, durations=durations)
+    folder = Path(steps[-1].folder)
+    show_markdown((folder / "sweep.md").read_text(encoding="utf-8"))
     remark(f"The report: {folder}")
     write_site(Path(options.reports))
 
 
-def settings(given: argparse.Namespace) -> tuple[list[str], list[float], int]:
-    """Sizes, learning rates and steps that the options name.
+@dataclass(frozen=True)
+class Settings:
+    """What a sweep compares: every size with every rate and dropout.
+
+    Attributes:
+        sizes: keys of ``flannb.model.SIZES``.
+        rates: learning rates.
+        dropouts: probabilities.
+        steps: of each training.
+    """
+
+    sizes: tuple[str, ...]
+    rates: tuple[float, ...]
+    dropouts: tuple[float, ...]
+    steps: int
+
+
+def settings(given: argparse.Namespace) -> Settings:
+    """The settings that the options name.
 
     Raises:
-        UserError: an unknown size, a rate that is no positive number, or a number of steps below 1.
+        UserError: an unknown size, a rate or dropout that is none, or a number of steps below 1.
     """
     from flannb.model import SIZES
 
     chosen = scale_of(given.scale, open_source(given.source).collection)
-    sizes = list(names(given.sizes)) if given.sizes else [chosen.size]
-    if unknown := [size for size in sizes if size not in SIZES]:
-        raise UserError(f"--sizes {unknown[0]}: unknown; choose from {', '.join(SIZES)}")
-    try:
-        rates = [float(rate) for rate in names(given.rates)] if given.rates else []
-    except ValueError as error:
-        raise UserError(f"--rates {given.rates}: give numbers, such as 0.001,0.003 ({error})") from error
-    rates = rates or [float(f"{chosen.learning_rate * factor:.2g}") for factor in (1 / 3, 1, 3)]
+    sizes = known_names("--sizes", given.sizes, SIZES) if given.sizes else (chosen.size,)
+    rates = _numbers("--rates", given.rates) or tuple(float(f"{chosen.learning_rate * f:.2g}") for f in (1 / 3, 1, 3))
     if not all(0 < rate < float("inf") for rate in rates):
         raise UserError(f"--rates {given.rates}: give numbers above 0")
+    dropouts = _numbers("--dropouts", given.dropouts) or (chosen.dropout,)
+    if not all(0 <= dropout < 1 for dropout in dropouts):
+        raise UserError(f"--dropouts {given.dropouts}: give numbers from 0 to below 1")
     steps = max(1, chosen.steps // 5) if given.steps is None else given.steps
     if steps < 1:
         raise UserError(f"--steps {steps}: must be at least 1")
-    return sizes, rates, steps
+    return Settings(tuple(sizes), rates, dropouts, steps)
 
 
-def sweep_steps(options: Options, sizes: list[str], rates: list[float], steps: int) -> tuple[list[Step], list[Step]]:
-    """The steps that trainings need, which tables share, and a step for each setting.
+def _numbers(option: str, text: str | None) -> tuple[float, ...]:
+    try:
+        return tuple(float(word) for word in split_names(text)) if text else ()
+    except ValueError as error:
+        raise UserError(f"{option} {text}: give numbers, such as 0.001,0.003 ({error})") from error
+
+
+def sweep_steps(options: Options, compared: Settings) -> list[Step]:
+    """The steps that trainings need, which tables share, a step for each setting, and the report last.
 
     Raises:
         UserError: an unknown scale, a source that does not exist or lacks datasets.
     """
+    from flannb.report.catalogue import SINCE
+
     base = ground(options)
     before, trials = {base.data.name: base.data}, []
-    for size in sizes:
+    for size in compared.sizes:
         needs: tuple[Step, ...] = (base.data,)
         start = base.start
         if start == PRETRAINED:
@@ -144,42 +155,52 @@ def sweep_steps(options: Options, sizes: list[str], rates: list[float], steps: i
         label = f"-from-{label_of(base.start)}" if start else ""
         trials += [
             Step(
-                name=f"{size}/{rate:g}",
-                folder=f"{base.home}/sweep/{size}-{rate:g}-{steps}{label}",
+                name=f"{size}/{rate:g}/{dropout:g}",
+                folder=f"{base.home}/sweep/{size}-{rate:g}-{dropout:g}-{compared.steps}{label}",
                 notebook="",
                 function="trial_step",
                 parameters={
                     "data": base.data.folder,
                     "size": size,
                     "rate": rate,
-                    "steps": steps,
-                    "share": HELD_OUT,
+                    "dropout": dropout,
+                    "steps": compared.steps,
                     "scale": options.scale,
                     "seed": options.seed,
                     "start": start,
                 },
-                code=(*TRAIN_CODE, "experiments/sweep.py"),
+                code=(*TRAIN_CODE, "experiments/trials.py"),
                 state=digest(base.scale.settings(SETTINGS)),
                 needs=needs,
-                threads=1 if size == "smoke" else 0,
+                threads=threads(replace(base.scale, size=size)),
                 cache=f"{options.runs}/.cache/jax",
             )
-            for rate in rates
+            for rate in compared.rates
+            for dropout in compared.dropouts
         ]
-    return list(before.values()), trials
+    labels = {RANDOM: "", PRETRAINED: f"{SINCE}{PRETRAINED}"}
+    label = labels[options.start] if options.start in labels else f"{SINCE}{label_of(options.start)}"
+    report = Step(
+        name="sweep/report",
+        folder=f"{options.reports}/sweep/{options.scale}{label}",
+        notebook="",
+        function="sweep_report_step",
+        parameters={
+            "trials": [step.folder for step in trials],
+            "scale": options.scale,
+            "source": options.source,
+            "seed": options.seed,
+            "start": options.start,
+        },
+        code=SWEEP_REPORT_CODE,
+        needs=tuple(trials),
+        command=_command(options, base.source, compared),
+    )
+    return [*before.values(), *trials, report]
 
 
-def held_out_loss(model: "T5", apart: Build, weights: Mapping[Shard, float], shape: BatchShape, seed: int) -> float:
-    """Mean cross-entropy, in nats a target token, on the first held-out examples of a mixture; nothing is dropped.
-
-    Args:
-        apart: the part of a build that is held out.
-        weights: of the mixture; shards that have nothing held out do without.
-    """
-    from flannb.train import HeldOut
-
-    present = {shard: weight for shard, weight in weights.items() if len(columns(apart, shard))}
-    if not present:
-        raise UserError("no record is held out: the tasks have too few rows; build more of them")
-    stream = iter(batches(apart, present, shape, seed))
-    return HeldOut({"loss": [next(stream) for _ in range(-(-SEQUENCES // shape.size))]})(model)["loss"]
+def _command(options: Options, source: Source, compared: Settings) -> str:
+    """The words that make a sweep again in a checkout."""
+    lists = {"sizes": compared.sizes, "rates": compared.rates, "dropouts": compared.dropouts}
+    more = [f"--{name} {','.join(map(str, values))}" for name, values in lists.items()]
+    return " ".join([command("sweep", options, source), *more, f"--steps {compared.steps}"])

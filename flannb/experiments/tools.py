@@ -12,6 +12,7 @@ from flannb.build.sources import Hub
 from flannb.collection import EvalTask, Task, eval_tasks, finetuning_tasks, tasks
 from flannb.errors import UserError, printable
 from flannb.experiments import finetune_command, status, sweep
+from flannb.names import split_names
 from flannb.progress import Bar, remark
 
 T = TypeVar("T")
@@ -170,7 +171,7 @@ def _named(option: str, names: str | None, left_out: bool, known: list[tuple[tup
     """What an option names, each by its own or its group's name; everything where it is not given."""
     if names is None:
         return [] if left_out else [thing for _, thing in known]
-    wanted = {name.strip() for name in names.split(",") if name.strip()}
+    wanted = set(split_names(names))
     if unknown := sorted(wanted - {name for both, _ in known for name in both}):
         groups = ", ".join(dict.fromkeys(group for (_, group), _ in known))
         raise UserError(f"{option} {unknown[0]}: unknown; name one of {groups}, or one of their members")

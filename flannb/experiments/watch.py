@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from flannb.experiments.condition import RUNNING, Condition, beside, log_of, read_record
 from flannb.experiments.durations import Durations, time_left
-from flannb.progress import Bar, is_quiet, is_verbose, read_progress, remark
+from flannb.progress import BAR, Bar, is_quiet, is_verbose, read_progress, remark
 
 if TYPE_CHECKING:
     from flannb.experiments.runner import Step
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 EVERY = 1.0
 """Seconds between two looks at the steps at work."""
 
-ALL = "{desc}{n_fmt} of {total_fmt} steps |{bar:20}| {elapsed}{postfix}"
-ONE = "  {desc} |{bar:20}| {n_fmt} of {total_fmt} {unit}s{postfix}"
+ALL = "{desc}{n_fmt} of {total_fmt} steps |" + BAR + "| {elapsed}{postfix}"
+ONE = "  {desc} |" + BAR + "| {n_fmt} of {total_fmt} {unit}s{postfix}"
 
 
 class Watch:

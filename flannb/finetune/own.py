@@ -31,6 +31,7 @@ from flannb.collection.template import parse, read_template, read_yaml
 from flannb.errors import UserError
 from flannb.evaluate import METRICS
 from flannb.files import sha256
+from flannb.names import check_name
 
 SPLITS = ("train", "validation", "test")
 KEYS = ("input", "target", "options")
@@ -51,8 +52,7 @@ def own_task(files: Mapping[str, Path], template: Path, metric: str = "accuracy"
         UserError: an unknown metric, a file that is missing, empty or unreadable, a template that is not as above, or
             one that does not go with the metric. The message names file, line and key.
     """
-    if metric not in METRICS:
-        raise UserError(f"--metric {metric}: unknown; choose one of {', '.join(METRICS)}")
+    check_name("--metric", metric, METRICS)
     source = OwnData(dict(files))
     content = read_yaml(template)
     if not isinstance(content, dict) or not {"input", "target"} <= set(content) <= set(KEYS):

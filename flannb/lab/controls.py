@@ -8,7 +8,7 @@ from IPython.display import HTML, display
 
 WIDE = widgets.Layout(width="24rem")
 WIDER = widgets.Layout(width="36rem")
-WIDEST = widgets.Layout(width="60.5rem")
+WIDEST = widgets.Layout(width="100%", max_width="60.5rem")
 NARROW = widgets.Layout(width="14rem")
 TITLES = {"description_width": "6rem"}
 

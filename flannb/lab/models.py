@@ -9,7 +9,7 @@ from flannb.errors import UserError
 from flannb.evaluate.models import FlannbModel, Seq2Seq, open_model
 from flannb.experiments import scale
 from flannb.experiments.steps import built
-from flannb.files import read_json
+from flannb.files import INPUTS, read_json
 
 NO_MODEL = (
     "No model is here yet. In a terminal, `nox -s train -- --rows flan2022,flan2021` trains two within minutes on two"
@@ -18,6 +18,9 @@ NO_MODEL = (
 
 INPUT_LIMIT = 512
 """Tokens of the longest input of a model that does not say what it was trained on; T5's own."""
+
+FIRST = ("flan2022", "flan2021")
+"""Rows whose models come first in lists: the pair that the paper compares."""
 
 UNKNOWN_ID = 2
 """What T5's vocabularies have for characters that they lack."""
@@ -61,7 +64,7 @@ class Answer:
 
 
 def find_models(root: Path) -> list[Found]:
-    """The models below a folder: the smallest first, and of one size the full mixture of Flan 2022 first."""
+    """The models below a folder: the smallest first, and of one size those of ``FIRST`` before others."""
     from flannb.model.checkpoint import parameters  # JAX and Keras, which looking at data does without
 
     found = []
@@ -73,7 +76,11 @@ def find_models(root: Path) -> list[Found]:
             continue
         name = folder.relative_to(root).as_posix().removesuffix("/model").removesuffix("/train")
         found.append(Found(f"{name} ({_short(count)} parameters)", folder.as_posix(), count))
-    return sorted(found, key=lambda model: (model.parameters, "flan2022" not in Path(model.path).parts, model.label))
+    return sorted(found, key=lambda model: (model.parameters, _rank(model), model.label))
+
+
+def _rank(model: Found) -> int:
+    return next((i for i, row in enumerate(FIRST) if row in Path(model.path).parts), len(FIRST))
 
 
 def _short(count: int) -> str:
@@ -94,7 +101,7 @@ def input_limit(model: str) -> int:
 
     try:
         if not is_address(model):
-            trained = read_json(Path(model).parent / "inputs.json")["parameters"]
+            trained = read_json(Path(model).parent / INPUTS)["parameters"]
             return scale(trained["scale"], built(trained["data"]).collection).prompt_limit
     except (UserError, KeyError, TypeError):
         pass

@@ -8,6 +8,7 @@ from flannb.errors import UserError
 from flannb.files import read_json
 from flannb.mixture.design import design
 from flannb.mixture.weights import RELEASED_RATES, Mixture
+from flannb.names import check_name
 
 FLAN2022 = Mixture()
 EQUAL = Mixture(dict.fromkeys(RELEASED_RATES, 1.0))
@@ -70,10 +71,9 @@ def mixture(name: str) -> Mixture:
         return MIXTURES[name]
     if name.endswith(".json"):
         return read_mixture(Path(name))
-    known = own_mixtures()
-    if name not in known:
-        raise UserError(f"--mixture {name}: unknown; choose one of {', '.join([*MIXTURES, *known])}")
-    return known[name]
+    own = own_mixtures()
+    check_name("--mixture", name, [*MIXTURES, *own])
+    return own[name]
 
 
 def read_mixture(path: Path) -> Mixture:

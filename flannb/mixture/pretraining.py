@@ -18,6 +18,7 @@ from flannb.errors import UserError
 from flannb.mixture.objectives import corrupt, prefix_split, window_length
 from flannb.mixture.packing import Batch, pack
 from flannb.mixture.pipeline import BatchShape, Stream, packed_batches
+from flannb.names import check_name
 from flannb.vocabulary import EOS_ID
 
 if TYPE_CHECKING:
@@ -98,8 +99,7 @@ def pretraining_examples(
 
 def _windows(corpus: Corpus, objective: str, inputs: int, targets: int, seed: int, part: str) -> Windows:
     """The windows of a part that an objective makes examples of."""
-    if objective not in OBJECTIVES:
-        raise UserError(f"objective '{objective}': unknown; choose one of {', '.join(OBJECTIVES)}")
+    check_name("objective", objective, OBJECTIVES)
     length = window_length(inputs, targets) if objective == SPAN_CORRUPTION else inputs + targets - 2
     return Windows(corpus.read(part), length, seed)
 

@@ -14,7 +14,7 @@ from flannb.model.kerashub import save_kerashub
 from flannb.model.t5 import T5, parameters
 from flannb.model.weights import save_model
 from flannb.progress import Bar
-from flannb.terminal import show_error
+from flannb.terminal import run_command
 
 LAYOUTS: dict[str, Callable[[T5, Path, Tokenizer | None], object]] = {
     "huggingface": save_huggingface,
@@ -44,14 +44,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: list[str] | None = None) -> int:
     """Converts; returns the exit code: 0, or 2 for what the user can mend."""
-    given = parser().parse_args(arguments)
-    try:
-        with progress.as_asked(given):
-            _convert(given)
-    except UserError as error:
-        show_error(error)
-        return 2
-    return 0
+    return run_command(parser().parse_args(arguments), _convert)
 
 
 def _convert(given: argparse.Namespace) -> None:

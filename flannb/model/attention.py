@@ -21,6 +21,7 @@ from flannb.errors import UserError
 from flannb.model.dropout import dropout, row_seeds
 from flannb.model.flash import flash_attention
 from flannb.model.flash_kernels import MASKED
+from flannb.names import check_name
 
 ATTENTIONS = ("auto", "plain", "flash", "cudnn")
 
@@ -58,8 +59,7 @@ def choose(wanted: str, dtype: str, head_dim: int, drops: bool) -> str:
     Raises:
         UserError: it cannot run here, or there is none of that name.
     """
-    if wanted not in ATTENTIONS:
-        raise UserError(f"attention {wanted}: unknown; choose one of {', '.join(ATTENTIONS)}")
+    check_name("attention", wanted, ATTENTIONS)
     device = jax.devices()[0]
     half = dtype in ("bfloat16", "float16")
     capable = device.platform == "gpu" and _compute_capability(device) >= 8

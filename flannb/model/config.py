@@ -30,7 +30,7 @@ class T5Config:
     layer_norm_epsilon: float = 1e-6
     tie_embedding_weights: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         sizes = [field.name for field in fields(self) if field.type == "int" or field.type is int]
         for name in sizes:
             value = getattr(self, name)

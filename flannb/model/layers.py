@@ -7,8 +7,10 @@ layer can be computed again in the backward pass.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
@@ -21,6 +23,9 @@ from flannb.model.embedding import embed
 BUCKETS = 32
 MAX_DISTANCE = 128
 
+Attend = Callable[..., jax.Array]
+"""``flannb.model.attention.attend`` with its way, bias and mask."""
+
 
 class TokenEmbedding(keras.layers.Layer):
     """Token embeddings of encoder and decoder, and the output projection, tied to them or not."""
@@ -31,7 +36,7 @@ class TokenEmbedding(keras.layers.Layer):
         self.hidden_dim = hidden_dim
         self.tie_weights = tie_weights
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         self.embeddings = self.add_weight(
             name="embeddings",
             shape=(self.vocabulary_size, self.hidden_dim),
@@ -44,17 +49,17 @@ class TokenEmbedding(keras.layers.Layer):
                 initializer=keras.initializers.RandomNormal(stddev=self.hidden_dim**-0.5),
             )
 
-    def call(self, ids):
+    def call(self, ids: jax.Array) -> jax.Array:
         """Embeddings (batch, length, hidden_dim) of token ids (batch, length)."""
         return embed(self.embeddings.value, ids, self.compute_dtype)
 
-    def head(self, hidden):
+    def head(self, hidden: jax.Array) -> tuple[jax.Array, jax.Array]:
         """What the logits are the product of: hidden states (..., hidden_dim), and float32 (hidden_dim, vocabulary)."""
         if self.tie_weights:  # T5 1.0 rescales before its tied head
             return hidden * ops.cast(self.hidden_dim**-0.5, hidden.dtype), ops.transpose(self.embeddings.value)
         return hidden, self.reverse_embeddings.value
 
-    def logits(self, hidden):
+    def logits(self, hidden: jax.Array) -> jax.Array:
         """Float32 logits (..., vocabulary_size) of hidden states (..., hidden_dim)."""
         hidden, kernel = self.head(hidden)
         return jnp.matmul(hidden, kernel.astype(hidden.dtype), preferred_element_type=jnp.float32)
@@ -67,10 +72,10 @@ class T5LayerNorm(keras.layers.Layer):
         super().__init__(**kwargs)
         self.epsilon = epsilon
 
-    def build(self, input_shape):
+    def build(self, input_shape: tuple[int | None, ...]) -> None:
         self.weight = self.add_weight(name="weight", shape=(input_shape[-1],), initializer="ones")
 
-    def call(self, x):
+    def call(self, x: jax.Array) -> jax.Array:
         full = ops.cast(x, "float32")
         full = full * ops.rsqrt(ops.mean(ops.square(full), axis=-1, keepdims=True) + self.epsilon)
         return ops.cast(full, x.dtype) * ops.cast(self.weight, x.dtype)
@@ -123,7 +128,7 @@ class T5Attention(keras.layers.Layer):
         self.rate = config.dropout
         self.hidden_dim = config.hidden_dim
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         shape = (None, None, self.hidden_dim)
         if self.relative_bias:
             self.embeddings = self.add_weight(
@@ -151,20 +156,22 @@ class T5Attention(keras.layers.Layer):
         rows = rows[:, : queries * (keys + queries - 1)].reshape(self.heads, queries, keys + queries - 1)
         return rows[None, :, :, :keys]
 
-    def _split(self, x):
+    def _split(self, x: jax.Array) -> jax.Array:
         """States (batch, length, heads * head_dim) as (batch, heads, length, head_dim)."""
         return ops.transpose(ops.reshape(x, (*ops.shape(x)[:-1], self.heads, self.head_dim)), (0, 2, 1, 3))
 
-    def keys_values(self, x):
+    def keys_values(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Keys and values, each (batch, heads, key, head_dim), of states (batch, key, hidden_dim)."""
         return self._split(self.key_projector(x)), self._split(self.value_projector(x))
 
-    def call(self, x, keys, values, attend, seed=None):
+    def call(
+        self, x: jax.Array, keys: jax.Array, values: jax.Array, attend: Attend, seed: jax.Array | None = None
+    ) -> jax.Array:
         """Attends from ``x`` (batch, query, hidden_dim).
 
         Args:
             keys, values: as ``keys_values`` returns them.
-            attend: ``flannb.model.attention.attend`` with its way, bias and mask.
+            attend: computes attention.
             seed: uint32, of the dropout of the weights; None drops nothing.
 
         Returns:
@@ -215,7 +222,7 @@ class T5TransformerLayer(keras.layers.Layer):
         self.layer_norm = T5LayerNorm(config.layer_norm_epsilon, name="layer_norm", **options)
         self.rate = config.dropout
 
-    def build(self, input_shape=None):
+    def build(self, input_shape: Any = None) -> None:
         shape = (None, None, self.hidden_dim)
         self.self_attention.build()
         self.self_attention_layer_norm.build(shape)
@@ -228,7 +235,7 @@ class T5TransformerLayer(keras.layers.Layer):
         self.output_projector.build((None, None, self.intermediate_dim))
         self.layer_norm.build(shape)
 
-    def feed_forward(self, x, seed=None):
+    def feed_forward(self, x: jax.Array, seed: jax.Array | None = None) -> jax.Array:
         """The feed-forward block with its residual; shapes (batch, length, hidden_dim)."""
         inner = self.layer_norm(x)
         hidden = self.input_projector(inner)
@@ -236,7 +243,14 @@ class T5TransformerLayer(keras.layers.Layer):
             hidden = hidden * self.gate_projector(inner)
         return x + self._drop(self.output_projector(self._drop(hidden, seed, 0)), seed, 1)
 
-    def call(self, x, attend, memory=None, attend_memory=None, seed=None):
+    def call(
+        self,
+        x: jax.Array,
+        attend: Attend,
+        memory: jax.Array | None = None,
+        attend_memory: Attend | None = None,
+        seed: jax.Array | None = None,
+    ) -> jax.Array:
         """One layer over whole sequences.
 
         Args:
@@ -259,14 +273,14 @@ class T5TransformerLayer(keras.layers.Layer):
             x = x + self._drop(inner, seed, 5)
         return self.feed_forward(x, seed)
 
-    def _drop(self, x, seed, place):
+    def _drop(self, x: jax.Array, seed: jax.Array | None, place: int) -> jax.Array:
         return dropout(x, self.rate, _part(seed, place))
 
 
-def _part(seed, place):
+def _part(seed: jax.Array | None, place: int) -> jax.Array | None:
     """The seed of one of a layer's dropouts."""
     return None if seed is None else fold(seed, place)
 
 
-def _gelu(x):
+def _gelu(x: jax.Array) -> jax.Array:
     return keras.activations.gelu(x, approximate=True)

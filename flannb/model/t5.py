@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -18,6 +18,7 @@ from flannb.model.dropout import dropout, fold
 from flannb.model.flash import SAVED
 from flannb.model.layers import T5LayerNorm, T5TransformerLayer, TokenEmbedding
 from flannb.model.loss import head_loss
+from flannb.names import check_name
 
 REMATERIALISATIONS = {
     "none": None,
@@ -28,6 +29,9 @@ REMATERIALISATIONS = {
     "full": jax.checkpoint_policies.nothing_saveable,
 }
 """What the backward pass finds of a layer: all; the results of its projections and fused attention; its input."""
+
+Inputs = Mapping[str, jax.Array]
+"""The arrays of a call, by their names."""
 
 
 class T5(keras.Model):
@@ -53,8 +57,7 @@ class T5(keras.Model):
 
     def __init__(self, config: T5Config, attention: str = "auto", remat: str = "none", **kwargs: Any):
         super().__init__(**kwargs)
-        if remat not in REMATERIALISATIONS:
-            raise UserError(f"rematerialisation {remat}: unknown; choose one of {', '.join(REMATERIALISATIONS)}")
+        check_name("rematerialisation", remat, REMATERIALISATIONS)
         self.config, self.attention, self.remat = config, attention, remat
         self.way(training=False)  # what cannot run is said at once
         self.seeds = keras.random.SeedGenerator(name="dropout")
@@ -87,7 +90,7 @@ class T5(keras.Model):
         self.decoder_layer_norm.build(shape)
         self.built = True
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"config": dict(vars(self.config)), "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
 
     def way(self, training: bool) -> str:
@@ -95,7 +98,7 @@ class T5(keras.Model):
         config = self.config
         return choose(self.attention, self.compute_dtype, config.key_value_dim, training and config.dropout > 0)
 
-    def encode(self, ids, segments, training=False):
+    def encode(self, ids: jax.Array, segments: jax.Array, training: bool = False) -> jax.Array:
         """Encoder output (batch, source, hidden_dim) for ids and segment ids (batch, source)."""
         layers, way, seed = self.encoder_transformer_layers, self.way(training), self._seed(training)
         bias = layers[0].self_attention.position_bias(ids.shape[1], ids.shape[1])
@@ -105,7 +108,15 @@ class T5(keras.Model):
             x = self._layer(layer, x, seed, i, attend=inside)
         return self._drop(self.encoder_layer_norm(x), seed, len(layers) + 1)
 
-    def decode(self, ids, segments, memory, memory_segments, training=False, readers=None):
+    def decode(
+        self,
+        ids: jax.Array,
+        segments: jax.Array,
+        memory: jax.Array,
+        memory_segments: jax.Array,
+        training: bool = False,
+        readers: jax.Array | None = None,
+    ) -> jax.Array:
         """Decoder output (batch, target, hidden_dim); ``memory`` is the encoder's output.
 
         ``readers``: segment ids (batch, target) for cross-attention, where they are not ``segments``: all options of
@@ -120,19 +131,21 @@ class T5(keras.Model):
             x = self._layer(layer, x, seed, i, attend=inside, memory=memory, attend_memory=across)
         return self._drop(self.decoder_layer_norm(x), seed, len(layers) + 1)
 
-    def _layer(self, layer, x, seed, place, **arguments):
+    def _layer(
+        self, layer: keras.layers.Layer, x: jax.Array, seed: jax.Array | None, place: int, **arguments: Any
+    ) -> jax.Array:
         """One layer, rematerialised if it is to be; ``seed`` is that of all layers."""
         call = partial(layer, **arguments, seed=None if seed is None else fold(seed, place))
         return (call if self.remat == "none" else jax.checkpoint(call, policy=REMATERIALISATIONS[self.remat]))(x)
 
-    def _seed(self, training):
+    def _seed(self, training: bool) -> jax.Array | None:
         """A seed (uint32) for the dropout of one call, or None where nothing is dropped."""
         return fold(*self.seeds.next()) if training and self.config.dropout else None
 
-    def _drop(self, x, seed, place):
+    def _drop(self, x: jax.Array, seed: jax.Array | None, place: int) -> jax.Array:
         return x if seed is None else dropout(x, self.config.dropout, fold(seed, place))
 
-    def hidden(self, inputs, training=False):
+    def hidden(self, inputs: Inputs, training: bool = False) -> jax.Array:
         """The decoder's output (batch, target, hidden_dim) for the call's inputs.
 
         Raises:
@@ -144,10 +157,17 @@ class T5(keras.Model):
         targets, target_segments = inputs["decoder_token_ids"], inputs["decoder_padding_mask"]
         return self.decode(targets, target_segments, memory, segments, training=training)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Inputs, training: bool = False) -> jax.Array:
         return self.token_embedding.logits(self.hidden(inputs, training=training))
 
-    def stateless_loss(self, trainable, fixed, batch, z_loss, training=True):
+    def stateless_loss(
+        self,
+        trainable: Sequence[jax.Array],
+        fixed: Sequence[jax.Array],
+        batch: Inputs,
+        z_loss: float,
+        training: bool = True,
+    ) -> tuple[jax.Array, jax.Array, list[jax.Array]]:
         """The loss as a function of the variables' values; never holds all logits of a large batch.
 
         Args:
@@ -166,7 +186,7 @@ class T5(keras.Model):
         return value, tokens, [scope.get_current_value(variable) for variable in self.non_trainable_variables]
 
 
-def _check_shapes(inputs):
+def _check_shapes(inputs: Inputs) -> None:
     shapes = {name: tuple(value.shape) for name, value in inputs.items()}
     for side in ("encoder", "decoder"):
         ids, mask = shapes[f"{side}_token_ids"], shapes[f"{side}_padding_mask"]

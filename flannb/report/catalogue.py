@@ -13,17 +13,17 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from flannb.errors import UserError
-from flannb.files import inside, is_intact, read_sealed
+from flannb.files import INPUTS, MANIFEST, inside, is_intact, read_sealed
 from flannb.report.ledger import LEDGER, read_claims
 from flannb.report.limits import scale_order
-
-MANIFEST, INPUTS = "manifest.json", "inputs.json"
-"""What the runner of experiments leaves in the folder of a report: how it was made, and from which runs."""
 
 SITE = ("index.html", "README.md")
 """What is made of all the rest."""
 
 PREDICTIONS = "predictions"
+
+SINCE = "-from-"
+"""In the name of a report's folder, between the scale and what trainings started from."""
 
 
 class Kind(NamedTuple):
@@ -70,9 +70,7 @@ KINDS: dict[str, Kind] = {
         "weights",
     ),
     "pretrain": Kind("Pretraining", "the starting model and its held-out loss", "pretrain", "held_out", "loss"),
-    "sweep": Kind(
-        "Sweep", "sizes and learning rates by their loss on held-out records", "sweep", "sweep", "sweep", traced=False
-    ),
+    "sweep": Kind("Sweep", "settings by their loss on held-out records", "sweep", "sweep", "sweep"),
 }
 """Folder of a report -> what it is, in the order of the page."""
 
@@ -101,6 +99,7 @@ class Report:
     Attributes:
         artefact: a key of ``KINDS``.
         scale: empty where it has none.
+        start: what its trainings started from, where the folder's name says so (``SINCE``).
         folder: below the folder of reports, such as ``table1/smoke``.
         files: the names of its files.
         table: its numbers, as its CSV file has them; None where that cannot be read.
@@ -113,6 +112,7 @@ class Report:
 
     artefact: str
     scale: str
+    start: str
     folder: str
     files: tuple[str, ...]
     table: pd.DataFrame | None
@@ -176,9 +176,11 @@ def _visible(folder: Path) -> Iterator[Path]:
 
 def _add_reports(found: Catalogue, name: str, folder: Path) -> None:
     if any(path.is_file() and path.suffix != ".log" for path in _visible(folder)):
-        found.reports.append(_read(name, "", folder))
-    scales = sorted((path.name for path in _visible(folder) if path.is_dir()), key=scale_order)
-    found.reports += [_read(name, scale, folder / scale) for scale in scales]
+        found.reports.append(_read(name, folder))
+    found.reports += sorted(
+        (_read(name, folder, path.name) for path in _visible(folder) if path.is_dir()),
+        key=lambda report: (*scale_order(report.scale), report.start),
+    )
     if not any(report.artefact == name for report in found.reports):
         found.problems.append(f"{name}/: empty; nox -s {KINDS[name].session} makes it")
 
@@ -197,9 +199,10 @@ def _add_pages(found: Catalogue, title: str, page: str, folder: Path) -> None:
             found.problems.append(f"{place}: missing")
 
 
-def _read(artefact: str, scale: str, folder: Path) -> Report:
-    """A report, whatever state it is in."""
-    kind, problems = KINDS[artefact], []
+def _read(artefact: str, home: Path, name: str = "") -> Report:
+    """A report, whatever state it is in; ``name`` is that of its folder, where ``home`` has several."""
+    kind, problems, folder = KINDS[artefact], [], home / name
+    scale, _, start = name.partition(SINCE)
     files = tuple(sorted(path.name for path in _visible(folder) if path.is_file() and path.suffix != ".log"))
     wanted = [f"{artefact}.html", f"{artefact}.md", f"{kind.table}.csv", f"{kind.figure}.svg"]
     if missing := [name for name in [*wanted, *([MANIFEST, INPUTS] if kind.traced else [])] if name not in files]:
@@ -219,9 +222,9 @@ def _read(artefact: str, scale: str, folder: Path) -> Report:
         except UserError as error:
             problems.append(str(error).removeprefix(f"{folder}/"))
     runs = _runs(parameters, _mapping(manifest, "needs"))
-    place = f"{artefact}/{scale}" if scale else artefact
+    place = f"{artefact}/{name}" if name else artefact
     told = tuple(dict.fromkeys(problems))
-    return Report(artefact, scale, place, files, table, claims, parameters, manifest, runs, told)
+    return Report(artefact, scale, start, place, files, table, claims, parameters, manifest, runs, told)
 
 
 def _sealed(path: Path, problems: list[str]) -> Mapping[str, Any]:

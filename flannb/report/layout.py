@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from flannb.collection.submixtures import MORE_SUITES, SUITES
-from flannb.errors import UserError
 from flannb.mixture.named import DESIGN, FEW_SHOT_SHARES
+from flannb.names import check_name
 from flannb.report.published import published
 
 SETTINGS = {"zs": "zero-shot", "fs": "few-shot"}
@@ -157,8 +157,7 @@ def layout(name: str) -> Layout:
     Raises:
         UserError: there is none of that name; the message lists them.
     """
-    if name not in LAYOUTS:
-        raise UserError(f"layout '{name}': unknown; choose one of {', '.join(LAYOUTS)}")
+    check_name("layout", name, LAYOUTS)
     return LAYOUTS[name]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from flannb.errors import UserError
-from flannb.files import read_json, write_text
+from flannb.files import INPUTS, read_json, write_text
 from flannb.markdown import Markdown, escaped, link
 from flannb.markdown import table as markdown_table
 from flannb.report.claims import COLUMNS as CLAIM_COLUMNS
@@ -105,7 +105,7 @@ def located(table: pd.DataFrame, artefact: str, scale: str, source: str) -> pd.D
 
 def _read(path: Path) -> pd.DataFrame:
     artefact, scale = path.parts[-3:-1]
-    inputs = path.parent / "inputs.json"
+    inputs = path.parent / INPUTS
     source = read_json(inputs)["parameters"].get("source", "") if inputs.is_file() else ""
     return located(read_claims(path), artefact, scale, Path(source).name)
 

@@ -29,7 +29,8 @@ class Section:
 def summary(
     table: pd.DataFrame, claims: pd.DataFrame, setup: Setup, majority: Mapping[str, float] | None = None
 ) -> tuple[str, ...]:
-    """Sentences on which claims agree with the paper at this scale, which do not, and which are undecided.
+    """Sentences on which claims agree with the paper at this scale, which do not, which are undecided, and which have
+    no part with a result.
 
     Args:
         table: from ``flannb.report.table.score_table``.
@@ -37,11 +38,14 @@ def summary(
         majority: setting -> majority baseline of Held-In in percent; says whether the full row learned to answer.
     """
     whole = claims[~claims["id"].str.contains(".", regex=False)]
+    untested = _untested(claims)
     sentences = []
     for verdict, words in WORDS.items():
-        lines = whole[whole["verdict"] == verdict]
+        lines = whole[(whole["verdict"] == verdict) & ~whole["id"].isin(list(untested))]
         named = [f"{line.id}, “{line.claim}” ({line.detail})" for line in lines.itertuples()]
         sentences.append(f"{words}: {'; '.join(named) if named else 'none'}.")
+    if untested:
+        sentences.append(f"Not tested: {'; '.join(f'{claim} ({why})' for claim, why in untested.items())}.")
     return (*sentences, *beside_majority(table, setup, majority or {}))
 
 
@@ -60,6 +64,13 @@ def beside_majority(
                 f"{_beside(low, high, baseline)} the {baseline:.1f} of always giving the most frequent answer."
             )
     return tuple(sentences)
+
+
+def _untested(claims: pd.DataFrame) -> dict[str, str]:
+    """Claims without a part that has a result -> why the first of their parts has none."""
+    parts = claims[claims["id"].str.contains(".", regex=False)]
+    groups = parts.groupby(parts["id"].str.partition(".")[0], sort=False)
+    return {str(claim): group["detail"].iloc[0] for claim, group in groups if group["difference"].isna().all()}
 
 
 def _beside(low: float, high: float, baseline: float) -> str:

@@ -3,6 +3,7 @@ run, and what is missing or damaged. It is made of the folder of reports alone, 
 """
 
 import base64
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,17 @@ def state(report: Report) -> str:
         parts.append(report.source)
     if "seed" in report.parameters:
         parts.append(f"seed {report.parameters['seed']}")
+    if report.start:
+        parts.append(f"from {report.start}")
     return ", ".join([*parts, *(["not whole"] if report.problems else [])]) or "made"
+
+
+def by_scale(reports: Iterable[Report]) -> dict[str, list[Report]]:
+    """The reports at each scale; those without one have an empty one."""
+    found: dict[str, list[Report]] = {}
+    for report in reports:
+        found.setdefault(report.scale, []).append(report)
+    return found
 
 
 def origin(report: Report) -> str:
@@ -106,7 +117,7 @@ def _html(reports: Path, found: Catalogue, entries: list[dict[str, Any]]) -> str
         kinds=KINDS,
         found=found,
         scales=found.scales(),
-        cells={kind: {report.scale: report for report in found.of(kind)} for kind in KINDS},
+        cells={kind: by_scale(found.of(kind)) for kind in KINDS},
         state=state,
         origin=origin,
         warnings=scales,
@@ -158,9 +169,9 @@ def _markdown(found: Catalogue, entries: list[dict[str, Any]]) -> str:
     lines += ["with tables that sort, from what lies in this folder.", ""]
     rows = []
     for name, kind in KINDS.items():
-        by_scale = {report.scale: report for report in found.of(name)}
-        cells = [_report_cell(by_scale.get(scale) or by_scale.get("")) for scale in scales or [""]]
-        if not by_scale:
+        here = by_scale(found.of(name))
+        cells = [_report_cells(here.get(scale) or here.get("")) for scale in scales or [""]]
+        if not here:
             cells[0] = Markdown(f"`nox -s {kind.session}`")
         rows.append([Markdown(f"{escaped(kind.title)}: {escaped(kind.about)}"), *cells])
     lines += markdown_table(["Report", *(scales or ["made"])], rows)
@@ -176,9 +187,11 @@ def _markdown(found: Catalogue, entries: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _report_cell(report: Report | None) -> Markdown:
-    if report is None:
-        return Markdown(ABSENT)
+def _report_cells(reports: Sequence[Report] | None) -> Markdown:
+    return Markdown("; ".join(map(_report_cell, reports))) if reports else Markdown(ABSENT)
+
+
+def _report_cell(report: Report) -> Markdown:
     page = f"{report.artefact}.md"
     text = escaped(state(report))
     return link(text, f"{report.folder}/{page}") if page in report.files else text

@@ -10,7 +10,20 @@ from matplotlib.figure import Figure
 from flannb.report.drawing import new_figure, report_style
 from flannb.report.figure_page import FigurePage, write_page
 
-COLUMNS = ("size", "parameters", "rate", "steps", "tokens", "training_loss", "held_out_loss", "seconds", "mfu")
+COLUMNS = (
+    "size",
+    "parameters",
+    "rate",
+    "dropout",
+    "steps",
+    "tokens",
+    "training_loss",
+    "held_out_loss",
+    "best_step",
+    "best_loss",
+    "seconds",
+    "mfu",
+)
 MARKS = "osD^vP*X"
 
 
@@ -20,12 +33,14 @@ def write_sweep(
     """Writes the report into a folder; see ``flannb.report.figure_page.write_page``.
 
     Args:
-        results: of ``flannb.experiments.steps.trial_step``, one for each setting.
+        results: of ``flannb.experiments.trials.trial_step``, one for each setting.
         scale, source, seed: of the sweep.
         share: of records held out.
         start: what trainings started from, such as ``random``.
     """
-    table = pd.DataFrame(list(results), columns=list(COLUMNS)).sort_values(["size", "rate"], ignore_index=True)
+    table = pd.DataFrame(list(results), columns=list(COLUMNS)).sort_values(
+        ["size", "rate", "dropout"], ignore_index=True
+    )
     about = (
         f"Short trainings on Flan 2022, data source {source}, seed {seed}, from {start} weights, all on batches of the"
         f" same shape. The loss is that on examples of {share:.0%} of the records of every task, which none of them"
@@ -35,11 +50,14 @@ def write_sweep(
     page = FigurePage(
         f"Sweep at the scale {scale}",
         [_verdict(table), *about],
-        {"sweep": ("Held-out loss by learning rate and size.", draw(table))},
+        {
+            "sweep": ("Held-out loss at the end, by learning rate.", draw(table)),
+            "curves": ("Held-out loss along the way.", draw_curves(results)),
+        },
         {"Settings": _shown(table)},
         sortable=True,
     )
-    return write_page(Path(folder), "sweep", page, {"sweep": table}, decimals="%.6g")
+    return write_page(Path(folder), "sweep", page, {"sweep": table, "curves": curves(results)}, decimals="%.6g")
 
 
 def best(table: pd.DataFrame) -> pd.Series | None:
@@ -49,16 +67,49 @@ def best(table: pd.DataFrame) -> pd.Series | None:
 
 
 def draw(table: pd.DataFrame) -> Figure:
-    """The held-out loss by the learning rate, a line for each size."""
+    """The held-out loss at the end by the learning rate, a line for each size and dropout."""
     with report_style():
         figure = new_figure(2.6)
         axes = figure.subplots()
-        for mark, (size, lines) in zip(MARKS * len(table), table.groupby("size", sort=False), strict=False):
-            axes.plot(lines["rate"], lines["held_out_loss"].astype(float), marker=mark, markersize=4, label=size)
+        several = table["dropout"].nunique() > 1
+        groups = table.groupby(["size", "dropout"], sort=False)
+        for mark, ((size, dropout), lines) in zip(MARKS * len(table), groups, strict=False):
+            label = f"{size}, dropout {dropout:g}" if several else size
+            axes.plot(lines["rate"], lines["held_out_loss"].astype(float), marker=mark, markersize=4, label=label)
         axes.set(xscale="log", xlabel="learning rate", ylabel="held-out loss (nats a token)")
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
-        return figure
+        return _framed(figure)
+
+
+def curves(results: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """The held-out loss of every training after its first steps: ``size, rate, dropout, step, loss``."""
+    lines = [
+        {"size": each["size"], "rate": each["rate"], "dropout": each["dropout"], "step": step, "loss": loss}
+        for each in results
+        for step, loss in each["curve"]
+        if step
+    ]
+    return pd.DataFrame(lines, columns=["size", "rate", "dropout", "step", "loss"])
+
+
+def draw_curves(results: Sequence[Mapping[str, Any]]) -> Figure:
+    """The held-out loss along the way, a line for each training."""
+    with report_style():
+        figure = new_figure(3.2)
+        axes = figure.subplots()
+        groups = curves(results).groupby(["size", "rate", "dropout"], sort=False)
+        for mark, ((size, rate, dropout), lines) in zip(MARKS * len(results), groups, strict=False):
+            axes.plot(lines["step"], lines["loss"], marker=mark, markersize=4, label=f"{size}, {rate:g}, {dropout:g}")
+        axes.set(xlabel="step", ylabel="held-out loss (nats a token)")
+        return _framed(figure, "size, learning rate, dropout")
+
+
+def _framed(figure: Figure, title: str | None = None) -> Figure:
+    """The figure with its legend below, where it hides nothing."""
+    (axes,) = figure.axes
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.get_legend_handles_labels()[0]:
+        figure.legend(loc="outside lower center", ncols=2, frameon=False, title=title)
+    return figure
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
@@ -72,10 +123,12 @@ def _shown(table: pd.DataFrame) -> pd.DataFrame:
                 "Size": line["size"],
                 "Parameters": "" if diverged else f"{line['parameters']:,.0f}",
                 "Learning rate": f"{line['rate']:g}",
+                "Dropout": f"{line['dropout']:g}",
                 "Steps": f"{line['steps']:,}",
                 "Target tokens": "" if diverged else f"{line['tokens']:,.0f}",
                 "Training loss": losses["training_loss"],
                 "Held-out loss": losses["held_out_loss"],
+                "Smallest": "" if diverged else f"{line['best_loss']:.3f} at {line['best_step']:,.0f}",
                 "Seconds": "" if diverged else f"{line['seconds']:,.0f}",
                 "MFU": "" if diverged or pd.isna(line["mfu"]) else f"{line['mfu']:.0%}",
             }
@@ -88,6 +141,6 @@ def _verdict(table: pd.DataFrame) -> str:
     if chosen is None:
         return "Every training diverged."
     return (
-        f"The smallest loss has {chosen['size']} at a learning rate of {chosen['rate']:g}:"
-        f" {chosen['held_out_loss']:.3f} nats a token."
+        f"The smallest loss has {chosen['size']} at a learning rate of {chosen['rate']:g} and dropout"
+        f" {chosen['dropout']:g}: {chosen['held_out_loss']:.3f} nats a token."
     )

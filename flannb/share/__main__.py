@@ -4,14 +4,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from flannb import extra
+from flannb import extra, progress
 from flannb.errors import UserError, printable
 from flannb.experiments import enter_project
 from flannb.experiments.reproduce import from_project
 from flannb.share.hub import plan_upload, upload
 from flannb.share.model import export_model
 from flannb.share.run import read_run
-from flannb.terminal import show_error
+from flannb.terminal import run_command
 
 
 def parser() -> argparse.ArgumentParser:
@@ -30,18 +30,13 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--public", action="store_true", help="a repository that is made is public (default: private)")
     made.add_argument("--dry-run", action="store_true", help="list what --push would send and where to; asks nobody")
     extra.add_option(made, "the Python files that the run was made with")
+    progress.add_options(made)
     return made
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Exports, and pushes where that is asked for; returns the exit code: 0, or 2 for what the user can mend."""
-    given = parser().parse_args(arguments)
-    try:
-        _run(given)
-    except UserError as error:
-        show_error(error)
-        return 2
-    return 0
+    return run_command(parser().parse_args(arguments), _run)
 
 
 def _run(given: argparse.Namespace) -> None:

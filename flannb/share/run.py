@@ -12,10 +12,9 @@ from flannb.collection import eval_tasks
 from flannb.errors import UserError
 from flannb.evaluate import MODES, read_predictions, suite_scores
 from flannb.experiments.reproduce import own_suffix
-from flannb.experiments.runner import MANIFEST
 from flannb.experiments.scales import Scale, scale
 from flannb.experiments.steps import PREDICTIONS, SEEN_CSV, built, weights_of
-from flannb.files import inside, is_intact, read_sealed
+from flannb.files import MANIFEST, inside, is_intact, read_sealed
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class Adafactor(keras.optimizers.Optimizer):
         path = variable.path.replace("/", "_")
         return self.add_variable(without(variable.shape), dtype=variable.dtype, layout=layout, name=f"{path}_{name}")
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
         gradient = ops.cast(gradient, variable.dtype)
         kept = 1.0 - ops.power(ops.cast(self.iterations + 1, variable.dtype), -self.decay)
         squared = ops.square(gradient) + self.epsilon_1

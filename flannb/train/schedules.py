@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from flannb.errors import UserError
+from flannb.names import check_name
 
 SCHEDULES = ("constant", "inverse_square_root", "linear", "cosine")
 
@@ -16,7 +17,7 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, steps: int, after: Any):
         self.steps, self.after = steps, after
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32")
         rate = self.after(ops.maximum(step - self.steps, 0.0)) if callable(self.after) else self.after
         return rate * ops.minimum(1.0, (step + 1.0) / max(self.steps, 1))
@@ -33,7 +34,7 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
     def __init__(self, rate: float, flat: int):
         self.rate, self.flat = rate, flat
 
-    def __call__(self, step):
+    def __call__(self, step: Any) -> Any:
         step = ops.cast(step, "float32") + 1.0
         return self.rate * ops.rsqrt(ops.maximum(step / max(self.flat, 1), 1.0))
 
@@ -54,8 +55,7 @@ def learning_rate(schedule: str, rate: float, warmup: int, steps: int) -> Any:
     Raises:
         UserError: an unknown name, or a warm-up that is not shorter than the training.
     """
-    if schedule not in SCHEDULES:
-        raise UserError(f"schedule {schedule!r}: unknown; choose one of {', '.join(SCHEDULES)}")
+    check_name("schedule", schedule, SCHEDULES)
     if schedule == "inverse_square_root":
         return InverseSquareRoot(rate, warmup)
     if not 0 <= warmup < steps:

@@ -7,11 +7,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from flannb import progress
 from flannb.build import default_workers
 from flannb.errors import UserError
-from flannb.terminal import show_error
+from flannb.names import known_names
+from flannb.terminal import run_command
 from flannb.trust import damage, fuzz, hostile, kills, load, processes, scarcity, together
-from flannb.trust.case import Bench
+from flannb.trust.case import Bench, Case, tell
 from flannb.trust.report import PAGE, read_cases, summary, write_report
 
 AREAS: dict[str, Callable[[Bench], None]] = {
@@ -41,34 +43,41 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--to", default="reports/trust", metavar="DIR", help="folder of the report")
     parser.add_argument("--again", action="store_true", help="only the cases that the report has as not survived")
     parser.add_argument("--work", metavar="DIR", help="folder to work in, which is kept (default: a temporary one)")
-    given = parser.parse_args(arguments)
+    progress.add_options(parser)
+    return run_command(parser.parse_args(arguments), _run)
+
+
+def _run(given: argparse.Namespace) -> int:
     to = Path(given.to).absolute()  # runs inside this process change the working directory
-    areas = [name.strip() for name in given.areas.split(",")] if given.areas else list(AREAS)
-    try:
-        if unknown := [name for name in areas if name not in AREAS]:
-            raise UserError(f"--areas {unknown[0]}: unknown; choose from {', '.join(AREAS)}")
-        if given.jobs < 1:
-            raise UserError(f"--jobs {given.jobs}: must be at least 1")
-        if not 0 < given.share <= 1:
-            raise UserError(f"--share {given.share}: must be above 0 and at most 1")
-        with tempfile.TemporaryDirectory(prefix="flannb-trust-", ignore_cleanup_errors=True) as temporary:
-            os.environ["HF_HOME"] = str(Path(given.work or temporary).absolute() / "hf")  # before its client is there
-            bench = Bench(Path(given.work or temporary).absolute(), given.seed, given.share, given.jobs)
-            if given.again:
-                left = [case for case in read_cases(to) if case.survived is False]
-                bench.only = frozenset((case.area, case.fault) for case in left)
-                areas = [name for name in areas if any(case.area == name for case in left)]
-            for number, name in enumerate(areas, 1):
-                try:
-                    AREAS[name](bench)
-                finally:  # Ctrl-C keeps what was found
-                    write_report(bench, to, areas[:number])
-    except UserError as error:
-        show_error(error)
-        return 2
+    areas = known_names("--areas", given.areas, AREAS) if given.areas else tuple(AREAS)
+    if given.jobs < 1:
+        raise UserError(f"--jobs {given.jobs}: must be at least 1")
+    if not 0 < given.share <= 1:
+        raise UserError(f"--share {given.share}: must be above 0 and at most 1")
+    with tempfile.TemporaryDirectory(prefix="flannb-trust-", ignore_cleanup_errors=True) as temporary:
+        os.environ["HF_HOME"] = str(Path(given.work or temporary).absolute() / "hf")  # before its client is there
+        bench = Bench(Path(given.work or temporary).absolute(), given.seed, given.share, given.jobs, _tell)
+        if given.again:
+            left = [case for case in read_cases(to) if case.survived is False]
+            bench.only = frozenset((case.area, case.fault) for case in left)
+            areas = tuple(name for name in areas if any(case.area == name for case in left))
+        for number, name in enumerate(areas, 1):
+            try:
+                AREAS[name](bench)
+            finally:  # Ctrl-C keeps what was found
+                write_report(bench, to, areas[:number])
     print(summary(bench.cases))
-    print(f"The report: {to / PAGE}", file=sys.stderr)
+    progress.remark(f"The report: {to / PAGE}")
     return int(any(case.survived is False for case in bench.cases))
+
+
+def _tell(case: Case) -> None:
+    """Prints a case; where people want quiet, only one that was not survived, and where they want more, its time."""
+    if progress.is_quiet() and case.survived is not False:
+        return
+    tell(case)
+    if progress.is_verbose():
+        progress.say(f"  in {progress.spoken(case.seconds)}")
 
 
 if __name__ == "__main__":

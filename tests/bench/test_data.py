@@ -42,7 +42,7 @@ def test_all_figures_are_measured_and_told(tmp_path, capsys):
     [
         (["--source", "."], "has no Chain-of-Thought files"),
         (["--rounds", "0"], "must be at least 1"),
-        (["--rows", "70", "--settings", "one_shot"], "one_shot: unknown; choose from zero_shot, 3_shot"),
+        (["--rows", "70", "--settings", "one_shot"], "one_shot: unknown; choose one of zero_shot, 3_shot"),
     ],
 )
 def test_wrong_options_are_user_errors(options, message, capsys, tmp_path, monkeypatch):

@@ -69,7 +69,7 @@ def test_a_packed_batch_has_several_segments_a_row_each_with_a_start():
     ("given", "message"),
     [
         (["--rounds", "0"], "--rounds must be at least 1"),
-        (["--contenders", "fairseq"], "fairseq: unknown; choose from flannb, keras_hub"),
+        (["--contenders", "fairseq"], "fairseq: unknown; choose one of flannb, keras_hub"),
     ],
 )
 def test_wrong_options_are_user_errors(given, message, capsys):

@@ -138,7 +138,7 @@ def test_a_model_trained_on_at_the_same_place_has_another_name(flannb_model, tmp
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere-at-all/x", "--suites", "tests"], "--suites tests: choose from held_in, cot"),
+        (["nowhere-at-all/x", "--suites", "tests"], "--suites tests: unknown; choose one of held_in, cot"),
         (["FOLDER", "--tokenizer", "missing.model"], "missing.model: no such tokenizer"),
     ],
 )

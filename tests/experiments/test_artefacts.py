@@ -80,7 +80,7 @@ def test_the_weight_search_shares_its_runs_of_known_rates_with_the_tables():
 
 
 def test_an_unknown_name_is_told_the_known_ones():
-    with pytest.raises(UserError, match="--rows flan2023: unknown; choose from flan2022, minus_cot"):
+    with pytest.raises(UserError, match="--rows flan2023: unknown; choose one of flan2022, minus_cot"):
         artefact("table1").row("flan2023")
-    with pytest.raises(UserError, match="artefact 'table9': unknown; choose one of table1, table2"):
+    with pytest.raises(UserError, match="--artefact table9: unknown; choose one of table1, table2"):
         artefact("table9")

@@ -40,7 +40,7 @@ def boolq(mirror, split="train", **columns):
     ("arguments", "message"),
     [
         (["--scale", "huge"], "error: --scale huge: unknown; choose one of tiny, smoke, micro, small"),
-        (["--rows", "flan2022,nope"], "error: --rows nope: unknown; choose from flan2022"),
+        (["--rows", "flan2022,nope"], "error: --rows nope: unknown; choose one of flan2022"),
         (["--rows", ","], "error: --rows: names no row"),
         (["--workers", "0"], "error: --workers 0: must be at least 1"),
         (["--repeats", "0"], "error: --repeats 0: give a number from 1, or ROW=NUMBER"),

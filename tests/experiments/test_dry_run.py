@@ -9,15 +9,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from flannb.build import open_source
 from flannb.errors import UserError
 from flannb.experiments import scales
 from flannb.experiments.__main__ import main
 from flannb.experiments.artefacts import ARTEFACTS, FIGURE4, TABLE1, TABLE2
 from flannb.experiments.devices import named
 from flannb.experiments.dry_run import dry_run
+from flannb.experiments.finetuning import finetune_options, task_named
 from flannb.experiments.reproduce import Options, artefact_steps, enter_project
 from flannb.experiments.runner import run_step
 from flannb.experiments.steps import built, train_options
+from flannb.finetune.splits import read_splits
 from flannb.mixture import BatchShape, batches, mixture, shard_weights
 from flannb.model import SIZES, build_model, parameters, training_flops
 from flannb.train import distribute
@@ -146,6 +149,17 @@ def test_a_model_that_is_yet_to_be_pretrained_is_counted_apart(tiny, tmp_path):
     plan = dry_run(TABLE1, Options(runs=str(tmp_path), rows=("flan2022",), start="pretrained"), GPU, tmp_path)
     assert any(note.startswith("start: ") and "1,700 steps" in note for note in plan.notes)
     assert plan.as_json()["start"] == "pretrained"
+
+
+def test_single_tasks_share_a_model_and_their_trainings_are_told(tiny, tmp_path):
+    plan = dry_run(ARTEFACTS["table3"], Options(runs=str(tmp_path), rows=("rte", "pubmed_qa")), GPU, tmp_path)
+    assert [row.row for row in plan.rows] == ["flan2022"]
+    (note,) = (note for note in plan.notes if note.startswith("finetuning: "))
+    source, options = open_source("mini"), finetune_options("smoke", "mini", 0)
+    repeats = [
+        read_splits(task_named(name, "mini"), source, 0, options.most_rows).repeats for name in ("rte", "pubmed_qa")
+    ]
+    assert f"2 of 2 tasks, from T5 and from the model above: {2 * sum(repeats)} trainings of {options.steps}" in note
 
 
 def test_what_trains_no_model_has_no_plan(tmp_path):

@@ -73,7 +73,7 @@ def test_a_step_at_work_needs_the_rest(durations):
 def test_guesses_are_told(durations):
     told = time_left([make("z/evaluate"), make("z/unknown")], [], {}, durations, 1)
     assert told == Left(30.0, guess=True, untimed=1)
-    assert str(told) == "at least 30 s left (a guess, timed elsewhere; 1 steps not timed yet)"
+    assert str(told) == "at least 30 s left (a guess, timed elsewhere; 1 step not timed yet)"
     assert str(time_left([make("z/unknown")], [], {}, durations, 1)).startswith("time left unknown")
     assert str(Left(600.0)) == "about 10 min left"
 

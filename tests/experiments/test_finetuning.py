@@ -51,7 +51,7 @@ def test_the_artefacts_share_their_finetunings():
 def test_tasks_can_be_chosen():
     steps = steps_of(FIGURE5, Options(rows=("boolq", "cxc")))
     assert [s.name for s in steps if "/finetune/" in s.folder] == ["boolq/t5", "boolq/flan_t5", "cxc/t5", "cxc/flan_t5"]
-    with pytest.raises(UserError, match="--rows nope: unknown; choose from arc, anli"):
+    with pytest.raises(UserError, match="--rows nope: unknown; choose one of arc, anli"):
         steps_of(FIGURE5, Options(rows=("nope",)))
     with pytest.raises(UserError, match="mini: has none of the tasks squad_v2"):
         steps_of(FIGURE5, Options(rows=("squad_v2",)))

@@ -78,7 +78,7 @@ def test_what_cannot_be_planned_is_told_beside_the_rest(call):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--artefact", "table9"], "artefact 'table9': unknown; choose one of table1"),
+        (["--artefact", "table9"], "--artefact table9: unknown; choose one of table1"),
         (["--workers", "0"], "--workers 0: must be at least 1"),
     ],
 )

@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +17,13 @@ def test_models_are_found_below_a_folder_the_full_mixture_first(runs):
     assert [model.label.split(" (")[0] for model in found] == ["tiny/mini-0/flan2022", "tiny/mini-0/flan2021"]
     assert all("k parameters)" in model.label for model in found)
     assert find_models(runs / "nothing") == []
+
+
+def test_the_pair_that_the_paper_compares_comes_first(runs, tmp_path):
+    for row in ("equal", "flan2021", "flan2022"):
+        folder = tmp_path / "tiny/mini-0" / row / "train/model"
+        shutil.copytree(find_models(runs)[0].path, folder)
+    assert [Path(model.path).parts[-3] for model in find_models(tmp_path)] == ["flan2022", "flan2021", "equal"]
 
 
 def test_an_answer_says_what_was_read_and_made(runs):

@@ -69,7 +69,7 @@ def test_span_corruption_uses_the_tokenizers_sentinels(corpus):
 
 
 def test_an_unknown_objective_is_named(corpus):
-    with pytest.raises(UserError, match="objective 'mlm': unknown; choose one of span_corruption, prefix_lm"):
+    with pytest.raises(UserError, match="objective mlm: unknown; choose one of span_corruption, prefix_lm"):
         pretraining_examples(corpus, "mlm", 64, 32, seed=0)
 
 

@@ -206,3 +206,16 @@ def test_hashes_of_figures_decide_what_is_shown_once(reports):
     assert sha256(reports / "table1/smoke/figure1.svg") == sha256(reports / "figure1/smoke/figure1.svg")
     text = page(reports)
     assert 'Its figure is that of <a href="#table1-smoke">table1/smoke</a>' in text
+
+
+def test_what_trainings_started_from_is_no_scale(reports):
+    for name in ("micro", "micro-from-pretrained"):
+        shutil.copytree(COMMITTED / "sweep" / name, reports / "sweep" / name)
+    found = catalogue(reports)
+    assert found.scales() == ["smoke", "micro"]
+    assert [(report.scale, report.start) for report in found.of("sweep")] == [("micro", ""), ("micro", "pretrained")]
+    text = page(reports)
+    assert '<a href="#sweep-micro">made</a><br><a href="#sweep-micro-from-pretrained">from pretrained</a>' in text
+    assert "<h3>micro, from pretrained" in text
+    line = next(line for line in (reports / "README.md").read_text().splitlines() if line.startswith("| Sweep"))
+    assert line.endswith("[made](sweep/micro/sweep.md); [from pretrained](sweep/micro-from-pretrained/sweep.md) |")

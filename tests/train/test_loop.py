@@ -162,7 +162,7 @@ def test_a_start_that_does_not_go_with_the_training_is_a_user_error(stream, conf
     [
         ({"accumulation": 3}, "batch size 4 does not come apart into 3 parts"),
         ({"accumulation": 0}, "into 0 parts"),
-        ({"schedule": "steps"}, "schedule 'steps': unknown; choose one of constant"),
+        ({"schedule": "steps"}, "schedule steps: unknown; choose one of constant"),
         ({"remat": "some"}, "rematerialisation some: unknown; choose one of none, dots, full"),
         ({"warmup": 10}, "a warm-up of 10 steps does not fit 10 steps"),
         ({"model_parallel": 64}, "devices are not divisible by model_parallel=64"),

@@ -45,5 +45,5 @@ def test_a_warm_up_as_long_as_the_training_is_a_user_error(warmup):
 
 
 def test_an_unknown_schedule_is_a_user_error():
-    with pytest.raises(UserError, match="schedule 'step': unknown; choose one of constant, inverse_square_root"):
+    with pytest.raises(UserError, match="schedule step: unknown; choose one of constant, inverse_square_root"):
         learning_rate("step", 1.0, 0, 10)

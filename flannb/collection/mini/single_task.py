@@ -9,10 +9,10 @@ from dataclasses import replace
 from random import Random
 
 from flannb.collection.mini.dataset import DataSet, Generator, Row
-from flannb.collection.mini.tasks import EVAL_TASKS
+from flannb.collection.mini.tasks import EVAL_TASKS, split_of, texts_of
 from flannb.collection.mini.texts import CUE, SEEN, TIMES
 from flannb.collection.mini.world import NAMES, RELATIONS, draw_fact
-from flannb.collection.task import Column, Constant, EvalTask, Field, FinetuningSet, FinetuningTask, Label, Split
+from flannb.collection.task import Constant, EvalTask, Field, FinetuningSet, FinetuningTask, Label
 
 DATA_SETS: dict[str, DataSet] = {}
 """Every data set by name."""
@@ -85,14 +85,6 @@ def _captions(rng: Random, i: int) -> Row:
     return {"caption1": first, "caption2": forms[place].format(name=name, e=entity), "agg_score": LIKENESS[i % 4]}
 
 
-def _split(name: str, split: str) -> Split:
-    return Split(f"mini/{name}", "default", split)
-
-
-def _texts(**columns: str) -> dict[str, Field]:
-    return {name: Column(column) for name, column in columns.items()}
-
-
 def _held_out(
     name: str,
     title: str,
@@ -105,9 +97,9 @@ def _held_out(
     metric: str = "accuracy",
 ) -> FinetuningTask:
     DATA_SETS[name] = DataSet(name, make, inputs, rows)
-    reads = EvalTask(name, "single_task", _split(name, "train"), fields, templates, answer, metric=metric)
+    reads = EvalTask(name, "single_task", split_of(name, "train"), fields, templates, answer, metric=metric)
     train, validation, test = (
-        _split(name, split) if split in rows else None for split in ("train", "validation", "test")
+        split_of(name, split) if split in rows else None for split in ("train", "validation", "test")
     )
     assert train is not None
     return FinetuningTask(name, title, (FinetuningSet(reads, train, validation, test),), held_out=True)
@@ -121,9 +113,9 @@ def _held_in(name: str, title: str, *names: str, metric: str = "accuracy") -> Fi
     sets = tuple(
         FinetuningSet(
             replace(_EVALUATIONS[each], metric=metric),
-            _split(each, "train"),
-            _split(each, "validation"),
-            _split(each, "test"),
+            split_of(each, "train"),
+            split_of(each, "validation"),
+            split_of(each, "test"),
         )
         for each in names or (name,)
     )
@@ -132,13 +124,13 @@ def _held_in(name: str, title: str, *names: str, metric: str = "accuracy") -> Fi
 
 _PAIR = ("premise", "hypothesis")
 _YES_MAYBE_NO = ("yes", "maybe", "no")
-_wanli = _texts(premise="premise", hypothesis="hypothesis")
+_wanli = texts_of(premise="premise", hypothesis="hypothesis")
 _wanli |= {"options": Constant(_YES_MAYBE_NO), "answer": Label("gold", _YES_MAYBE_NO)}
-_med_nli = _texts(premise="sentence1", hypothesis="sentence2")
+_med_nli = texts_of(premise="sentence1", hypothesis="sentence2")
 _med_nli |= {"options": Constant(_YES_MAYBE_NO), "answer": Label("label", _YES_MAYBE_NO)}
-_conda = _texts(passage="sentence1", question="sentence2", answer="label")
-_pubmed = _texts(passage="context", question="question", answer="final_decision") | {"options": Constant(FINDINGS)}
-_captioned = _texts(first="caption1", second="caption2", answer="agg_score")
+_conda = texts_of(passage="sentence1", question="sentence2", answer="label")
+_pubmed = texts_of(passage="context", question="question", answer="final_decision") | {"options": Constant(FINDINGS)}
+_captioned = texts_of(first="caption1", second="caption2", answer="agg_score")
 
 FINETUNING_TASKS: tuple[FinetuningTask, ...] = (
     _held_in("arc", "ARC Easy + Challenge", "arc_easy", "arc_challenge"),

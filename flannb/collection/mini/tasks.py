@@ -7,6 +7,7 @@ that teaches arithmetic, and no task trains on a held-out set's wording.
 from collections.abc import Mapping
 from random import Random
 
+from flannb.collection.flan2021 import labelled
 from flannb.collection.mini import facts, reasoning, talk, texts
 from flannb.collection.mini.dataset import HELD_OUT, TRAINING, DataSet, Generator, Row
 from flannb.collection.task import Column, Constant, EvalTask, Field, Label, Options, Pick, Split, Task
@@ -27,15 +28,13 @@ def _data(name: str, make: Generator, inputs: tuple[str, ...], rows: Mapping[str
     DATA_SETS[name] = DataSet(name, make, inputs, rows)
 
 
-def _split(name: str, split: str) -> Split:
+def split_of(name: str, split: str) -> Split:
+    """A split of a data set of `mini`."""
     return Split(f"mini/{name}", "default", split)
 
 
-def _labels(column: str, names: tuple[str, ...]) -> dict[str, Field]:
-    return {"options": Constant(names), "answer": Label(column, names)}
-
-
-def _texts(**columns: str) -> dict[str, Field]:
+def texts_of(**columns: str) -> dict[str, Field]:
+    """Fields that are the texts of columns."""
     return {name: Column(column) for name, column in columns.items()}
 
 
@@ -54,9 +53,9 @@ def _train(
     rows: Mapping[str, int] = TRAINING,
 ) -> None:
     _data(name, make, inputs, rows)
-    _tasks.append(Task(name, submixture, _split(name, "train"), dict(fields), templates, held_in=held_in))
+    _tasks.append(Task(name, submixture, split_of(name, "train"), dict(fields), templates, held_in=held_in))
     if held_in:
-        split, train = _split(name, "validation"), _split(name, "train")
+        split, train = split_of(name, "validation"), split_of(name, "train")
         _evaluations.append(EvalTask(name, "held_in", split, dict(fields), templates, "option", train, shots=3))
 
 
@@ -67,53 +66,53 @@ _CHOICE: dict[str, Field] = {
 }
 _ASKED = ("question", "choices")
 _PAIR = ("premise", "hypothesis")
-_INFERENCE = _texts(premise="premise", hypothesis="hypothesis")
-_TEXT = _texts(text="text")
+_INFERENCE = texts_of(premise="premise", hypothesis="hypothesis")
+_TEXT = texts_of(text="text")
 _SCIENCE = ("eats", "lives", "material", "colour")
 _SOCIETY = ("capital", "continent", "tool", "workplace", "room")
 
-_boolq = _texts(passage="passage", question="question") | _labels("answer", ("no", "yes")) | {"options": _YES_NO}
+_boolq = texts_of(passage="passage", question="question") | labelled("answer", ("no", "yes")) | {"options": _YES_NO}
 _train("flan2021", "boolq", facts.yes_no, ("passage", "question"), _boolq, "mini_boolq", held_in=True)
 _train("flan2021", "arc_easy", facts.choice(_SCIENCE), _ASKED, _CHOICE, "mini_choice", held_in=True)
 _train("flan2021", "arc_challenge", facts.which(_SOCIETY), _ASKED, _CHOICE, "mini_choice", held_in=True)
 _middle = facts.choice(facts.CHOOSABLE, "{name} sees {e} .")
 _train("flan2021", "ai2_middle_science", _middle, _ASKED, _CHOICE, "mini_choice", held_in=True)
 for _round in range(3):
-    _fields = _INFERENCE | _labels("label", _NLI)
+    _fields = _INFERENCE | labelled("label", _NLI)
     _train("flan2021", f"anli_r{_round + 1}", texts.inference((_round,)), _PAIR, _fields, "mini_nli", held_in=True)
-_fields = _INFERENCE | _labels("label", _RTE)
+_fields = _INFERENCE | labelled("label", _RTE)
 _train("flan2021", "rte", texts.inference(labels=2), _PAIR, _fields, "mini_nli", held_in=True)
-_sentiment = _TEXT | _labels("label", ("negative", "positive"))
+_sentiment = _TEXT | labelled("label", ("negative", "positive"))
 _train("flan2021", "sst2", texts.sentiment, ("text",), _sentiment, "mini_sentiment")
-_train("flan2021", "ag_news", texts.topic, ("text",), _TEXT | _labels("label", tuple(texts.TOPICS)), "mini_topic")
-_type = _TEXT | _labels("label", texts.QUESTION_TYPES)
+_train("flan2021", "ag_news", texts.topic, ("text",), _TEXT | labelled("label", tuple(texts.TOPICS)), "mini_topic")
+_type = _TEXT | labelled("label", texts.QUESTION_TYPES)
 _train("flan2021", "trec", texts.question_type, ("text",), _type, "mini_question_type")
 _train(
     "flan2021",
     "natural_questions",
     facts.open_question,
     ("question",),
-    _texts(question="question", answer="answer"),
+    texts_of(question="question", answer="answer"),
     "mini_question",
 )
 
 _train("t0_sf", "cos_e", facts.choice(_SOCIETY, "{name} asks :"), _ASKED, _CHOICE, "mini_pick")
 _train("t0_sf", "quartz", facts.which(_SCIENCE), _ASKED, _CHOICE, "mini_pick")
-_sciq = _CHOICE | _texts(support="support")
+_sciq = _CHOICE | texts_of(support="support")
 _train("t0_sf", "sciq", facts.supported_choice, ("support", *_ASKED), _sciq, "mini_sciq")
 _train("t0_sf", "rotten_tomatoes", texts.sentiment, ("text",), _sentiment, "mini_review")
-_kinds = _texts(text="content") | _labels("label", tuple(facts.RELATIONS["kind"].values))
+_kinds = texts_of(text="content") | labelled("label", tuple(facts.RELATIONS["kind"].values))
 _train("t0_sf", "dbpedia", facts.category, ("content",), _kinds, "mini_category")
-_words = _texts(words="concepts", answer="target")
+_words = texts_of(words="concepts", answer="target")
 _train("t0_sf", "common_gen", facts.words, ("concepts",), _words, "mini_words")
-_sentence = _texts(question="question", answer="answer")
+_sentence = texts_of(question="question", answer="answer")
 _train("t0_sf", "ms_marco", facts.sentence, ("question",), _sentence, "mini_sentence")
-_skill_question = _texts(question="input", answer="target") | {"options": _YES_NO}
+_skill_question = texts_of(question="input", answer="target") | {"options": _YES_NO}
 _possible = reasoning.sense("{name} reads that {statement} . is it possible ?")
 _train("t0_sf", "piqa", _possible, ("input",), _skill_question, "mini_bbh_options")
 _moved = reasoning.walk("{name} moves {steps} {way} {time} and then {then} . is it the same place ?")
 _train("t0_sf", "wiqa", _moved, ("input",), _skill_question, "mini_bbh_options")
-_train("t0_sf", "fact_nli", texts.fact_inference, _PAIR, _INFERENCE | _labels("label", _NLI), "mini_nli")
+_train("t0_sf", "fact_nli", texts.fact_inference, _PAIR, _INFERENCE | labelled("label", _NLI), "mini_nli")
 
 
 def _defined(definition: str, make: Generator) -> Generator:
@@ -127,7 +126,7 @@ def _defined(definition: str, make: Generator) -> Generator:
     return defined
 
 
-_NI = _texts(definition="definition", inputs="inputs", answer="targets")
+_NI = texts_of(definition="definition", inputs="inputs", answer="targets")
 _NI_CHOICE: dict[str, Field] = _NI | {"options": Options("choices")}
 
 
@@ -175,13 +174,13 @@ def _explain(
     _train("cot", name, make, inputs, fields, templates, rows=rows)
 
 
-_RATIONALE = _texts(rationale="rationale")
-_EXPLAINED = _RATIONALE | _texts(question="question", answer="answer")
+_RATIONALE = texts_of(rationale="rationale")
+_EXPLAINED = _RATIONALE | texts_of(question="question", answer="answer")
 _EXPLAINED_CHOICE = _RATIONALE | _CHOICE
-_aqua = _RATIONALE | _texts(question="question")
+_aqua = _RATIONALE | texts_of(question="question")
 _aqua |= {"options": Options("options"), "answer": Pick(Options("options"), "correct")}
-_strategy = _RATIONALE | _texts(question="input", answer="target") | {"options": _YES_NO}
-_creak = _RATIONALE | _texts(question="claim") | {"options": _TRUE_FALSE, "answer": Label("label", ("false", "true"))}
+_strategy = _RATIONALE | texts_of(question="input", answer="target") | {"options": _YES_NO}
+_creak = _RATIONALE | texts_of(question="claim") | {"options": _TRUE_FALSE, "answer": Label("label", ("false", "true"))}
 _explain("gsm8k", reasoning.arithmetic(reasoning.SHOP_STORIES), ("question",), _EXPLAINED, _SUMS)
 _explain("aqua", reasoning.arithmetic_choice, ("question", "options"), _aqua, _SUMS)
 _explain("strategyqa", reasoning.sense("{name} asks whether {statement} ."), ("input",), _strategy, _FACTS)
@@ -189,7 +188,7 @@ _explain("creak", facts.explained_claim, ("claim",), _creak, _FACTS)
 _explain("ecqa", facts.choice(_SOCIETY, "{name} thinks of {e} .", explain=True), _ASKED, _EXPLAINED_CHOICE, _FACTS)
 _explain("qasc", facts.choice(_SCIENCE, "{name} reads .", explain=True), _ASKED, _EXPLAINED_CHOICE, _FACTS)
 
-_skill = _RATIONALE | _texts(question="input", answer="target")
+_skill = _RATIONALE | texts_of(question="input", answer="target")
 _walked = "{time} {name} runs {steps} {way} , then {then} . at the start ?"
 _dated = "today is {day} and {name} {deed} the day after . which day ?"
 _SKILL_TASKS: tuple[tuple[str, Generator, Field | None], ...] = (
@@ -205,7 +204,7 @@ for _name, _make, _choices in _SKILL_TASKS:
     _explain(_name, _make, _inputs, _skill | ({"options": _choices} if _choices else {}), _SKILLS)
 
 
-_DIALOG = _texts(dialog="dialog", answer="reply")
+_DIALOG = texts_of(dialog="dialog", answer="reply")
 _train("dialog", "wiki_dialog", talk.knowledge_dialog, ("dialog",), _DIALOG, "mini_dialog")
 _train("dialog", "qrecc", talk.followup_dialog, ("dialog",), _DIALOG, "mini_dialog")
 _train("dialog", "taskmaster", talk.booking_dialog, ("dialog",), _DIALOG, "mini_dialog")
@@ -218,7 +217,7 @@ _PROGRAMS: tuple[tuple[str, Generator, str, str, str], ...] = (
     ("drrepair", talk.repair_program, "broken", "fixed", "mini_repair"),
 )
 for _name, _make, _question, _code, _set in _PROGRAMS:
-    _train("program_synthesis", _name, _make, (_question,), _texts(question=_question, answer=_code), _set)
+    _train("program_synthesis", _name, _make, (_question,), texts_of(question=_question, answer=_code), _set)
 
 
 def _rendered(make: Generator, columns: tuple[str, ...], column: str, names: tuple[str, ...]) -> Generator:
@@ -237,7 +236,7 @@ for _name, _make, _columns, _column, _names in (
     ("rte", texts.inference(labels=2), _PAIR, "label", _RTE),
     ("ag_news", texts.topic, ("text",), "label", tuple(texts.TOPICS)),
 ):
-    _fields = _texts(inputs="inputs_pretokenized", answer="targets_pretokenized")
+    _fields = texts_of(inputs="inputs_pretokenized", answer="targets_pretokenized")
     _make = _rendered(_make, _columns, _column, _names)
     _train("p3_flan2021", f"p3_{_name}", _make, ("inputs_pretokenized",), _fields, "mini_p3")
 
@@ -249,12 +248,12 @@ for _name, _make, _columns, _column, _names in (
 def _evaluate_cot(name: str, fields: Mapping[str, Field], answer: str, trained: bool = False) -> None:
     """``trained``: the held-out split of a task that the mixture trains on."""
     templates = "mini_cot_options" if "options" in fields else "mini_cot"
-    exemplars = _split(name, "train" if trained else "dev")
+    exemplars = split_of(name, "train" if trained else "dev")
     _evaluations.append(
         EvalTask(
             name,
             "cot",
-            _split(name, "test"),
+            split_of(name, "test"),
             dict(fields),
             templates,
             answer,
@@ -290,7 +289,7 @@ for _name, _relation in (
     ("nutrition", "colour"),
 ):
     _data(f"mmlu_{_name}", facts.exam(_relation), _ASKED, HELD_OUT)
-    _test, _dev = _split(f"mmlu_{_name}", "test"), _split(f"mmlu_{_name}", "dev")
+    _test, _dev = split_of(f"mmlu_{_name}", "test"), split_of(f"mmlu_{_name}", "dev")
     _evaluations.append(EvalTask(_name, "mmlu", _test, _MMLU, "mini_choice", "option", _dev))
 
 _LISTED = Options("choices")
@@ -313,8 +312,8 @@ _BBH: tuple[tuple[str, Generator, Field | None, str], ...] = (
 for _name, _make, _choices, _kind in _BBH:
     _inputs = ("input", "choices") if _choices is _LISTED else ("input",)
     _data(f"bbh_{_name}", _make, _inputs, HELD_OUT)
-    _test, _dev = _split(f"bbh_{_name}", "test"), _split(f"bbh_{_name}", "dev")
-    _fields = _texts(question="input", answer="target", rationale="rationale")
+    _test, _dev = split_of(f"bbh_{_name}", "test"), split_of(f"bbh_{_name}", "dev")
+    _fields = texts_of(question="input", answer="target", rationale="rationale")
     _fields |= {"options": _choices} if _choices else {}
     _ending = "_options" if _choices else ""
     _evaluations += [

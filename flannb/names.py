@@ -1,0 +1,38 @@
+"""Names that people give on the command line and in files, and what happens where there is nothing of that name."""
+
+from collections.abc import Iterable
+
+from flannb.errors import UserError
+
+
+def split_names(text: str) -> tuple[str, ...]:
+    """Names separated by commas, each once."""
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def check_name(what: str, name: str, known: Iterable[str]) -> None:
+    """Checks that there is something of a name.
+
+    Args:
+        what: is named, such as ``--scale``.
+
+    Raises:
+        UserError: the name is not among those known; the message lists them.
+    """
+    known = tuple(known)
+    if name not in known:
+        raise UserError(f"{what} {name}: unknown; choose one of {', '.join(known)}")
+
+
+def known_names(what: str, text: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The names of a list with commas, each once.
+
+    Raises:
+        UserError: the list is empty, or a name is not among those known; the message lists them.
+    """
+    known, names = tuple(known), split_names(text)
+    if not names:
+        raise UserError(f"{what}: names nothing; choose from {', '.join(known)}")
+    for name in names:
+        check_name(what, name, known)
+    return names
