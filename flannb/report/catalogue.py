@@ -62,6 +62,13 @@ KINDS: dict[str, Kind] = {
     "figure7": Kind(
         "Figure 7", "permutations of question, answer and explanation", "reproduce_figure7", "figure7", "figure7"
     ),
+    "weights": Kind(
+        "Weight search",
+        "beyond the paper: mixture weights that a regression over runs proposes, against the paper's",
+        "search_weights",
+        "weights",
+        "weights",
+    ),
     "pretrain": Kind("Pretraining", "the starting model and its held-out loss", "pretrain", "held_out", "loss"),
     "sweep": Kind("Sweep", "settings by their loss on held-out records", "sweep", "sweep", "sweep"),
 }
