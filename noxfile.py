@@ -44,6 +44,7 @@ EXPERIMENTS = (
     ("contamination", "contamination", "Report which training rows hold text of evaluation rows."),
     ("pretrain", "pretrain", "Pretrain a starting model on the text of the data; report its held-out loss."),
     ("sweep", "sweep", "Compare sizes and learning rates by the loss of short runs on held-out records."),
+    ("search_weights", "weights", "Beyond the paper: propose mixture weights by runs of many; compare."),
     ("train", "train", "Train the models of Table 1, or of --artefact and --rows."),
     ("evaluate", "evaluate", "Train and evaluate those models."),
     ("report", "report", "Write the tables, figures and pages of finished runs again."),

@@ -120,6 +120,20 @@ def share_best(cells: Sequence[tuple[Scores, Sequence[Scores]]], seed: int = 0) 
     return _interval(100 * won, 100 * samples, sum(cell.n for cell in means))
 
 
+def of_suites(suites: Mapping[str, Scores]) -> Scores:
+    """The scores of several suites as of one, whose score is the mean of theirs however many tasks each has.
+
+    A task's rows are scaled for that, so they may exceed 1.
+    """
+    counts = {suite: len(set(map(task_of, scores))) for suite, scores in suites.items()}
+    mean = sum(counts.values()) / len(suites) if suites else 0
+    return {
+        f"{suite}/{name}": np.asarray(rows, np.float64) * (mean / counts[suite])
+        for suite, scores in suites.items()
+        for name, rows in scores.items()
+    }
+
+
 Metric = Callable[[NDArray[np.intp]], float]
 """The score of the rows at these indices, which may repeat; not a number where it is undefined."""
 

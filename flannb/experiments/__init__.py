@@ -17,6 +17,7 @@ from flannb.experiments.steps import (
     weights_of,
 )
 from flannb.experiments.trials import sweep_report_step, trial_step
+from flannb.experiments.weights import propose_step, weights_step
 
 __all__ = [
     "ARTEFACTS",
@@ -36,6 +37,7 @@ __all__ = [
     "pretrain_report_step",
     "pretrain_step",
     "project_root",
+    "propose_step",
     "report_step",
     "scale",
     "single_task_step",
@@ -43,4 +45,5 @@ __all__ = [
     "train_step",
     "trial_step",
     "weights_of",
+    "weights_step",
 ]

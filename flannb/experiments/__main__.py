@@ -197,9 +197,7 @@ def _run(given: argparse.Namespace) -> None:
     if chosen and given.command == "report":
         for step in steps[:-1]:
             if not is_done(step):
-                raise UserError(
-                    f"{step.name} is not done; run 'nox -s reproduce_{given.artefact}' with the same options first"
-                )
+                raise UserError(f"{step.name} is not done; run 'nox -s {chosen.session}' with the same options first")
         (Path(steps[-1].folder) / MANIFEST).unlink(missing_ok=True)
     if given.workers is not None:
         os.environ[WORKERS] = str(given.workers)
@@ -240,8 +238,14 @@ def _steps(command: str, of: Artefact | None, options: Options) -> list[Step]:
     if of is None:
         return all_steps(options)
     steps = steps_of(of, options)
+    if command == "data":
+        return steps[:1]
     left_out = {"train": ("evaluate", "report"), "evaluate": ("report",)}.get(command, ())
-    return steps[:1] if command == "data" else [s for s in steps if s.name.rsplit("/")[-1] not in left_out]
+    kept: dict[str, Step] = {}
+    for step in steps:  # what needs a step that is left out is left out, too
+        if step.name.rsplit("/")[-1] not in left_out and all(need.folder in kept for need in step.needs):
+            kept[step.folder] = step
+    return list(kept.values())
 
 
 def _show(folder: Path, name: str) -> None:

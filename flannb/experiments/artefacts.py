@@ -8,7 +8,7 @@ import numpy as np
 from flannb import extra
 from flannb.collection import Task, finetuning_tasks
 from flannb.experiments.scales import Scale
-from flannb.mixture import FEW_SHOT_SHARES, mixture
+from flannb.mixture import DESIGN, FEW_SHOT_SHARES, mixture
 from flannb.names import check_name
 
 
@@ -47,6 +47,7 @@ class Artefact:
         notebook: makes its report.
         rows: its models, in order; none where they depend on scale and data (``rows_at``).
         rows_at: makes the rows from a scale and the training tasks that a source has.
+        beyond: whether it goes beyond the paper, which ``reproduce_all`` does not.
     """
 
     name: str
@@ -54,6 +55,12 @@ class Artefact:
     notebook: str
     rows: tuple[Row, ...] = ()
     rows_at: Callable[[Scale, Sequence[Task]], tuple[Row, ...]] | None = None
+    beyond: bool = False
+
+    @property
+    def session(self) -> str:
+        """The nox session that makes it."""
+        return f"{'search' if self.beyond else 'reproduce'}_{self.name}"
 
     def at(self, scale: Scale, training: Sequence[Task]) -> "Artefact":
         """The artefact with its rows at a scale, of the training tasks that a source has; one's own are the last."""
@@ -188,12 +195,28 @@ FIGURE6 = Artefact(
 )
 """The learning curves of the tasks that Flan 2022 does not have."""
 
+WEIGHTS = Artefact(
+    "weights",
+    "Weight search",
+    "notebooks/41_weights.ipynb",
+    (
+        Row("flan2022", "Flan 2022", "flan2022"),
+        Row("equal", "All alike", "equal"),
+        *(Row(name, f"Design {name.removeprefix('design_')}", name) for name in DESIGN),
+    ),
+    beyond=True,
+)
+"""The runs from which mixture weights are proposed, those of the paper and equal ones among them.
+
+All are as large and as long as the rows of Table 1: which weights are best depends on how often each example is seen,
+the proposal is compared at that length, and the runs that the tables have need not be made again."""
+
 SINGLE_TASK = {artefact.name: artefact for artefact in (TABLE3, FIGURE5, FIGURE6)}
 """Artefacts whose rows are tasks that models are finetuned on (``flannb.experiments.finetuning``)."""
 
 ARTEFACTS = {
     artefact.name: artefact
-    for artefact in (TABLE1, TABLE2, TABLE3, FIGURE1, FIGURE2, FIGURE3, FIGURE4, FIGURE5, FIGURE6, FIGURE7)
+    for artefact in (TABLE1, TABLE2, TABLE3, FIGURE1, FIGURE2, FIGURE3, FIGURE4, FIGURE5, FIGURE6, FIGURE7, WEIGHTS)
 }
 """Every artefact, in the order in which all are reproduced. Those that are not rows of models and a report on them have
 their steps from ``flannb.experiments.registry``."""

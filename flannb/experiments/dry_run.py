@@ -12,7 +12,7 @@ from flannb.build.tokenizer import model_vocabulary
 from flannb.collection import eval_tasks, finetuning_tasks, tasks
 from flannb.errors import UserError
 from flannb.evaluate import MODES
-from flannb.experiments.artefacts import SINGLE_TASK, TABLE1, Artefact
+from flannb.experiments.artefacts import SINGLE_TASK, TABLE1, WEIGHTS, Artefact
 from flannb.experiments.devices import Devices
 from flannb.experiments.finetuning import STARTS, finetune_options
 from flannb.experiments.reproduce import Options, run_home, start_and_vocabulary
@@ -133,6 +133,10 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
     notes += _of_pretraining(options, scale, config, speeds[0])
     if single:
         notes.append(_of_finetuning(single, source, options, config, speeds[0]))
+    if artefact.name == WEIGHTS.name:
+        notes.append(
+            "proposal: a model of the weights that these runs propose is trained and scored after them, as flan2022 is"
+        )
     if any(evaluation is None for _, evaluation in work.values()):
         notes.append("evaluation: the source does not tell how many rows it has, so what scoring takes is not known")
     names = {shard.task for shard in shards}

@@ -23,12 +23,13 @@ Results = Mapping[tuple[str, str], pd.DataFrame]
 
 
 def all_steps(options: Options) -> list[Step]:
-    """The steps of every artefact, each after those that it needs; what artefacts share is there once.
+    """The steps of every artefact of the paper, each after those that it needs; what artefacts share is there once.
 
     Raises:
         UserError: as ``flannb.experiments.registry.steps_of``.
     """
-    steps = (step for artefact in ARTEFACTS.values() for step in steps_of(artefact, options))
+    papers = (artefact for artefact in ARTEFACTS.values() if not artefact.beyond)
+    steps = (step for artefact in papers for step in steps_of(artefact, options))
     return list({step.folder: step for step in steps}.values())
 
 

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 from flannb.build import Hub, open_source
-from flannb.experiments.artefacts import SINGLE_TASK, Artefact
+from flannb.experiments.artefacts import SINGLE_TASK, WEIGHTS, Artefact
 from flannb.experiments.finetuning import finetuning_steps
 from flannb.experiments.reproduce import REPORT_CODE, Options, artefact_steps
 from flannb.experiments.runner import Step
 from flannb.experiments.scales import scale
 from flannb.experiments.steps import present_training
+from flannb.experiments.weights import weights_steps
 from flannb.files import digest
 
 
@@ -52,6 +53,7 @@ BUILDERS: dict[str, Callable[[Artefact, Options], list[Step]]] = {
     "figure2": figure2_steps,
     "figure7": figure7_steps,
     **dict.fromkeys(SINGLE_TASK, finetuning_steps),
+    WEIGHTS.name: weights_steps,
 }
 """Artefact -> what makes its steps, the report last. Those that are not here are rows of models
 (``flannb.experiments.reproduce.artefact_steps``)."""

@@ -321,7 +321,7 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
         code=REPORT_CODE,
         state=extra.fingerprint(*extra.KINDS),
         needs=tuple(step for made in evaluations.values() for step in made),
-        command=command(f"reproduce_{artefact.name}", options, base.source),
+        command=command(artefact.session, options, base.source),
     )
     return [*steps, report]
 

@@ -10,6 +10,7 @@ import importlib
 import os
 import re
 import shutil
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -223,6 +224,9 @@ def _call(step: Step) -> None:
 
 
 def _execute(step: Step) -> None:
+    # jsonschema, which checks notebooks for papermill, would first build a grammar of addresses, which they do not
+    # have; that takes longer than all other imports of this process.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
     import papermill as pm
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError

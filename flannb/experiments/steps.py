@@ -34,6 +34,7 @@ from flannb.mixture import mixed, seen, shard_weights
 from flannb.mixture import mixture as mixture_of
 
 if TYPE_CHECKING:
+    from flannb.report import Setup
     from flannb.train import TrainOptions
 
 BUILD_JSON = "build.json"
@@ -143,7 +144,7 @@ def weights_of(build: Build, mixture: str, seed: int, tasks_drawn: int = 0) -> d
     """The shares of a build's shards in a mixture, as ``train_step`` takes them.
 
     Args:
-        mixture: a key of ``flannb.mixture.MIXTURES``.
+        mixture: as ``flannb.mixture.mixture`` takes it.
         tasks_drawn: how many of its tasks take part, drawn by ``seed`` with the Held-In ones among them; 0 for all.
 
     Raises:
@@ -250,6 +251,35 @@ def evaluate_step(
     )
 
 
+def predictions_of(evaluations: Mapping[str, Sequence[str]], mode: str = "generation") -> dict[str, pd.DataFrame]:
+    """Row -> its predictions, whose column ``repeat`` numbers its models.
+
+    Args:
+        evaluations: row -> folders of ``evaluate_step``, one for each model trained of the row.
+        mode: of ``flannb.evaluate.MODES``.
+    """
+    return {
+        row: pd.concat(
+            [
+                read_predictions(Path(home) / PREDICTIONS, (mode,)).assign(repeat=repeat)
+                for repeat, home in enumerate(homes)
+            ]
+        )
+        for row, homes in evaluations.items()
+    }
+
+
+def setup_of(source: Source, scale: str, seed: int) -> "Setup":
+    """What was measured, as reports are told."""
+    from flannb.report import Setup, limits
+
+    sets: dict[str, list[str]] = {}
+    for task in eval_tasks(source.collection):
+        sets.setdefault(task.suite, []).append(task.name)
+    chosen = scale_of(scale, source.collection)
+    return Setup(scale, source.name, seed, sets, positions=chosen.positions, limits=limits(scale, source.collection))
+
+
 def report_step(
     folder: str,
     artefact: str,
@@ -268,7 +298,7 @@ def report_step(
         models: row -> folder of the first ``train_step``.
     """
     from flannb.model.checkpoint import parameters
-    from flannb.report import Setup, layout, limits, majority_baseline, one_model, write_table
+    from flannb.report import layout, majority_baseline, one_model, write_table
     from flannb.report.figure1 import write_figure1
     from flannb.report.figure3 import write_figure3
     from flannb.report.figure4 import Point, layout_of, write_figure4
@@ -279,12 +309,7 @@ def report_step(
     training = present_training(opened)
     found = artefact_of(artefact).at(chosen, training)
     rows = found.rows
-    sets: dict[str, list[str]] = {}
-    for task in eval_tasks(opened.collection):
-        sets.setdefault(task.suite, []).append(task.name)
-    predictions = _predictions(evaluations)
-    setup = Setup(scale=scale, source=opened.name, seed=seed, sets=sets)
-    setup = replace(setup, positions=chosen.positions, limits=limits(scale, opened.collection))
+    predictions, setup = predictions_of(evaluations), setup_of(opened, scale, seed)
     if artefact == "figure4":
         members = {row.name: len(mixture_of(row.mixture).members(training)) for row in rows}
         points = {
@@ -296,7 +321,7 @@ def report_step(
             for row in rows
         }
         return write_figure4(Path(folder), predictions, replace(setup, layout=layout_of(points)), points)
-    suites = [suite for suite in MORE_SUITES if suite in sets]
+    suites = [suite for suite in MORE_SUITES if suite in setup.sets]
     setup = replace(setup, layout=layout(artefact).extended({row.name: row.title for row in found.own_rows()}, suites))
     if artefact in ("figure1", "figure3"):
         write = {"figure1": write_figure1, "figure3": write_figure3}[artefact]
@@ -312,21 +337,8 @@ def report_step(
         {row.name: row.title for row in rows},
         majority_baseline(one_model(predictions)),
         tokens,
-        _predictions(evaluations, "ranking") if chosen.ranking else None,
+        predictions_of(evaluations, "ranking") if chosen.ranking else None,
     )
-
-
-def _predictions(evaluations: Mapping[str, Sequence[str]], mode: str = "generation") -> dict[str, pd.DataFrame]:
-    """Row -> the predictions of all its models."""
-    return {
-        row: pd.concat(
-            [
-                read_predictions(Path(home) / PREDICTIONS, (mode,)).assign(repeat=repeat)
-                for repeat, home in enumerate(homes)
-            ]
-        )
-        for row, homes in evaluations.items()
-    }
 
 
 def figure2_step(folder: str) -> list[Path]:

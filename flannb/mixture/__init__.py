@@ -1,7 +1,7 @@
 """How the data are weighted, and the stream of packed batches."""
 
 from flannb.mixture.filling import Filling, filling
-from flannb.mixture.named import FEW_SHOT_SHARES, MIXTURES, mixture, own_mixtures
+from flannb.mixture.named import DESIGN, FEW_SHOT_SHARES, MIXTURES, mixture, own_mixtures
 from flannb.mixture.packing import Batch, pack
 from flannb.mixture.pipeline import BatchShape, Epochs, Stream, batches, mixed, packed_batches
 from flannb.mixture.seen import seen
@@ -17,6 +17,7 @@ from flannb.mixture.weights import (
 )
 
 __all__ = [
+    "DESIGN",
     "FEW_SHOT_SHARES",
     "MIXTURES",
     "RELEASED_RATES",

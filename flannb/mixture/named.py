@@ -1,9 +1,12 @@
-"""Mixtures by name: the release's, its ablations, and single collections."""
+"""Mixtures by name: the release's, its ablations, and single collections; or of rates in a file."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from flannb import extra
 from flannb.errors import UserError
+from flannb.files import read_json
+from flannb.mixture.design import design
 from flannb.mixture.weights import RELEASED_RATES, Mixture
 from flannb.names import check_name
 
@@ -13,6 +16,11 @@ FLAN2021 = FLAN2022.alone("flan2021")
 
 FEW_SHOT_SHARES = (0, 5, 10, 25, 50, 75, 90, 95, 100)
 """Percent of few-shot data in the mixtures of Figure 3."""
+
+DESIGN: dict[str, Mixture] = {
+    f"design_{number:02}": Mixture(rates) for number, rates in enumerate(design([FLAN2022.rates, EQUAL.rates]), 1)
+}
+"""Mixtures whose scores tell how to weight the submixtures; the same for every seed, so that runs of several add up."""
 
 MIXTURES: dict[str, Mixture] = {
     "flan2022": FLAN2022,
@@ -27,6 +35,7 @@ MIXTURES: dict[str, Mixture] = {
     **{f"flan2021_few_shot_{share}": FLAN2021.with_few_shot(share / 100) for share in FEW_SHOT_SHARES if share != 50},
     # the whole of P3, its tasks alike; P3 has zero-shot prompts only
     "p3pp": Mixture({"t0_sf": 1.0, "p3_flan2021": 1.0}, few_shot=0.0, by_size=True),
+    **DESIGN,
 }
 """Name -> mixture: released rates, equal weights, those less one submixture or method, and each submixture alone."""
 
@@ -50,13 +59,31 @@ def own_mixtures() -> dict[str, Mixture]:
 
 
 def mixture(name: str) -> Mixture:
-    """A mixture by its name.
+    """A mixture by its name, or of the rates in a JSON file.
+
+    Args:
+        name: a key of ``MIXTURES`` or one's own, or a path that ends with ``.json`` (see ``read_mixture``).
 
     Raises:
-        UserError: there is none of that name; the message lists them.
+        UserError: there is none of that name; the message lists them. Or as ``read_mixture``.
     """
     if name in MIXTURES:
         return MIXTURES[name]
+    if name.endswith(".json"):
+        return read_mixture(Path(name))
     own = own_mixtures()
     check_name("--mixture", name, [*MIXTURES, *own])
     return own[name]
+
+
+def read_mixture(path: Path) -> Mixture:
+    """The mixture whose rates a JSON file has, by submixture, under ``rates``.
+
+    Raises:
+        UserError: the file is missing or has no rates, or they are not as ``Mixture`` takes them.
+    """
+    found = read_json(path)
+    rates = found.get("rates") if isinstance(found, dict) else None
+    if not isinstance(rates, dict) or not all(isinstance(rate, int | float) for rate in rates.values()):
+        raise UserError(f"{path}: 'rates' must give a number for each submixture")
+    return Mixture(rates)

@@ -34,7 +34,7 @@ class Kind(NamedTuple):
     session: str
     table: str
     figure: str
-    traced: bool = True  # whether the runner makes it, which records runs and hashes
+    traced: bool = True  # whether it must say from which runs it is, by a manifest
 
 
 KINDS: dict[str, Kind] = {
@@ -62,8 +62,15 @@ KINDS: dict[str, Kind] = {
     "figure7": Kind(
         "Figure 7", "permutations of question, answer and explanation", "reproduce_figure7", "figure7", "figure7"
     ),
+    "weights": Kind(
+        "Weight search",
+        "beyond the paper: mixture weights that a regression over runs proposes, against the paper's",
+        "search_weights",
+        "weights",
+        "weights",
+    ),
     "pretrain": Kind("Pretraining", "the starting model and its held-out loss", "pretrain", "held_out", "loss"),
-    "sweep": Kind("Sweep", "settings by their loss on held-out records", "sweep", "sweep", "sweep"),
+    "sweep": Kind("Sweep", "settings by their loss on held-out records", "sweep", "sweep", "sweep", traced=False),
 }
 """Folder of a report -> what it is, in the order of the page."""
 

@@ -147,7 +147,7 @@ def _as_it_is(report: Report, table: pd.DataFrame) -> Grid:
 
 
 READERS: Mapping[str, Callable[[Report, pd.DataFrame], Grid]] = {
-    **dict.fromkeys(("table1", "table2", "figure1", "figure3", "figure4"), _scores),
+    **dict.fromkeys(("table1", "table2", "figure1", "figure3", "figure4", "weights"), _scores),
     **dict.fromkeys(("table3", "figure5"), _single_tasks),
     "figure6": _curves,
     "figure7": _permutations,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from flannb.collection.submixtures import MORE_SUITES, SUITES
-from flannb.mixture.named import FEW_SHOT_SHARES
+from flannb.mixture.named import DESIGN, FEW_SHOT_SHARES
 from flannb.names import check_name
 from flannb.report.published import published
 
@@ -133,6 +133,21 @@ LAYOUTS["figure3"] = Layout(
     ("C6a", "C6b", "C6c"),
     "The paper prints no numbers of it; it trained on Flan 2021 alone, as is done here.",
     rows={f"few_shot_{share}": f"{share}%" for share in FEW_SHOT_SHARES},
+)
+LAYOUTS["weights"] = Layout(
+    "weights",
+    "Weight search",
+    tuple(SUITES),
+    {"": "Mixtures"},
+    "",
+    (),
+    "The paper leaves the choice of weights open and prints no numbers of it.",
+    rows={
+        "proposal": "Proposed",
+        "flan2022": "Flan 2022",
+        "equal": "All alike",
+        **{name: f"Design {name.removeprefix('design_')}" for name in DESIGN},
+    },
 )
 
 

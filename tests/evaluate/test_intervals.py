@@ -5,7 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flannb.evaluate.intervals import difference, highest_lead, lowest_lead, share_best, statistic, suite_score
+from flannb.evaluate.intervals import (
+    difference,
+    highest_lead,
+    lowest_lead,
+    of_suites,
+    share_best,
+    statistic,
+    suite_score,
+)
 
 ONES, ZEROS = np.ones(50), np.zeros(50)
 HALF = np.tile([0.0, 1.0], 25)
@@ -172,3 +180,21 @@ def test_every_interval_is_within_the_range_of_scores(scores):
 def test_wrong_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_suites_together_score_the_mean_of_theirs_however_many_tasks_they_have():
+    many = draw(np.random.default_rng(0), (0.2, 0.4, 0.6, 0.8, 0.9))
+    parts = {"a": many, "b": {"a_three_objects": ONES, "a_five_objects": HALF}, "c": {"x": ZEROS}}
+    both = {suite: {name: np.column_stack([rows, rows]) for name, rows in one.items()} for suite, one in parts.items()}
+    wanted = np.mean([suite_score(scores).score for scores in parts.values()])
+    assert suite_score(of_suites(parts)).score == pytest.approx(wanted)
+    assert suite_score(of_suites(both)).score == pytest.approx(wanted)
+    assert suite_score(of_suites(parts)).n == 5 * 50 + 3 * 50
+
+
+def test_the_mean_of_independent_suites_varies_by_their_variances():
+    rng = np.random.default_rng(0)
+    parts = {name: draw(rng, (0.5,) * tasks, 200) for name, tasks in {"a": 1, "b": 4}.items()}
+    widths = [(each.high - each.low) for each in map(suite_score, parts.values())]
+    whole = suite_score(of_suites(parts))
+    assert whole.high - whole.low == pytest.approx(np.hypot(*widths) / 2, rel=0.06)

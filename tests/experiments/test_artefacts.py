@@ -7,9 +7,11 @@ from flannb.errors import UserError
 from flannb.experiments import ARTEFACTS, SCALES, artefact
 from flannb.experiments.artefacts import TASK_COUNTS, task_counts
 from flannb.experiments.registry import BUILDERS
+from flannb.experiments.reproduce import project_root
 from flannb.mixture import MIXTURES, mixture
 from flannb.model import SIZES
 from flannb.report import LAYOUTS
+from flannb.report.catalogue import KINDS
 
 
 @pytest.mark.parametrize("name", ["table1", "table2"])
@@ -61,6 +63,20 @@ def test_table2_leaves_out_what_it_says():
     for row in artefact("table2").rows:
         left_out = {row.name.removeprefix("minus_")} if row.name.startswith("minus_") else set()
         assert set(mixture(row.mixture).rates) == equal - left_out
+
+
+def test_artefacts_are_made_by_sessions_of_nox():
+    sessions = (project_root() / "noxfile.py").read_text()
+    assert artefact("table1").session == "reproduce_table1" and artefact("weights").session == "search_weights"
+    assert all(f'("{each.session}", "{name}", ' in sessions for name, each in ARTEFACTS.items())
+    assert all(KINDS[name].session == each.session for name, each in ARTEFACTS.items())
+
+
+def test_the_weight_search_shares_its_runs_of_known_rates_with_the_tables():
+    rows = {row.name: row for row in artefact("weights").rows}
+    assert rows["flan2022"].model == artefact("table1").row("flan2022").model
+    assert rows["equal"].model == artefact("table2").row("all_equal").model
+    assert {"proposal", *rows} == set(LAYOUTS["weights"].measurable())
 
 
 def test_an_unknown_name_is_told_the_known_ones():

@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -5,7 +8,7 @@ import pytest
 
 import flannb.experiments as functions
 from flannb.errors import UserError
-from flannb.experiments.reproduce import enter_project
+from flannb.experiments.reproduce import enter_project, project_root
 from flannb.experiments.runner import INPUTS, MANIFEST, Step, find_state, is_done, run_all, run_step
 from flannb.files import read_sealed, write_sealed
 
@@ -114,3 +117,28 @@ def test_run_all_tells_seconds_and_progress(step, capsys):
 def test_an_unreachable_scheduler_is_named(step):
     with pytest.raises(UserError, match="--cluster nowhere: no scheduler answers there"):
         run_all([step], 1, "nowhere", papermill=False)
+
+
+NOTEBOOK = """
+import sys
+from flannb.experiments import artefact
+from flannb.experiments.registry import steps_of
+from flannb.experiments.reproduce import Options
+from flannb.experiments.runner import is_done, run_step
+[step] = steps_of(artefact("figure2"), Options(reports=sys.argv[1]))
+run_step(step)
+print(is_done(step), *[name for name in ("papermill", "jsonschema", "rfc3987_syntax") if sys.modules.get(name)])
+"""
+
+
+def test_executing_a_notebook_builds_no_grammar_of_addresses(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", NOTEBOOK, str(tmp_path)],
+        cwd=project_root(),
+        env=os.environ | {"PYTHONPATH": str(project_root())},
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.stdout == "True papermill jsonschema\n", done.stderr
+    assert (tmp_path / "figure2/22_figure2.ipynb").is_file()

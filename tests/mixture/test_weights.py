@@ -273,3 +273,18 @@ def test_only_the_drawn_tasks_take_part_each_with_its_twin():
     assert {shard.task for shard in weights} == {"gsm8k", "gsm8k_inverted", "boolq"}
     assert math.isclose(sum(weights.values()), 1)
     assert share(weights, task="gsm8k_inverted") / share(weights, task="gsm8k") == pytest.approx(0.3)
+
+
+def test_a_file_of_rates_is_a_mixture(tmp_path):
+    path = tmp_path / "rates.json"
+    path.write_text('{"rates": {"cot": 3, "dialog": 1.0}}')
+    assert mixture(str(path)) == Mixture({"cot": 3, "dialog": 1.0})
+    for text in ("[]", "{}", '{"rates": {"cot": "3"}}', '{"rates": [1]}'):
+        path.write_text(text)
+        with pytest.raises(UserError, match=r"rates\.json: 'rates' must give a number for each submixture"):
+            mixture(str(path))
+    path.write_text('{"rates": {"cots": 3}}')
+    with pytest.raises(UserError, match="no submixture 'cots'"):
+        mixture(str(path))
+    with pytest.raises(UserError, match=r"none\.json: not readable"):
+        mixture(str(tmp_path / "none.json"))

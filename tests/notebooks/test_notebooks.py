@@ -68,6 +68,9 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
         folders = {"evaluations": {row: [evaluate] for row in rows}, "models": dict.fromkeys(rows, train)}
         return {"folder": str(tmp_path / name)} | folders
 
+    # One run stands for all of a search, whose regression then finds no effects.
+    searched = {row: [evaluate] for row in ("flan2022", "equal", "design_01", "design_02", "design_03")}
+
     def single_task(name):
         return {"folder": str(tmp_path / name), "finetunings": {"wanli": {"t5": tuned, "flan_t5": tuned}}}
 
@@ -105,6 +108,17 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
             "data": f"{own}/data",
             "model": f"{own}/train/model",
         },
+        "40_propose_weights": {
+            "folder": str(tmp_path / "proposal"),
+            "data": data,
+            "mixtures": {row: row for row in searched},
+            "evaluations": searched,
+        },
+        "41_weights": {
+            "folder": str(tmp_path / "weights"),
+            "proposal": str(tmp_path / "proposal"),
+            "evaluations": {**searched, "proposal": [evaluate]},
+        },
     }
     assert [path.stem for path in NOTEBOOKS] == list(parameters)
     for alone, paths in groupby(NOTEBOOKS, lambda path: path.stem in OWN_KERNEL):
@@ -117,5 +131,6 @@ def test_notebooks_run_in_the_order_of_reading(tmp_path, monkeypatch):
         assert all((tmp_path / name / f"{name}.{ending}").is_file() for ending in ("html", "md", "csv", "png", "svg"))
     assert (tmp_path / "table3" / "table3.html").is_file()
     assert (tmp_path / "report3" / "pretrain.html").is_file()
+    assert "are not clearly apart from the paper's" in (tmp_path / "weights" / "weights.md").read_text()
     assert "Half CoT" in (tmp_path / "row/reports/table1/tiny/table1.md").read_text()
     assert set(read_predictions(tmp_path / "suite" / "predictions")["suite"]) >= {"own", "mmlu"}

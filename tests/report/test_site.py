@@ -215,7 +215,11 @@ def test_what_trainings_started_from_is_no_scale(reports):
     assert found.scales() == ["smoke", "micro"]
     assert [(report.scale, report.start) for report in found.of("sweep")] == [("micro", ""), ("micro", "pretrained")]
     text = page(reports)
-    assert '<a href="#sweep-micro">made</a><br><a href="#sweep-micro-from-pretrained">from pretrained</a>' in text
+    assert re.search(
+        '<a href="#sweep-micro">[^<]+</a><br><a href="#sweep-micro-from-pretrained">[^<]*from pretrained', text
+    )
     assert "<h3>micro, from pretrained" in text
     line = next(line for line in (reports / "README.md").read_text().splitlines() if line.startswith("| Sweep"))
-    assert line.endswith("[made](sweep/micro/sweep.md); [from pretrained](sweep/micro-from-pretrained/sweep.md) |")
+    assert re.search(
+        r"\[[^]]+\]\(sweep/micro/sweep.md\); \[[^]]*from pretrained[^]]*\]\(sweep/micro-from-pretrained", line
+    )
