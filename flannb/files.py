@@ -93,7 +93,11 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes ``value`` as indented JSON with sorted keys, whole or not at all."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    write_text(path, _as_json(value))
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 def read_json(path: Path) -> Any:
@@ -120,8 +124,10 @@ def read_sealed(path: Path) -> dict[str, Any]:
         UserError: the file is missing, or is not as it was written.
     """
     value = read_json(path)
+    # Other letters can be read as the same value: 1E+30 is 1e+30.
+    as_written = Path(path).read_text(encoding="utf-8") == _as_json(value)
     seal = value.pop(_SEAL, None) if isinstance(value, dict) else None
-    if seal is None or seal != digest(value):
+    if seal is None or seal != digest(value) or not as_written:
         raise UserError(f"{path}: is not as it was written. Delete it and run again to rebuild it.")
     return value
 

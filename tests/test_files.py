@@ -139,6 +139,14 @@ def test_a_sealed_object_reads_back_and_no_changed_byte_goes_unseen(tmp_path_fac
         read_sealed(path)
 
 
+def test_a_changed_byte_that_leaves_the_value_is_seen_too(tmp_path):
+    path = tmp_path / "a.json"
+    write_sealed(path, {"a": 1e30})
+    path.write_text(path.read_text().replace("1e+30", "1E+30"))
+    with pytest.raises(UserError, match=r"a\.json: is not as it was written"):
+        read_sealed(path)
+
+
 def test_sums_are_those_of_sha256sum_and_survive_a_torn_line(tmp_path):
     for name in ("a b", "c"):
         (tmp_path / name).write_text(name)
