@@ -216,9 +216,13 @@ def key_in(path: Path) -> str:
 
 def _call(step: Step) -> None:
     import jax
+    from jax.experimental.compilation_cache import compilation_cache
 
+    before = jax.config.values["jax_compilation_cache_dir"]
     for name, value in _compilation_cache(step).items():  # JAX has read its environment already
         jax.config.update(name, value)
+    if jax.config.values["jax_compilation_cache_dir"] != before:
+        compilation_cache.reset_cache()  # JAX would keep to the first folder
     function = getattr(importlib.import_module("flannb.experiments"), step.function)
     function(folder=step.folder, **step.parameters)
 
