@@ -30,8 +30,11 @@ def pack(examples: Sequence[dict[str, np.ndarray]], input: int, target: int, rng
         A batch of as many rows as it took. The input of the decoder starts with ``PAD_ID`` in every segment.
     """
     sizes = np.array([(len(example["encoder"]), len(example["decoder"])) for example in examples])
-    rows, spread = (way(sizes, np.array([input, target])) for way in (_first_fit, _spread))
-    if len(spread) < SAVES * len(rows):
+    limits = np.array([input, target])
+    rows = _first_fit(sizes, limits)
+    fewest = int(np.ceil((sizes / limits).sum(axis=0).max()))
+    # Where even the fewest would not save enough, spreading need not be tried.
+    if fewest < SAVES * len(rows) and len(spread := _spread(sizes, limits, fewest)) < SAVES * len(rows):
         rows = spread
 
     def blank(length: int) -> np.ndarray:
@@ -76,13 +79,12 @@ def _first_fit(sizes: np.ndarray, limits: np.ndarray) -> list[list[int]]:
     return rows
 
 
-def _spread(sizes: np.ndarray, limits: np.ndarray) -> list[list[int]]:
-    """As ``_first_fit``, but into as many sequences as all tokens would fill, each example where it leaves most room.
+def _spread(sizes: np.ndarray, limits: np.ndarray, fewest: int) -> list[list[int]]:
+    """As ``_first_fit``, but into as few sequences as all tokens would fill, each example where it leaves most room.
 
     What is left then has both kinds of room, whereas first fit begins with sequences that are full of targets and have
     room for inputs that no example can use.
     """
-    fewest = int(np.ceil((sizes / limits).sum(axis=0).max()))
     room = np.tile(limits, (fewest + len(sizes), 1))
     rows: list[list[int]] = [[] for _ in range(fewest)]
     for example in _largest_first(sizes, limits):
