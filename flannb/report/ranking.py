@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from flannb.report.layout import SETTINGS, TITLES, Layout
+from flannb.report.figure_page import score_grid
 from flannb.report.page import shown_claims
 from flannb.report.sections import Section, beside_majority
 from flannb.report.table import Setup
@@ -25,13 +25,7 @@ def ranking_sections(
         majority: suite -> setting -> majority baseline in percent.
     """
     measured = table.dropna(subset=["score"])
-    cells = _cells(measured, setup.layout)
-    by_cell = {(line.row, line.suite, line.setting): line for line in measured.itertuples()}
-    lines = []
-    for row in dict.fromkeys(measured["row"]):
-        found = [by_cell.get((row, *cell)) for cell in cells]
-        texts = ["" if each is None else f"{each.score:.1f} [{each.ci_low:.1f}, {each.ci_high:.1f}]" for each in found]
-        lines.append((titles.get(row, row), *texts))
+    grid = score_grid(measured, "Row", {row: titles.get(row, row) for row in dict.fromkeys(measured["row"])}).fillna("")
     sentences = [
         "Here the answer to a row is the option that the model finds likeliest, whatever it would write; rows without"
         " options are left out. A model that tells the options apart but does not write one of them scores here and not"
@@ -39,15 +33,14 @@ def ranking_sections(
     ]
     for suite, baselines in majority.items():
         sentences += beside_majority(table, setup, baselines, suite)
-    heads = ("Row", *(f"{TITLES[suite]}, {SETTINGS[setting]}" for suite, setting in cells))
-    ranked = {f"{suite}.{setting}" for suite, setting in cells}
+    ranked = set(measured["suite"] + "." + measured["setting"])
     verdicts = tuple(
         (f"{line['id']}: {line['claim']}", line["verdict"], line["difference"], line["detail"])
         for line in shown_claims(claims)
         if not line["part"] or line["id"].partition(".")[2] in ranked
     )
     return [
-        Section("Answers ranked by likelihood", tuple(sentences), heads, tuple(lines)),
+        Section("Answers ranked by likelihood", tuple(sentences), tuple(grid), tuple(map(tuple, grid.to_numpy()))),
         Section(
             "Claims by ranked answers",
             ("The same claims, asked of these scores; of a suite that is not ranked nothing is known here.",),
@@ -55,9 +48,3 @@ def ranking_sections(
             verdicts,
         ),
     ]
-
-
-def _cells(measured: pd.DataFrame, layout: Layout) -> list[tuple[str, str]]:
-    """The suites and settings that have ranked answers, in order."""
-    present = set(measured[["suite", "setting"]].itertuples(index=False, name=None))
-    return [cell for cell in layout.cells() if cell in present]
