@@ -13,7 +13,7 @@ from typing import Any
 from flannb.bench.measure import Measured, measure
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
-from flannb.names import known_names
+from flannb.names import known_names, split_names
 from flannb.progress import Bar
 
 CONTENDERS = "flannb.bench.train_contenders"
@@ -39,6 +39,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attention", default="auto", help="flannb's: auto, plain, flash, cudnn (default: auto)")
     parser.add_argument("--remat", default="none", help="flannb's: none, dots, full (default: none)")
     parser.add_argument(
+        "--parts",
+        type=int,
+        default=1,
+        metavar="N",
+        help="transformers adds the gradients of N parts of a batch, where memory is short for all of it (default: 1)",
+    )
+    parser.add_argument(
+        "--devices",
+        metavar="N,M",
+        help="compares flannb on N and on M devices, --batch sequences each, instead of contenders",
+    )
+    parser.add_argument(
         "--limit", type=float, metavar="SECONDS", help="gives up on a contender that takes longer (default: none)"
     )
     parser.add_argument(
@@ -53,36 +65,60 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
         run: runs a module with arguments, as ``measure`` does in a process of its own.
 
     Raises:
-        UserError: a number below 1, or an unknown contender.
+        UserError: a number below 1, a batch without so many parts, or an unknown contender.
     """
-    if wrong := next((name for name in NUMBERS if getattr(given, name) < 1), None):
+    if wrong := next((name for name in (*NUMBERS, "parts") if getattr(given, name) < 1), None):
         raise UserError(f"--{wrong} must be at least 1")
+    if given.batch % given.parts:
+        raise UserError(f"--parts {given.parts}: --batch {given.batch} is not divisible by it")
     names = known_names("--contenders", given.contenders, NAMES)
     options = {
         name: value for name, value in vars(given).items() if name not in ("json", "contenders", "command", "limit")
     }
+    runs = {name: (name, options | {"devices": None}) for name in names}
+    if given.devices:
+        runs = {
+            _on(number): ("flannb", options | {"devices": number, "batch": number * given.batch})
+            for number in _devices(given.devices)
+        }
     figures: dict[str, Any] = {"options": options}
-    for name in Bar(names, desc="bench", unit="contender"):
+    for name, (contender, asked) in Bar(runs.items(), desc="bench", unit="contender"):
         try:
-            figures[name] = run(CONTENDERS, name, json.dumps(options), limit=given.limit).result
+            figures[name] = run(CONTENDERS, contender, json.dumps(asked), limit=given.limit).result
         except UserError as error:
             figures[name] = {"failed": str(error).strip().splitlines()[-1]}
     figures |= {"machine": machine(), "versions": versions()}
     return figures
 
 
+def _devices(text: str) -> list[int]:
+    numbers = split_names(text)
+    if not all(number.isdigit() and int(number) for number in numbers):
+        raise UserError(f"--devices {text}: give numbers of devices, such as 1,2")
+    return [int(number) for number in numbers]
+
+
+def _on(devices: int) -> str:
+    return f"flannb, {devices} device{'s' if devices > 1 else ''}"
+
+
 def show(figures: dict[str, Any]) -> str:
     """The figures as a table for people."""
     options = figures["options"]
     kind = "packed" if options["packed"] or options["data"] else "one example a row"
+    if options["data"]:
+        kind += " by the input pipeline"
+    devices = _devices(options.get("devices") or "")
+    each = " a device" if devices else ""
     lines = [
-        f"{options['size']}, {options['batch']} x {options['input']}/{options['target']}, {kind},"
+        f"{options['size']}, {options['batch']} x {options['input']}/{options['target']}{each}, {kind},"
         f" dropout {options['dropout']}",
         "",
         f"{'':24}{'TFLOP/s':>9}{'MFU':>7}{'step, ms':>10}{'sequences/s':>13}{'GiB':>7}  attention, device",
     ]
     ours = figures.get("flannb", {}).get("step_seconds")
-    for name in NAMES:
+    one: float | None = None
+    for name in (*NAMES, *map(_on, devices)):
         found = figures.get(name)
         if found is None:
             continue
@@ -92,9 +128,15 @@ def show(figures: dict[str, Any]) -> str:
             continue
         part = "" if found["mfu"] is None else f"{found['mfu']:.1%}"
         memory = "" if found["peak_gib"] is None else f"{found['peak_gib']:.1f}"
-        times = f"; flannb is {found['step_seconds'] / ours:.2f}x" if ours and name != "flannb" else ""
+        note = f"; flannb is {found['step_seconds'] / ours:.2f}x" if ours and name != "flannb" else ""
+        if name in NAMES and found.get("parts", 1) > 1:
+            note += f"; a batch in {found['parts']} parts"
+        if devices:
+            speed = found["sequences_per_second"] / int(found["device"].split()[0])
+            one = one or speed
+            note = f"; {speed / one:.1%} of the first's speed for each device"
         lines.append(
             f"{name:24}{found['tflops_per_second']:>9,.4g}{part:>7}{1000 * found['step_seconds']:>10,.1f}"
-            f"{found['sequences_per_second']:>13,.1f}{memory:>7}  {found['attention']}, {found['device']}{times}"
+            f"{found['sequences_per_second']:>13,.1f}{memory:>7}  {found['attention']}, {found['device']}{note}"
         )
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from flannb.errors import UserError
 from flannb.model import SIZES, T5Config, peak_flops, training_flops
 from flannb.names import check_name
 
@@ -72,7 +73,7 @@ def from_build(given: Namespace) -> tuple[Iterator[dict[str, np.ndarray]], int]:
 
 
 def flannb(given: Namespace) -> dict[str, Any]:
-    """The step of ``flannb.train``, on all devices."""
+    """The step of ``flannb.train``, on all devices, or on as many as asked for."""
     import jax
 
     from flannb.model import build_model
@@ -80,6 +81,8 @@ def flannb(given: Namespace) -> dict[str, Any]:
     from flannb.train.distribution import placed, placer
     from flannb.train.step import make_step
 
+    if given.devices:
+        _use(int(given.devices))
     config, packed = configuration(given), bool(given.packed or given.data)
     stream: Iterator[dict[str, np.ndarray]]
     if given.data:
@@ -184,25 +187,31 @@ def transformers(given: Namespace, compiled: bool = False) -> dict[str, Any]:
     model.to(device).train()
     optimizer = torch.optim.Adafactor(model.parameters(), lr=LEARNING_RATE)
     batch = {name: torch.from_numpy(value).to(device) for name, value in synthetic(given, config, False).items()}
+    parts = [
+        {name: value[part :: given.parts].contiguous() for name, value in batch.items()} for part in range(given.parts)
+    ]
 
-    def forward() -> Any:
+    def forward(part: dict[str, Any]) -> Any:
         with torch.autocast(device, dtype=torch.bfloat16, enabled=half):
             return model(
-                input_ids=batch["encoder_token_ids"].long(),
-                attention_mask=batch["encoder_padding_mask"],
-                decoder_input_ids=batch["decoder_token_ids"].long(),
-                labels=batch["targets"].long(),
-            ).loss
+                input_ids=part["encoder_token_ids"].long(),
+                attention_mask=part["encoder_padding_mask"],
+                decoder_input_ids=part["decoder_token_ids"].long(),
+                labels=part["targets"].long(),
+            ).loss / len(parts)
 
     run = torch.compile(forward) if compiled else forward
 
     def advance(steps: int) -> float:
         for _ in range(steps):
             optimizer.zero_grad(set_to_none=True)
-            loss = run()
-            loss.backward()
+            losses = []
+            for part in parts:
+                loss = run(part)
+                loss.backward()
+                losses.append(loss.detach())
             optimizer.step()
-        return loss.item()  # waits for the device
+        return sum(losses).item()  # waits for the device
 
     found = _timed(given, config, advance)
     on_gpu = device == "cuda"
@@ -212,12 +221,27 @@ def transformers(given: Namespace, compiled: bool = False) -> dict[str, Any]:
         "attention": str(getattr(model.config, "_attn_implementation", "transformers'")),
         "torch": torch.__version__,
         "mfu": found["mfu"] if on_gpu else None,
+        "parts": given.parts,
     }
 
 
 def transformers_compiled(given: Namespace) -> dict[str, Any]:
     """The same with ``torch.compile``."""
     return transformers(given, compiled=True)
+
+
+def _use(devices: int) -> None:
+    """Lets this process, which has computed nothing yet, see so many devices.
+
+    Raises:
+        UserError: there are fewer.
+    """
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", devices)
+    jax.config.update("jax_cuda_visible_devices", ",".join(map(str, range(devices))))
+    if (found := jax.device_count()) != devices:
+        raise UserError(f"--devices {devices}: there are {found}")
 
 
 def _dtype(given: Namespace) -> str:

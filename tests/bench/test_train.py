@@ -65,9 +65,33 @@ def test_a_packed_batch_has_several_segments_a_row_each_with_a_start():
     assert batch["encoder_padding_mask"].max() > 1 and batch["encoder_padding_mask"].min() == 1
 
 
+def test_devices_are_compared_with_as_many_sequences_each(capsys, tmp_path):
+    path = tmp_path / "figures.json"
+    shape = ["--input", "16", "--target", "8", "--devices", "1,2"]
+    assert main(["train", *TINY, *shape, "--json", str(path)]) == 0
+    figures = json.loads(path.read_text())
+    one, two = figures["flannb, 1 device"], figures["flannb, 2 devices"]
+    assert (one["device"], two["device"]) == ("1 x cpu", "2 x cpu")
+    assert one["sequences_per_second"] * one["step_seconds"] == pytest.approx(2)
+    assert two["sequences_per_second"] * two["step_seconds"] == pytest.approx(4)
+    share = two["sequences_per_second"] / 2 / one["sequences_per_second"]
+    shown = capsys.readouterr().out
+    assert "2 x 16/8 a device" in shown and f"{share:.1%} of the first's speed for each device" in shown
+
+
+def test_parts_of_a_batch_train_as_the_whole(here):
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    shape = ["--input", "16", "--target", "8", "--contenders", "transformers"]
+    whole, parts = (train.bench(options(*shape, "--parts", n), run=here)["transformers"] for n in ("1", "2"))
+    assert parts["losses"] == pytest.approx(whole["losses"], abs=1e-3) and parts["parts"] == 2
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        (["--parts", "3"], "--parts 3: --batch 128 is not divisible by it"),
+        (["--devices", "1,x"], "--devices 1,x: give numbers of devices"),
         (["--rounds", "0"], "--rounds must be at least 1"),
         (["--contenders", "fairseq"], "fairseq: unknown; choose one of flannb, keras_hub"),
     ],
