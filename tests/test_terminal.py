@@ -7,8 +7,7 @@ import pytest
 from flannb.errors import UserError
 from flannb.progress import add_options, is_quiet, is_verbose, remark
 from flannb.terminal import run_command, show_markdown
-from flannb.trust.__main__ import _tell
-from flannb.trust.case import Case
+from flannb.trust.case import Case, tell
 
 
 def options(*words):
@@ -49,7 +48,7 @@ def test_quiet_faults_are_told_only_where_they_were_not_survived(capsys):
     cases = [Case("kill", f"case {survived}", survived, "seen", 3.0) for survived in (True, False, None)]
     told = {}
     for words in ((), ("-q",), ("-v",)):
-        run_command(options(*words), lambda given: [_tell(case) for case in cases] and None)
+        run_command(options(*words), lambda given: [tell(case) for case in cases] and None)
         told[words] = capsys.readouterr().err
     assert all(f"case {survived}" in told[()] for survived in (True, False, None)) and "3 s" not in told[()]
     assert told[("-q",)] == "kill: case False: NOT SURVIVED (seen)\n"

@@ -14,7 +14,7 @@ from flannb.errors import UserError
 from flannb.names import known_names
 from flannb.terminal import run_command
 from flannb.trust import damage, fuzz, hostile, kills, load, processes, scarcity, together
-from flannb.trust.case import Bench, Case, tell
+from flannb.trust.case import Bench
 from flannb.trust.report import PAGE, read_cases, summary, write_report
 
 AREAS: dict[str, Callable[[Bench], None]] = {
@@ -57,7 +57,7 @@ def _run(given: argparse.Namespace) -> int:
         raise UserError(f"--share {given.share}: must be above 0 and at most 1")
     with tempfile.TemporaryDirectory(prefix="flannb-trust-", ignore_cleanup_errors=True) as temporary:
         os.environ["HF_HOME"] = str(Path(given.work or temporary).absolute() / "hf")  # before its client is there
-        bench = Bench(Path(given.work or temporary).absolute(), given.seed, given.share, given.jobs, _tell)
+        bench = Bench(Path(given.work or temporary).absolute(), given.seed, given.share, given.jobs)
         if given.again:
             left = [case for case in read_cases(to) if case.survived is False]
             bench.only = frozenset((case.area, case.fault) for case in left)
@@ -70,15 +70,6 @@ def _run(given: argparse.Namespace) -> int:
     print(summary(bench.cases))
     progress.remark(f"The report: {to / PAGE}")
     return int(any(case.survived is False for case in bench.cases))
-
-
-def _tell(case: Case) -> None:
-    """Prints a case; where people want quiet, only one that was not survived, and where they want more, its time."""
-    if progress.is_quiet() and case.survived is not False:
-        return
-    tell(case)
-    if progress.is_verbose():
-        progress.say(f"  in {progress.spoken(case.seconds)}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flannb import progress
 from flannb.errors import printable
 
 
@@ -37,9 +38,13 @@ class Case:
 
 
 def tell(case: Case) -> None:
-    """Prints a case."""
+    """Prints a case; where people want quiet, only one that was not survived, and where they want more, its time."""
+    if progress.is_quiet() and case.survived is not False:
+        return
     verdict = {True: "survived", False: "NOT SURVIVED", None: "not tried"}[case.survived]
     print(printable(f"{case.area}: {case.fault}: {verdict} ({case.detail})"), file=sys.stderr, flush=True)
+    if progress.is_verbose():
+        progress.say(f"  in {progress.spoken(case.seconds)}")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,8 @@
 """The short form of `nox -s trust`: some faults of each kind that needs no more than a minute, none left unsurvived."""
 
+import subprocess
+import sys
+
 import pytest
 
 from flannb.trust.__main__ import main
@@ -7,14 +10,12 @@ from flannb.trust.case import Bench, Figure, NotHere, demand
 from flannb.trust.report import CASES, PAGE, summary, write_report
 
 
-def test_a_reproduction_survives_a_few_faults(tmp_path, capsys, monkeypatch):
-    monkeypatch.setenv("HF_HOME", "set by the harness, and back again after the test")
+def test_a_reproduction_survives_a_few_faults(tmp_path):
     areas, report = "kill,damage,input,hostile", tmp_path / "report"
-    few = ["--areas", areas, "--share", "0.02", "--jobs", "1", "--to", str(report), "--work", str(tmp_path / "work")]
-    code = main(few)
-    said = capsys.readouterr()
-    assert code == 0, said.err
-    assert "faults injected" in said.out and "NOT SURVIVED" not in said.err
+    few = ["--areas", areas, "--share", "0.02", "--jobs", "2", "--to", str(report), "--work", str(tmp_path / "work")]
+    ran = subprocess.run([sys.executable, "-m", "flannb.trust", *few], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert "faults injected" in ran.stdout and "NOT SURVIVED" not in ran.stderr
     lines = (report / CASES).read_text(encoding="utf-8").splitlines()
     assert {line.split(",")[0] for line in lines[1:]} == set(areas.split(",")) and len(lines) > 20
 
