@@ -12,4 +12,7 @@ import os
 # Keras reads its backend once, at import; flannb is written for JAX.
 os.environ["KERAS_BACKEND"] = "jax"
 
+# Arrow's allocator claims 1 GiB at once, which it may never use but which counts where memory is limited (ulimit -d).
+os.environ.setdefault("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+
 __version__ = "0.1.0"

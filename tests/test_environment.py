@@ -1,6 +1,8 @@
 """pyproject.toml, the lock files, environment.yml and the package tell the same story."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -96,3 +98,11 @@ def test_continuous_integration_runs_the_command_of_the_readme():
     command = 'python3 -m pip install "nox[uv]" && nox -s tests'
     assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
     assert command in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_arrow_does_not_claim_memory_that_it_may_never_use():
+    words = "import flannb, pyarrow; pyarrow.array([1]); print(open('/proc/self/status').read())"
+    status = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True).stdout
+    claimed = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmData:"))
+    assert claimed < 2**19, f"{claimed} KiB are claimed before anything is done"
