@@ -1,5 +1,6 @@
 """Evaluation: prompts, answers by generation and by ranking, metrics, intervals, records."""
 
+from flannb.evaluate.answers import answer
 from flannb.evaluate.convergence import NEARLY, Convergence, convergence
 from flannb.evaluate.extract import correct, extract
 from flannb.evaluate.intervals import Interval, difference, suite_score
@@ -24,7 +25,7 @@ from flannb.evaluate.prompts import (
     tokenize,
 )
 from flannb.evaluate.record import MODES, read_predictions, read_problems, read_set, write_set
-from flannb.evaluate.run import answer, evaluate, missing_data, present_tasks, suite_prompts
+from flannb.evaluate.run import evaluate, missing_data, present_tasks, suite_prompts
 from flannb.evaluate.scores import set_scores, side_by_side, suite_differences, suite_scores
 
 __all__ = [

@@ -361,10 +361,21 @@ def _leading(text: str, options: tuple[str, ...], stated: bool) -> int | None:
 
 
 @lru_cache(maxsize=1024)
-def _naming(options: tuple[str, ...]) -> re.Pattern[str]:
-    """Matches a mention of an option: its letter in group 1 or 2, or its text in group 3, the longest that fits."""
-    texts = sorted({_trim(option.translate(_SAME)) for option in options} - {""}, key=lambda text: (-len(text), text))
+def _naming(texts: tuple[str, ...]) -> re.Pattern[str]:
+    """Matches a mention of an option: its letter in group 1 or 2, or its text in group 3, the first that fits."""
     return re.compile(f"{_MENTIONED.pattern}|({'|'.join(map(_whole_words, texts)) or '(?!)'})", re.IGNORECASE)
+
+
+def _candidates(text: str, options: tuple[str, ...]) -> tuple[str, ...]:
+    """Options' texts that may be in a text, the longest first.
+
+    A pattern takes longer to compile than to use, and most answers have the first word of no option.
+    """
+    lowered = text.lower() if text.isascii() else None
+    texts = {_trim(option.translate(_SAME)) for option in options} - {""}
+    firsts = {option: option.split()[0] for option in texts}
+    found = [o for o in texts if lowered is None or not firsts[o].isascii() or firsts[o].lower() in lowered]
+    return tuple(sorted(found, key=lambda option: (-len(option), option)))
 
 
 def _mentions(text: str, options: tuple[str, ...]) -> list[int]:
@@ -372,7 +383,7 @@ def _mentions(text: str, options: tuple[str, ...]) -> list[int]:
     indices = {_fold(option): index for index, option in reversed(list(enumerate(options)))}
     found: list[int | None] = []
     letter_end: int | None = None
-    for match in _naming(options).finditer(text):
+    for match in _naming(_candidates(text, options)).finditer(text):
         letter = match[1] or match[2]
         # A text right after a letter belongs to the letter: "(A) blue whale" is one mention.
         belongs = not letter and letter_end is not None and not text[letter_end : match.start()].strip(" .:")

@@ -1,25 +1,21 @@
 """Evaluating a model on the suites: prompts, answers by generation and by ranking, and a record of every prediction."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from flannb import extra
 from flannb.build import Source
 from flannb.collection import MORE_SUITES, SUITES, Data, EvalTask
-from flannb.evaluate.extract import correct, extract, problem
-from flannb.evaluate.metrics import squad_f1
-from flannb.evaluate.models import Progress, Seq2Seq
-from flannb.evaluate.prompts import KINDS, NoExemplars, Prompt, PromptSet, Tokens, make_prompts, tokenize
+from flannb.evaluate.answers import Answers, ask, rankings, ranks, read_answers
+from flannb.evaluate.models import Seq2Seq
+from flannb.evaluate.prompts import KINDS, NoExemplars, Prompt, PromptSet, make_prompts
 from flannb.evaluate.record import MODES, read_predictions, recorded_keys, set_path, write_set
 from flannb.files import digest, read_sums, write_sums
 from flannb.progress import Bar
-
-if TYPE_CHECKING:
-    from flannb.model import Likelihood
 
 BATCHES = 8
 """Sets are run together until they have prompts for so many batches: then their predictions are written."""
@@ -91,19 +87,46 @@ def evaluate(
     tasks = list(tasks)
     limits = (prompt_limit, answer_limit, explanation_limit)
     recorded = recorded_keys(folder)
-    for suite in [suite for suite in (*SUITES, *MORE_SUITES) if any(task.suite == suite for task in tasks)]:
-        members = [task for task in tasks if task.suite == suite]
-        for setting in settings:
-            asked = [_each(members, rows), seed, limits, sorted(modes), *_own(members, source)]
-            key = digest([model.name, source.name, *asked])
-            wanted = [t for t in members if recorded.get(set_path(folder, suite, setting, t.name).name) != key]
-            sets = _read_sets(wanted, setting, source, _each(members, rows), seed, folder, key)
-            for group in _groups(sets, BATCHES * model.batch_size):
-                title = f"{(SUITES | MORE_SUITES)[suite]} {setting}"
-                _run(group, setting, model, limits, modes, folder, key, title, quiet)
+    with _Behind() as behind:
+        for suite in [suite for suite in (*SUITES, *MORE_SUITES) if any(task.suite == suite for task in tasks)]:
+            members = [task for task in tasks if task.suite == suite]
+            for setting in settings:
+                asked = [_each(members, rows), seed, limits, sorted(modes), *_own(members, source)]
+                key = digest([model.name, source.name, *asked])
+                wanted = [t for t in members if recorded.get(set_path(folder, suite, setting, t.name).name) != key]
+                sets = _read_sets(wanted, setting, source, _each(members, rows), seed, folder, key, behind)
+                for group in _groups(sets, BATCHES * model.batch_size):
+                    title = f"{(SUITES | MORE_SUITES)[suite]} {setting}"
+                    found = _ask_all(group, model, limits, modes, title, quiet)
+                    behind(_record, group, setting, found, modes, folder, key)
     # In order, whatever order the sets were finished in, and without names that damage has made.
     write_sums(folder, {name: sha for name, sha in read_sums(folder).items() if (Path(folder) / name).is_file()})
     return read_predictions(folder, ("generation",) if "generation" in modes else modes[:1])
+
+
+class _Behind:
+    """Works while the model goes on: reads and writes its answers, one thing after the other, one waiting at most."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1)
+        self._last: Future | None = None
+
+    def __enter__(self) -> "_Behind":
+        return self
+
+    def __call__(self, work: Callable[..., object], *arguments: Any) -> None:
+        """Has work done, once what was given before is done; raises what that raised."""
+        self._settle()
+        self._last = self._pool.submit(work, *arguments)
+
+    def _settle(self) -> None:
+        if self._last is not None:
+            self._last.result()
+
+    def __exit__(self, kind: object, *error: object) -> None:
+        self._pool.shutdown()
+        if kind is None:
+            self._settle()
 
 
 def _own(tasks: Iterable[EvalTask], source: Source) -> list[str]:
@@ -117,9 +140,16 @@ Sets = list[tuple[EvalTask, PromptSet]]
 
 
 def _read_sets(
-    tasks: Iterable[EvalTask], setting: str, source: Source, rows: int | None, seed: int, folder: Path, key: str
+    tasks: Iterable[EvalTask],
+    setting: str,
+    source: Source,
+    rows: int | None,
+    seed: int,
+    folder: Path,
+    key: str,
+    behind: _Behind,
 ) -> Iterator[tuple[EvalTask, PromptSet]]:
-    """The sets' prompts; a set that is absent is recorded at once."""
+    """The sets' prompts; of a set that is absent, that it is goes on record."""
     for task in tasks:
         try:
             if not source.has(task.data):
@@ -132,7 +162,8 @@ def _read_sets(
         except NoExemplars as error:
             absent = str(error)
         meta = {"key": key, "suite": task.suite, "task": task.name, "setting": setting}
-        write_set(set_path(folder, task.suite, setting, task.name), [], {**meta, "rejected": {}, "absent": absent})
+        path = set_path(folder, task.suite, setting, task.name)
+        behind(write_set, path, [], {**meta, "rejected": {}, "absent": absent})
 
 
 def _groups(sets: Iterable[tuple[EvalTask, PromptSet]], size: int) -> Iterator[Sets]:
@@ -150,32 +181,28 @@ def _groups(sets: Iterable[tuple[EvalTask, PromptSet]], size: int) -> Iterator[S
         yield group
 
 
-def _run(
-    group: Sets,
-    setting: str,
-    model: Seq2Seq,
-    limits: tuple[int, int, int],
-    modes: Sequence[str],
-    folder: Path,
-    key: str,
-    title: str,
-    quiet: bool,
-) -> None:
-    """Answers the prompts of some sets and writes their predictions."""
+def _ask_all(
+    group: Sets, model: Seq2Seq, limits: tuple[int, int, int], modes: Sequence[str], title: str, quiet: bool
+) -> Answers:
+    """What a model makes of the prompts of some sets."""
     prompt_limit, answer_limit, explanation_limit = limits
     prompts = [prompt for _, made in group for prompt in made.prompts]
     longest = explanation_limit if group[0][0].chain_of_thought else answer_limit
-    ranking = any(mode != "generation" for mode in modes)
-    total = len(prompts) * ("generation" in modes) + sum(map(_ranks, prompts)) * ranking
+    total = len(prompts) * ("generation" in modes) + sum(map(ranks, prompts)) * bool(rankings(modes))
     with Bar(total=total, desc=title, unit="row", disable=quiet) as bar:
-        lines = answer(prompts, model, prompt_limit, longest, modes, lambda done: bar.update(done - bar.n))
+        return ask(prompts, model, prompt_limit, longest, modes, lambda done: bar.update(done - bar.n))
+
+
+def _record(group: Sets, setting: str, found: Answers, modes: Sequence[str], folder: Path, key: str) -> None:
+    """Reads the answers to the prompts of some sets, and writes the predictions."""
+    lines = read_answers([prompt for _, made in group for prompt in made.prompts], found, modes)
     position = 0
     for task, made in group:
         rejected = dict(made.rejected)
         few = len(made.prompts[0].exemplars)
         if setting == "fs" and few < task.shots:
             rejected[f"only {few} of {task.shots} exemplars"] = len(made.prompts)
-        if ranking and (foreign := sum(bool(p.choices) and p.gold not in p.choices for p in made.prompts)):
+        if rankings(modes) and (foreign := sum(bool(p.choices) and p.gold not in p.choices for p in made.prompts)):
             rejected["not ranked: the right answer is no candidate"] = foreign
         end = position + len(made.prompts)
         meta = {"key": key, "suite": task.suite, "task": task.name, "setting": setting}
@@ -185,92 +212,3 @@ def _run(
             {**meta, "rejected": rejected, "absent": ""},
         )
         position = end
-
-
-def _ranks(prompt: Prompt) -> bool:
-    """Whether a prompt has options to rank."""
-    return bool(prompt.choices) and prompt.gold in prompt.choices
-
-
-def answer(
-    prompts: Sequence[Prompt],
-    model: Seq2Seq,
-    prompt_limit: int,
-    longest: int,
-    modes: Sequence[str] = MODES[:1],
-    progress: Progress = lambda done: None,
-) -> list[list[dict[str, Any]]]:
-    """What a model answers to prompts, scored.
-
-    Args:
-        prompt_limit: most tokens of a prompt.
-        longest: most tokens generated.
-        modes: of ``flannb.evaluate.record.MODES``.
-        progress: called with how many are done, of all prompts that are generated for and those that are ranked.
-
-    Returns:
-        For each prompt its lines of ``flannb.evaluate.record.SCHEMA``: one of generation, then those of ranking.
-    """
-    tokens = tokenize(prompts, model, prompt_limit)
-    ranking = [mode for mode in modes if mode != "generation"]
-    lines: list[list[dict[str, Any]]] = [[] for _ in prompts]
-    generated = len(prompts) if "generation" in modes else 0
-    if generated:
-        output = model.generate([t.ids for t in tokens], longest, progress)
-        for i, text in enumerate(model.decode(output)):
-            lines[i].append(_generated(prompts[i], text, tokens[i]))
-    if ranked := [i for i, prompt in enumerate(prompts) if _ranks(prompt)] if ranking else []:
-        texts = sorted({target for i in ranked for target in prompts[i].targets})
-        ids = dict(zip(texts, model.encode(texts), strict=True))
-        options = [[ids[target] for target in prompts[i].targets] for i in ranked]
-        likelihoods = model.score([tokens[i].ids for i in ranked], options, lambda done: progress(generated + done))
-        for i, option, found in zip(ranked, options, likelihoods, strict=True):
-            sizes = [len(target) for target in option]
-            lines[i] += [_ranked(prompts[i], mode, found, sizes, tokens[i]) for mode in ranking]
-    return lines
-
-
-def _line(prompt: Prompt, mode: str, tokens: Tokens) -> dict[str, Any]:
-    return {
-        "suite": prompt.suite,
-        "task": prompt.task,
-        "setting": prompt.setting,
-        "split": prompt.split,
-        "row": prompt.row,
-        "mode": mode,
-        "prompt": prompt.text(tokens.dropped),
-        "target": prompt.gold,
-        "exemplars": list(prompt.exemplar_rows[tokens.dropped :]),
-        "dropped_exemplars": tokens.dropped,
-        "options": list(prompt.options or prompt.choices),
-        "answers": list(prompt.answers),
-        "likelihoods": [],
-        "problems": ["exemplars dropped"] * bool(tokens.dropped) + ["question cut"] * tokens.cut,
-    }
-
-
-def _generated(prompt: Prompt, prediction: str, tokens: Tokens) -> dict[str, Any]:
-    options = prompt.options or None
-    answer = extract(prediction, prompt.kind, options)
-    if prompt.metric == "squad_f1":
-        score = squad_f1(answer or "", prompt.answers)
-    else:
-        score = float(correct(answer, prompt.gold, prompt.kind, options))
-    line = _line(prompt, "generation", tokens) | {"prediction": prediction, "extraction": answer, "score": score}
-    unread = problem(prediction, answer, prompt.kind, options)
-    line["problems"] += [unread] if unread else []
-    return line
-
-
-def _ranked(
-    prompt: Prompt, mode: str, likelihoods: "Sequence[Likelihood]", sizes: Sequence[int], tokens: Tokens
-) -> dict[str, Any]:
-    per_token = mode == "ranking_per_token"
-    values = [each.log / (size if per_token else 1) for each, size in zip(likelihoods, sizes, strict=True)]
-    choice = prompt.choices[int(np.argmax(values))]
-    return _line(prompt, mode, tokens) | {
-        "prediction": choice,
-        "extraction": choice,
-        "score": float(choice == prompt.gold),
-        "likelihoods": values,
-    }
