@@ -132,16 +132,17 @@ def ended(process: subprocess.Popen[str], timeout: float = TIMEOUT) -> tuple[int
     try:
         out, err = process.communicate(timeout=timeout)
     except subprocess.TimeoutExpired:
-        kill(process)
-        raise NotSurvived(f"the run did not end within {timeout:.0f} s") from None
+        said = kill(process)
+        raise NotSurvived(f"the run did not end within {timeout:.0f} s; it said: {said[-1000:]}") from None
     return process.returncode, out + err
 
 
-def kill(process: subprocess.Popen[str]) -> None:
-    """Kills a run and all processes of its group."""
+def kill(process: subprocess.Popen[str]) -> str:
+    """Kills a run and all processes of its group; returns what it had said."""
     with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
         os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
+    out, err = process.communicate()
+    return out + err
 
 
 class Rehearsed(Reproduction):
