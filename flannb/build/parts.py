@@ -17,7 +17,7 @@ import pyarrow as pa
 from flannb.build.decontaminate import EvaluationText
 from flannb.build.drawing import EXEMPLAR_COUNTS
 from flannb.build.examples import Lengths, make_examples, settings_of
-from flannb.build.records import LeftOut, Records, columns_of, draw, no_usable_row, to_records
+from flannb.build.records import LeftOut, Records, draw, no_usable_row, to_records
 from flannb.build.report import counts, tally
 from flannb.build.shards import shard_stamp, write_shard
 from flannb.build.staging import Staged
@@ -309,4 +309,4 @@ def sample(task: Task, staged: Staged, rows: np.ndarray, limit: int) -> Records:
 
 def all_columns(tasks: Sequence[Task]) -> tuple[str, ...]:
     """The columns that any of the tasks needs."""
-    return tuple(dict.fromkeys(column for task in tasks for column in columns_of(task.fields, task.where)))
+    return tuple(dict.fromkeys(column for task in tasks for column in task.columns))

@@ -8,11 +8,12 @@ import numpy as np
 
 from flannb.build.decontaminate import EvaluationText
 from flannb.build.parts import BuildOptions, all_columns, built_settings, contaminated_rows, task_rows
-from flannb.build.records import LeftOut, columns_of, no_usable_row, to_records
+from flannb.build.records import LeftOut, no_usable_row, to_records
 from flannb.build.sources import Source
 from flannb.build.staging import Staged, Staging, stage
 from flannb.build.workers import Run
 from flannb.collection import Data, RawFile, Record, Task, eval_tasks
+from flannb.collection.task import columns_of
 from flannb.errors import UserError
 
 
@@ -58,7 +59,7 @@ def make_plan(source: Source, tasks: tuple[Task, ...], options: BuildOptions, fo
             source=source,
             data=data,
             columns=all_columns(members),
-            where=next((task.where[0] for task in members if task.where), ""),
+            wheres=tuple(dict.fromkeys(task.where[0] for task in members if task.where)),
             tasks=tuple(task.name for task in members),
             folder=folder,
         )
@@ -71,7 +72,7 @@ def make_plan(source: Source, tasks: tuple[Task, ...], options: BuildOptions, fo
         every = np.arange(found.rows)
         flagged: LeftOut = []
         for task in by_data[staging.data]:
-            own = choices.get(task.where[1], every[:0]) if task.where else every
+            own = choices.get(task.where, every[:0]) if task.where else every
             if not len(own) and not task.where:
                 files = ", ".join(file.name for file in found.files)
                 raise UserError(f"task {task.name}: {source.name}: {task.data} {no_usable_row({})}: {files}")

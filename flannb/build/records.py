@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from flannb.build.rows import BROKEN_UNICODE, UNREADABLE
 from flannb.build.sources import Source
-from flannb.collection.task import Data, Field, Record, RowError
+from flannb.collection.task import Data, Field, Record, RowError, columns_of
 from flannb.errors import UserError
 
 LONGEST_TEXT = 1_000_000
@@ -57,7 +57,7 @@ def read_records(
     """Reads a split's records into memory.
 
     Args:
-        where: keep the rows whose first-named column equals the second.
+        where: a column and a value: keep the rows that have it there (see ``as_text``).
         limit: at most this many rows, drawn by ``seed`` and kept in the split's order.
 
     Raises:
@@ -77,7 +77,12 @@ def _chosen(table: pa.Table, where: tuple[str, str] | None) -> np.ndarray:
     rows = np.arange(table.num_rows)
     if where is None:
         return rows
-    return rows[pc.equal(table[where[0]], where[1]).fill_null(False).to_numpy(zero_copy_only=False)]
+    return rows[pc.equal(as_text(table[where[0]]), where[1]).fill_null(False).to_numpy(zero_copy_only=False)]
+
+
+def as_text(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """A column by which tasks choose their rows (``Task.where``), as strings: 1 is ``1``, true is ``true``."""
+    return column.cast(pa.string())
 
 
 def first_records(
@@ -102,12 +107,6 @@ def first_records(
                 return Records(found.rows[:limit], found.records[:limit], found.left_out)
             start += table.num_rows
     return found
-
-
-def columns_of(fields: Mapping[str, Field], where: tuple[str, str] | None = None) -> tuple[str, ...]:
-    """The columns that the fields, and the choice of rows, need."""
-    filtered = [where[0]] if where else []
-    return tuple(dict.fromkeys([*filtered, *(column for field in fields.values() for column in field.columns)]))
 
 
 def draw(rows: np.ndarray, limit: int | None, seed: int) -> np.ndarray:
