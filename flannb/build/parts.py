@@ -83,8 +83,12 @@ class Part:
     only: bool
     positives: tuple[Record, ...] = ()
 
+    def wanted(self, options: BuildOptions) -> list[tuple[Task, str]]:
+        """Task and setting of each file that is made of the part."""
+        return [(task, setting) for task in self.tasks for setting in built_settings(task, options)]
+
     def path(self, task: Task, setting: str) -> Path:
-        """Of its file, below the build's folder."""
+        """Of the file of a task in a setting, below the build's folder."""
         stem = shard_path(task, setting, self.only)
         return stem if self.only else stem / f"{self.number:05d}.arrow"
 
@@ -211,16 +215,12 @@ def _pools(parts: Mapping[int, Part]) -> dict[int, pa.Table]:
     return pools
 
 
-def _wanted(part: Part, options: BuildOptions) -> list[tuple[Task, str]]:
-    return [(task, setting) for task in part.tasks for setting in built_settings(task, options)]
-
-
 def _build(part: Part, job: Job, pool_table: pa.Table | None) -> list[Written]:
     texts = Texts(open_tokenizer(job.tokenizer))
     table = part.staged.take(part.rows)
     read: dict[tuple[str, ...], tuple[Records, Records | None]] = {}
     made = []
-    for task, setting in _wanted(part, job.options):
+    for task, setting in part.wanted(job.options):
         fields = tuple(task.fields)
         if fields not in read:
             records = usable(task, part.staged, table, part.rows, must=part.only)
@@ -237,7 +237,7 @@ def _build(part: Part, job: Job, pool_table: pa.Table | None) -> list[Written]:
 def _kept(part: Part, job: Job) -> list[Written] | None:
     """The files of a part that an earlier try has written; ``None`` unless all are there as they were written."""
     found = []
-    for task, setting in _wanted(part, job.options):
+    for task, setting in part.wanted(job.options):
         name = part.path(task, setting).as_posix()
         path = job.home / name
         stamp = shard_stamp(path)
