@@ -204,7 +204,7 @@ class Task:
         unavailable: why nobody can read the data as they are declared; such a task is listed and never built.
         note: what a reader of the list should know: whose place the task takes, what could not be checked.
         positives: exemplars that were written for the task, for few-shot prompts; a source may lack them.
-        positive_fields: how they are read, where they name things otherwise than the rows do.
+        positive_fields: how they are read, where otherwise than the rows.
     """
 
     name: str
