@@ -17,7 +17,7 @@ import pyarrow as pa
 from flannb.build.decontaminate import EvaluationText
 from flannb.build.drawing import EXEMPLAR_COUNTS
 from flannb.build.examples import Lengths, make_examples, settings_of
-from flannb.build.records import LeftOut, Records, draw, no_usable_row, to_records
+from flannb.build.records import LeftOut, Records, at_most, draw, no_usable_row, to_records
 from flannb.build.report import counts, tally
 from flannb.build.shards import shard_stamp, write_shard
 from flannb.build.staging import Staged
@@ -296,15 +296,8 @@ def _write(
 
 def sample(task: Task, staged: Staged, rows: np.ndarray, limit: int) -> Records:
     """The first usable records of a task, at most ``limit``."""
-    found = Records([], [])
-    for start in range(0, len(rows), limit):
-        some = rows[start : start + limit]
-        more = to_records(staged.take(some), some.tolist(), task.fields)
-        found.rows.extend(more.rows)
-        found.records.extend(more.records)
-        if len(found) >= limit:
-            break
-    return Records(found.rows[:limit], found.records[:limit])
+    slices = (rows[start : start + limit] for start in range(0, len(rows), limit))
+    return at_most((to_records(staged.take(some), some.tolist(), task.fields) for some in slices), limit)
 
 
 def all_columns(tasks: Sequence[Task]) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Records: the usable rows of a task, and why the others are not."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
@@ -96,17 +96,29 @@ def first_records(
     Raises:
         UserError: as ``Source.stream``.
     """
-    found, start = Records([], []), 0
-    for _, reader in source.stream(data, columns_of(fields, where)):
-        for batch in reader:
-            table = pa.Table.from_batches([batch])
-            rows = _chosen(table, where)
-            more = to_records(table.take(pa.array(rows)), (start + rows).tolist(), fields)
-            found = Records(found.rows + more.rows, found.records + more.records, found.left_out + more.left_out)
-            if len(found) >= limit:
-                return Records(found.rows[:limit], found.records[:limit], found.left_out)
-            start += table.num_rows
-    return found
+
+    def batches() -> Iterator[Records]:
+        start = 0
+        for _, reader in source.stream(data, columns_of(fields, where)):
+            for batch in reader:
+                table = pa.Table.from_batches([batch])
+                rows = _chosen(table, where)
+                yield to_records(table.take(pa.array(rows)), (start + rows).tolist(), fields)
+                start += table.num_rows
+
+    return at_most(batches(), limit)
+
+
+def at_most(parts: Iterable[Records], limit: int) -> Records:
+    """The first ``limit`` records of all parts, and what was left out of the parts that were asked for."""
+    found = Records([], [])
+    for part in parts:
+        found.rows.extend(part.rows)
+        found.records.extend(part.records)
+        found.left_out.extend(part.left_out)
+        if len(found) >= limit:
+            break
+    return Records(found.rows[:limit], found.records[:limit], found.left_out)
 
 
 def draw(rows: np.ndarray, limit: int | None, seed: int) -> np.ndarray:
