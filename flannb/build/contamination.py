@@ -151,7 +151,7 @@ def write_overlap(overlap: Overlap, folder: Path) -> None:
     """Writes ``contamination.csv`` (a line a task), ``flagged.csv`` (a line a row), and both as JSON and Markdown."""
     folder = Path(folder)
     lines = [_line(entry) for entry in overlap.tasks]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "task": entry.task.name,
             "row": row,
@@ -167,6 +167,9 @@ def write_overlap(overlap: Overlap, folder: Path) -> None:
     _write_csv(folder / "contamination.csv", pd.DataFrame(lines))
     columns = ["task", "row", "kind", "evaluation_set", "evaluation_row", "all_sets", "words"]
     _write_csv(folder / "flagged.csv", pd.DataFrame(rows, columns=columns))
+    examples: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        examples.setdefault(row["task"], []).append(row)
     write_json(
         folder / "contamination.json",
         {
@@ -174,7 +177,7 @@ def write_overlap(overlap: Overlap, folder: Path) -> None:
             "method": METHOD,
             "evaluation_rows": dict(overlap.evaluation),
             "evaluation_sets_not_there": list(overlap.absent),
-            "tasks": [line | {"examples": [r for r in rows if r["task"] == line["task"]][:EXAMPLES]} for line in lines],
+            "tasks": [line | {"examples": examples.get(line["task"], [])[:EXAMPLES]} for line in lines],
         },
     )
     write_text(folder / "contamination.md", _page(overlap))
