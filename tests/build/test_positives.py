@@ -143,12 +143,8 @@ def test_positive_examples_may_be_written_as_the_rows_are(tmp_path):
     source = mirror(tmp_path / "m", None)
     rows = [{"definition": DEFINITION, "inputs": p["input"], "targets": p["output"]} for p in POSITIVES]
     (source.root / "positives.json").write_text(json.dumps(rows))
-    shown = [
-        line for line in build(source, tmp_path / "b", task=task)["fs_opt"].to_pylist() if line["exemplars"][0] < 0
-    ]
-    assert shown and all(
-        "Paris" in line["inputs"] or "City 3" in line["inputs"] for line in shown if -3 not in line["exemplars"]
-    )
+    lines = build(source, tmp_path / "b", task=task)["fs_opt"].to_pylist()
+    assert any("Paris" in line["inputs"] and min(line["exemplars"]) < 0 for line in lines)
 
 
 def test_positive_examples_without_explanations_are_shown_without(tmp_path):
