@@ -264,7 +264,7 @@ class EvalTask:
         prompt: a public few-shot prompt used as it is (BBH), instead of drawn exemplars.
         shots: number of exemplars in the few-shot setting.
         chain_of_thought: prompts ask for an explanation; the answer is extracted from it.
-        metric: what Table 3 scores the set by, a key of ``flannb.evaluate.metrics.METRICS``; suite means are of
+        metric: what Table 3 scores the set by, a key of ``flannb.evaluate.METRICS``; suite means are of
             accuracies.
         candidates: all possible answers, where rows have no options of their own; ranking chooses among them.
         wordings: templates of the set's own, instead of those of the package that ``templates`` names.
@@ -324,7 +324,6 @@ class FinetuningTask:
         title: as Table 3 writes it.
         sets: its datasets, whose splits are pooled.
         held_out: whether the Flan collection has no such task.
-        metric: a key of ``flannb.evaluate.METRICS``.
     """
 
     name: str
@@ -334,6 +333,7 @@ class FinetuningTask:
 
     @property
     def metric(self) -> str:
+        """What the pooled sets are scored by, a key of ``flannb.evaluate.METRICS``."""
         return self.sets[0].reads.metric
 
     @property
