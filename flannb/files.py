@@ -108,7 +108,7 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:  # the last of brackets without end
         raise UserError(f"{path}: not readable as JSON ({error}). Delete it and run again to rebuild it.") from error
 
 

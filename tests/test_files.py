@@ -85,7 +85,7 @@ def test_a_folder_that_cannot_be_made_is_a_user_error(tmp_path):
         write_text(tmp_path / "file" / "a.txt", "text")
 
 
-@pytest.mark.parametrize("content", [None, "{", "\x00"])
+@pytest.mark.parametrize("content", [None, "{", "\x00", "[" * 100_000], ids=["none", "half", "null", "deep"])
 def test_json_that_cannot_be_read_is_a_user_error_that_names_the_file(tmp_path, content):
     path = tmp_path / "a.json"
     if content is not None:

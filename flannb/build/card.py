@@ -7,7 +7,7 @@ from flannb.build.index import Build
 from flannb.build.inversion import with_inversions
 from flannb.build.shards import Shard
 from flannb.collection import SUBMIXTURES, Data, tasks
-from flannb.collection.licences import Licence, licence_together, licences
+from flannb.collection.licences import OTHER, Licence, licence_together, licences
 from flannb.markdown import Markdown, escaped, front_matter, table
 
 TASK_SOURCES = {
@@ -69,7 +69,7 @@ def _stated(found: Licence) -> str:
 def licence_fields(found: Iterable[Licence]) -> dict[str, str]:
     """The keys of a card's head that name the licence."""
     name = licence_together(found)
-    return {"license": name} | ({"license_name": "of-each-dataset"} if name == "other" else {})
+    return {"license": name} | ({"license_name": "of-each-dataset"} if name == OTHER else {})
 
 
 def dataset_card(build: Build, counts: Mapping[Shard, int], form: str, mixture: str, seed: int) -> str:

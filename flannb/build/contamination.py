@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flannb.build.decontaminate import INSIDE, MOST_ROWS, NGRAM, SHORTEST, EvaluationText, Match
-from flannb.build.records import columns_of, no_usable_row, to_records
+from flannb.build.records import as_text, no_usable_row, to_records
 from flannb.build.sources import Source
 from flannb.collection import Data, EvalTask, Task
 from flannb.errors import UserError
@@ -93,7 +93,7 @@ def find_overlap(
     groups: dict[tuple[Data, tuple[str, ...]], list[Task]] = {}
     training = tuple(tasks)
     for task in training:
-        groups.setdefault((task.data, columns_of(task.fields, task.where)), []).append(task)
+        groups.setdefault((task.data, task.columns), []).append(task)
     found: dict[str, TaskOverlap] = {}
     for (data, columns), members in groups.items():
         for overlap in _check(source, data, columns, members, evaluation):
@@ -140,8 +140,9 @@ def _rows_of(tasks: Sequence[Task], table: pa.Table) -> Iterator[tuple[Task, np.
             continue
         column, value = task.where
         if column not in places:
-            values = table[column].to_numpy()
-            places[column] = {name: np.flatnonzero(values == name) for name in pc.unique(table[column]).to_pylist()}
+            text = as_text(table[column])
+            values = text.to_numpy()
+            places[column] = {name: np.flatnonzero(values == name) for name in pc.unique(text).to_pylist()}
         if value in places[column]:
             yield task, places[column][value]
 
@@ -150,7 +151,7 @@ def write_overlap(overlap: Overlap, folder: Path) -> None:
     """Writes ``contamination.csv`` (a line a task), ``flagged.csv`` (a line a row), and both as JSON and Markdown."""
     folder = Path(folder)
     lines = [_line(entry) for entry in overlap.tasks]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "task": entry.task.name,
             "row": row,
@@ -166,6 +167,9 @@ def write_overlap(overlap: Overlap, folder: Path) -> None:
     _write_csv(folder / "contamination.csv", pd.DataFrame(lines))
     columns = ["task", "row", "kind", "evaluation_set", "evaluation_row", "all_sets", "words"]
     _write_csv(folder / "flagged.csv", pd.DataFrame(rows, columns=columns))
+    examples: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        examples.setdefault(row["task"], []).append(row)
     write_json(
         folder / "contamination.json",
         {
@@ -173,7 +177,7 @@ def write_overlap(overlap: Overlap, folder: Path) -> None:
             "method": METHOD,
             "evaluation_rows": dict(overlap.evaluation),
             "evaluation_sets_not_there": list(overlap.absent),
-            "tasks": [line | {"examples": [r for r in rows if r["task"] == line["task"]][:EXAMPLES]} for line in lines],
+            "tasks": [line | {"examples": examples.get(line["task"], [])[:EXAMPLES]} for line in lines],
         },
     )
     write_text(folder / "contamination.md", _page(overlap))

@@ -43,7 +43,7 @@ from flannb.build.shards import Shard
 from flannb.build.sources import Source
 from flannb.build.tokenizer import Tokenizer, open_tokenizer, train_tokenizer
 from flannb.build.workers import Run, check_main_is_guarded, default_workers, workers
-from flannb.collection import Task, check, eval_tasks
+from flannb.collection import Data, Task, check, eval_tasks
 from flannb.errors import UserError
 from flannb.files import (
     add_sum,
@@ -86,19 +86,20 @@ def missing_tasks(source: Source, tasks: Iterable[Task]) -> list[Task]:
     Raises:
         UserError: as ``Source.read``, of a file that tasks share.
     """
-    tasks = tuple(tasks)
-    have: dict[Any, bool] = {}
-    rows: dict[Any, Counter[str]] = {}
-    for task in tasks:
+    have: dict[Data, bool] = {}
+    rows: dict[tuple[Data, str], Counter[str]] = {}
+
+    def has_rows(task: Task) -> bool:
         if task.data not in have:
-            have[task.data] = not task.unavailable and source.has(task.data)
-        if task.where and have[task.data] and (task.data, task.where[0]) not in rows:
-            rows[task.data, task.where[0]] = rows_by_value(source, task.data, task.where[0])
-    return [
-        task
-        for task in tasks
-        if task.unavailable or not have[task.data] or (task.where and not rows[task.data, task.where[0]][task.where[1]])
-    ]
+            have[task.data] = source.has(task.data)
+        if not have[task.data] or task.where is None:
+            return have[task.data]
+        column, value = task.where
+        if (task.data, column) not in rows:
+            rows[task.data, column] = rows_by_value(source, task.data, column)
+        return bool(rows[task.data, column][value])
+
+    return [task for task in tasks if task.unavailable or not has_rows(task)]
 
 
 def build_key(source: Source, tasks: tuple[Task, ...], options: BuildOptions) -> str:
@@ -219,9 +220,7 @@ def _build(plan: Plan, key: str, home: Path, run: Run, progress: Callable[[str, 
 
 def _known(parts: Sequence[Part], sums: Mapping[str, str], options: BuildOptions) -> dict[str, str]:
     """The hashes on record of the files of some parts."""
-    paths = [
-        part.path(task, s).as_posix() for part in parts for task in part.tasks for s in built_settings(task, options)
-    ]
+    paths = [part.path(task, setting).as_posix() for part in parts for task, setting in part.wanted(options)]
     return {path: sums[path] for path in paths if path in sums}
 
 

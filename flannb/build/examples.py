@@ -133,7 +133,9 @@ def make_examples(
 def _with_positives(pool: Records, like: Record, positives: Sequence[Record]) -> Records:
     """The records followed by the positive examples, which have the fields that they lack from ``like``."""
     rows = [*pool.rows, *range(-1, -len(positives) - 1, -1)]
-    return Records(rows, [*({**r, "explanation": ""} for r in pool.records), *({**like, **p} for p in positives)])
+    unexplained: Record = {"explanation": ""}
+    drawn = [record | unexplained for record in pool.records]
+    return Records(rows, drawn + [unexplained | like | positive for positive in positives])
 
 
 class _Prompts:

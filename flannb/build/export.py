@@ -114,7 +114,7 @@ def export(
     parts = _parts(counts, form)
     for part in parts:
         path = folder / part.path
-        if state["files"].get(part.path) != (path.stat().st_size if path.is_file() else None) or not path.is_file():
+        if not path.is_file() or state["files"].get(part.path) != path.stat().st_size:
             with atomic(path) as temporary:
                 _write(build, part, temporary, form, seed)
             state["files"][part.path] = path.stat().st_size

@@ -116,8 +116,13 @@ class GitHub:
 
 
 def _parts(data: RawFile) -> tuple[str, str]:
-    """``owner/repo`` and the path in it."""
-    root, owner, repo, path = data.path.split("/", 3)
-    if root != "github":
-        raise UserError(f"{data}: a raw file's path begins with 'github/'")
+    """``owner/repo`` and the path in it.
+
+    Raises:
+        UserError: the path names no repository.
+    """
+    root, *parts = data.path.split("/", 3)
+    if root != "github" or len(parts) < 3:
+        raise UserError(f"{data}: a raw file's path must read 'github/<owner>/<repo>/<path>', or be absolute")
+    owner, repo, path = parts
     return f"{owner}/{repo}", path

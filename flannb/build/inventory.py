@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from flannb.build.records import as_text
 from flannb.build.sources import Hub, Mirror, Source
 from flannb.collection import Data, RawFile, Split, Task
 from flannb.errors import UserError
@@ -44,12 +45,12 @@ class Holding:
 
 
 def rows_by_value(source: Source, data: Data, column: str) -> Counter[str]:
-    """How many rows of a split have each value of a column.
+    """How many rows of a split have each value of a column, as text.
 
     Raises:
         UserError: as ``Source.read``.
     """
-    counts = pc.value_counts(source.read(data, (column,))[column])
+    counts = pc.value_counts(as_text(source.read(data, (column,))[column]))
     return Counter({value["values"]: value["counts"] for value in counts.to_pylist()})
 
 

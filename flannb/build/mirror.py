@@ -14,7 +14,7 @@ from typing import Any
 
 from flannb.build.download import Remote, download
 from flannb.build.sources import MANIFEST, Hub, read_manifest
-from flannb.collection import Data, EvalTask, FinetuningTask, RawFile, Task
+from flannb.collection import Data, EvalTask, FinetuningTask, RawFile, Split, Task
 from flannb.files import SUMS, sha256, write_json, write_sums
 
 Entry = dict[str, Any]
@@ -88,7 +88,12 @@ def plan_mirror(
         UserError: a server does not answer.
     """
     before = {entry_path(entry): entry for entry in _manifest(Path(folder))}
-    pinned = {} if update else {entry["repo_id"]: entry.get("revision", "") for entry in before.values()}
+    # a manifest that was written by hand may name neither
+    pinned = {
+        entry["repo_id"]: entry["revision"]
+        for entry in before.values()
+        if not update and entry.get("repo_id") and entry.get("revision")
+    }
     items: list[Item] = []
     missing: dict[str, str] = {}
     for one in data:
@@ -152,7 +157,7 @@ def copy_mirror(
 
     def gained(size: int) -> None:
         if stop.is_set():
-            raise KeyboardInterrupt
+            raise KeyboardInterrupt  # no download retries after it, as after the errors of a network
         with lock:
             advance(size)
 
@@ -185,7 +190,7 @@ def entry_path(entry: Entry) -> str:
     return "/".join([entry["repo_id"], entry["config"], entry["split"], entry.get("file", "0000.parquet")])
 
 
-def _split(hub: Hub, data: Any, pinned: dict[str, str]) -> list[tuple[str, Remote, Entry]]:
+def _split(hub: Hub, data: Split, pinned: dict[str, str]) -> list[tuple[str, Remote, Entry]]:
     commit = pinned.get(data.repo_id) or hub.commit(data.repo_id)
     return [
         (

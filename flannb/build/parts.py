@@ -17,7 +17,7 @@ import pyarrow as pa
 from flannb.build.decontaminate import EvaluationText
 from flannb.build.drawing import EXEMPLAR_COUNTS
 from flannb.build.examples import Lengths, make_examples, settings_of
-from flannb.build.records import LeftOut, Records, columns_of, draw, no_usable_row, to_records
+from flannb.build.records import LeftOut, Records, at_most, draw, no_usable_row, to_records
 from flannb.build.report import counts, tally
 from flannb.build.shards import shard_stamp, write_shard
 from flannb.build.staging import Staged
@@ -83,8 +83,12 @@ class Part:
     only: bool
     positives: tuple[Record, ...] = ()
 
+    def wanted(self, options: BuildOptions) -> list[tuple[Task, str]]:
+        """Task and setting of each file that is made of the part."""
+        return [(task, setting) for task in self.tasks for setting in built_settings(task, options)]
+
     def path(self, task: Task, setting: str) -> Path:
-        """Of its file, below the build's folder."""
+        """Of the file of a task in a setting, below the build's folder."""
         stem = shard_path(task, setting, self.only)
         return stem if self.only else stem / f"{self.number:05d}.arrow"
 
@@ -211,16 +215,12 @@ def _pools(parts: Mapping[int, Part]) -> dict[int, pa.Table]:
     return pools
 
 
-def _wanted(part: Part, options: BuildOptions) -> list[tuple[Task, str]]:
-    return [(task, setting) for task in part.tasks for setting in built_settings(task, options)]
-
-
 def _build(part: Part, job: Job, pool_table: pa.Table | None) -> list[Written]:
     texts = Texts(open_tokenizer(job.tokenizer))
     table = part.staged.take(part.rows)
     read: dict[tuple[str, ...], tuple[Records, Records | None]] = {}
     made = []
-    for task, setting in _wanted(part, job.options):
+    for task, setting in part.wanted(job.options):
         fields = tuple(task.fields)
         if fields not in read:
             records = usable(task, part.staged, table, part.rows, must=part.only)
@@ -237,7 +237,7 @@ def _build(part: Part, job: Job, pool_table: pa.Table | None) -> list[Written]:
 def _kept(part: Part, job: Job) -> list[Written] | None:
     """The files of a part that an earlier try has written; ``None`` unless all are there as they were written."""
     found = []
-    for task, setting in _wanted(part, job.options):
+    for task, setting in part.wanted(job.options):
         name = part.path(task, setting).as_posix()
         path = job.home / name
         stamp = shard_stamp(path)
@@ -296,17 +296,10 @@ def _write(
 
 def sample(task: Task, staged: Staged, rows: np.ndarray, limit: int) -> Records:
     """The first usable records of a task, at most ``limit``."""
-    found = Records([], [])
-    for start in range(0, len(rows), limit):
-        some = rows[start : start + limit]
-        more = to_records(staged.take(some), some.tolist(), task.fields)
-        found.rows.extend(more.rows)
-        found.records.extend(more.records)
-        if len(found) >= limit:
-            break
-    return Records(found.rows[:limit], found.records[:limit])
+    slices = (rows[start : start + limit] for start in range(0, len(rows), limit))
+    return at_most((to_records(staged.take(some), some.tolist(), task.fields) for some in slices), limit)
 
 
 def all_columns(tasks: Sequence[Task]) -> tuple[str, ...]:
     """The columns that any of the tasks needs."""
-    return tuple(dict.fromkeys(column for task in tasks for column in columns_of(task.fields, task.where)))
+    return tuple(dict.fromkeys(column for task in tasks for column in task.columns))

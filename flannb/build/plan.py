@@ -8,11 +8,12 @@ import numpy as np
 
 from flannb.build.decontaminate import EvaluationText
 from flannb.build.parts import BuildOptions, all_columns, built_settings, contaminated_rows, task_rows
-from flannb.build.records import LeftOut, columns_of, no_usable_row, to_records
+from flannb.build.records import LeftOut, no_usable_row, to_records
 from flannb.build.sources import Source
 from flannb.build.staging import Staged, Staging, stage
 from flannb.build.workers import Run
 from flannb.collection import Data, RawFile, Record, Task, eval_tasks
+from flannb.collection.task import columns_of
 from flannb.errors import UserError
 
 
@@ -25,7 +26,6 @@ class Plan:
         rows: name of a task -> the number of its rows in the data, and those that the build uses.
         contaminated: name of a task -> rows drawn for it that hold text of evaluation rows, which it does without.
         positives: name of a task -> its positive examples, where the source has them.
-        examples: how many there will be about.
     """
 
     source: Source
@@ -38,6 +38,7 @@ class Plan:
 
     @property
     def examples(self) -> int:
+        """How many examples there will be about: some rows give none."""
         return sum(len(self.rows[task.name][1]) * len(built_settings(task, self.options)) for task in self.tasks)
 
 
@@ -58,7 +59,7 @@ def make_plan(source: Source, tasks: tuple[Task, ...], options: BuildOptions, fo
             source=source,
             data=data,
             columns=all_columns(members),
-            where=next((task.where[0] for task in members if task.where), ""),
+            wheres=tuple(dict.fromkeys(task.where[0] for task in members if task.where)),
             tasks=tuple(task.name for task in members),
             folder=folder,
         )
@@ -71,7 +72,7 @@ def make_plan(source: Source, tasks: tuple[Task, ...], options: BuildOptions, fo
         every = np.arange(found.rows)
         flagged: LeftOut = []
         for task in by_data[staging.data]:
-            own = choices.get(task.where[1], every[:0]) if task.where else every
+            own = choices.get(task.where, every[:0]) if task.where else every
             if not len(own) and not task.where:
                 files = ", ".join(file.name for file in found.files)
                 raise UserError(f"task {task.name}: {source.name}: {task.data} {no_usable_row({})}: {files}")
@@ -81,7 +82,7 @@ def make_plan(source: Source, tasks: tuple[Task, ...], options: BuildOptions, fo
                 flagged = contaminated_rows(task, found, drawn, evaluation)
             contaminated[task.name] = flagged
             rows[task.name] = (len(own), np.setdiff1d(drawn, [row for row, _ in flagged], assume_unique=True))
-    positives = {task.name: _positives(source, task) for task in tasks if positives_at(source, task)}
+    positives = {task.name: _positives(source, task, data) for task in tasks if (data := positives_at(source, task))}
     return Plan(source, tasks, options, staged, rows, contaminated, positives)
 
 
@@ -90,9 +91,7 @@ def positives_at(source: Source, task: Task) -> RawFile | None:
     return task.positives if task.positives is not None and source.has(task.positives) else None
 
 
-def _positives(source: Source, task: Task) -> tuple[Record, ...]:
-    assert task.positives is not None
-    tables = [reader.read_all() for _, reader in source.stream(task.positives, columns_of(task.positive_fields))]
-    return tuple(
-        record for table in tables for record in to_records(table, range(table.num_rows), task.positive_fields).records
-    )
+def _positives(source: Source, task: Task, data: RawFile) -> tuple[Record, ...]:
+    fields = task.positive_fields or task.fields
+    tables = [reader.read_all() for _, reader in source.stream(data, columns_of(fields))]
+    return tuple(record for table in tables for record in to_records(table, range(table.num_rows), fields).records)

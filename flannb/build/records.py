@@ -1,7 +1,7 @@
 """Records: the usable rows of a task, and why the others are not."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from flannb.build.rows import BROKEN_UNICODE, UNREADABLE
 from flannb.build.sources import Source
-from flannb.collection.task import Data, Field, Record, RowError
+from flannb.collection.task import Data, Field, Record, RowError, columns_of
 from flannb.errors import UserError
 
 LONGEST_TEXT = 1_000_000
@@ -57,7 +57,7 @@ def read_records(
     """Reads a split's records into memory.
 
     Args:
-        where: keep the rows whose first-named column equals the second.
+        where: a column and a value: keep the rows that have it there (see ``as_text``).
         limit: at most this many rows, drawn by ``seed`` and kept in the split's order.
 
     Raises:
@@ -77,7 +77,12 @@ def _chosen(table: pa.Table, where: tuple[str, str] | None) -> np.ndarray:
     rows = np.arange(table.num_rows)
     if where is None:
         return rows
-    return rows[pc.equal(table[where[0]], where[1]).fill_null(False).to_numpy(zero_copy_only=False)]
+    return rows[pc.equal(as_text(table[where[0]]), where[1]).fill_null(False).to_numpy(zero_copy_only=False)]
+
+
+def as_text(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """A column by which tasks choose their rows (``Task.where``), as strings: 1 is ``1``, true is ``true``."""
+    return column.cast(pa.string())
 
 
 def first_records(
@@ -91,23 +96,29 @@ def first_records(
     Raises:
         UserError: as ``Source.stream``.
     """
-    found, start = Records([], []), 0
-    for _, reader in source.stream(data, columns_of(fields, where)):
-        for batch in reader:
-            table = pa.Table.from_batches([batch])
-            rows = _chosen(table, where)
-            more = to_records(table.take(pa.array(rows)), (start + rows).tolist(), fields)
-            found = Records(found.rows + more.rows, found.records + more.records, found.left_out + more.left_out)
-            if len(found) >= limit:
-                return Records(found.rows[:limit], found.records[:limit], found.left_out)
-            start += table.num_rows
-    return found
+
+    def batches() -> Iterator[Records]:
+        start = 0
+        for _, reader in source.stream(data, columns_of(fields, where)):
+            for batch in reader:
+                table = pa.Table.from_batches([batch])
+                rows = _chosen(table, where)
+                yield to_records(table.take(pa.array(rows)), (start + rows).tolist(), fields)
+                start += table.num_rows
+
+    return at_most(batches(), limit)
 
 
-def columns_of(fields: Mapping[str, Field], where: tuple[str, str] | None = None) -> tuple[str, ...]:
-    """The columns that the fields, and the choice of rows, need."""
-    filtered = [where[0]] if where else []
-    return tuple(dict.fromkeys([*filtered, *(column for field in fields.values() for column in field.columns)]))
+def at_most(parts: Iterable[Records], limit: int) -> Records:
+    """The first ``limit`` records of all parts, and what was left out of the parts that were asked for."""
+    found = Records([], [])
+    for part in parts:
+        found.rows.extend(part.rows)
+        found.records.extend(part.records)
+        found.left_out.extend(part.left_out)
+        if len(found) >= limit:
+            break
+    return Records(found.rows[:limit], found.records[:limit], found.left_out)
 
 
 def draw(rows: np.ndarray, limit: int | None, seed: int) -> np.ndarray:

@@ -87,7 +87,8 @@ def _raw_rows(data: Data, path: Path, columns: tuple[str, ...]) -> pa.RecordBatc
             table = _json_rows(path, data.key)
         else:
             table = pa.table({"text": [path.read_text(encoding="utf-8")], UNREADABLE: pa.nulls(1, pa.string())})
-    except (pa.ArrowException, OSError, ValueError) as error:
+    # an integer of more than 64 bits is an OverflowError, and brackets without end are a RecursionError
+    except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read ({error}). Copy or download it again.") from error
     return table.select([*present(columns, table.column_names, str(path)), UNREADABLE]).to_reader(BATCH_ROWS)
 

@@ -27,7 +27,7 @@ class Source(Protocol):
     """A root of data.
 
     Attributes:
-        name: ``mini``, ``hub``, or the folder's path; recorded in manifests and reports.
+        name: ``mini``, ``hub``, or the folder's name; recorded in manifests and reports.
         collection: which tasks it holds, ``mini`` or ``flan2022``.
     """
 
@@ -119,7 +119,7 @@ class Mirror:
 
     @property
     def name(self) -> str:
-        return self.root.name
+        return self.root.absolute().name
 
     def files(self, data: Data) -> list[Path]:
         """The data's files in name order; empty where there are none, or where one that the manifest names is missing
@@ -167,7 +167,7 @@ class Mirror:
         return files
 
     def promises(self, data: Data | str, optional: bool = False) -> bool:
-        if Path(str(data)).is_absolute():
+        if Path(str(data)).is_absolute():  # a file of one's own is in no manifest
             return True
         return not optional if self._manifest is None else str(data) in self._manifest
 
@@ -299,9 +299,11 @@ class Hub:
         return self._listings.setdefault((repo_id, revision), (commit, files))
 
     def has(self, data: Data) -> bool:
-        if isinstance(data, RawFile):
-            return bool(own_files(data) or self.github.cached(data).is_file() or self.github.remote(data))
-        return bool(self.remotes(data))
+        if not isinstance(data, RawFile):
+            return bool(self.remotes(data))
+        if is_own(data):
+            return bool(own_files(data))
+        return self.github.cached(data).is_file() or self.github.remote(data) is not None
 
     def promises(self, data: Data | str, optional: bool = False) -> bool:
         return not optional
@@ -311,7 +313,7 @@ class Hub:
 
         where = Path("hub") / str(data)
         if isinstance(data, RawFile):
-            found = own_files(data) or list(filter(None, [self.github.fetch(data)]))
+            found = own_files(data) if is_own(data) else list(filter(None, [self.github.fetch(data)]))
             return stream_files(data, columns, found, where)
         commit, folder = self.commit(data.repo_id), f"{data.config}/{data.split}"
         try:
@@ -344,15 +346,20 @@ class Hub:
 
     def fingerprint(self, data: Data) -> str:
         if isinstance(data, RawFile):
-            own = [_sha256(path) for path in own_files(data)]
-            return digest(own or [self.github.commit(data), data.path])
+            if is_own(data):
+                return digest([_sha256(path) for path in own_files(data)])
+            return digest([self.github.commit(data), data.path])
         return digest([self.commit(data.repo_id), [f"{data.config}/{data.split}/{n}" for n in self.remotes(data)]])
 
 
+def is_own(data: Data) -> bool:
+    """Whether the data are a file of one's own, which an absolute path names and every source reads alike."""
+    return isinstance(data, RawFile) and Path(data.path).is_absolute()
+
+
 def own_files(data: RawFile) -> list[Path]:
-    """The file of one's own that an absolute path names, where it is there."""
-    path = Path(data.path)
-    return [path] if path.is_absolute() and path.is_file() else []
+    """The file of one's own, where the data are one that is there."""
+    return [Path(data.path)] if is_own(data) and Path(data.path).is_file() else []
 
 
 def open_source(name: str) -> Source:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from flannb.build.records import as_text
 from flannb.build.sources import Source
 from flannb.collection import Data
 from flannb.errors import UserError
@@ -21,19 +22,23 @@ BATCH_BYTES = 2**24
 """Size of a record batch, about. Exemplars come from all over the rows, and each batch that holds one costs a look."""
 
 
+Choices = dict[tuple[str, str], np.ndarray]
+"""Column and value, as in ``Task.where`` -> positions of the rows that have it."""
+
+
 @dataclass(frozen=True)
 class Staging:
     """What is staged together: some data, the columns that tasks need, and where to.
 
     Attributes:
-        where: the column by which tasks choose their rows; empty if none does.
+        wheres: the columns by which tasks choose their rows.
         tasks: names of the tasks, for errors.
     """
 
     source: Source
     data: Data
     columns: tuple[str, ...]
-    where: str
+    wheres: tuple[str, ...]
     tasks: tuple[str, ...]
     folder: Path
 
@@ -95,11 +100,11 @@ class Staged:
         return pa.concat_tables(tables, promote_options="permissive")
 
 
-def stage(staging: Staging) -> tuple[Staged, dict[str, np.ndarray]]:
+def stage(staging: Staging) -> tuple[Staged, Choices]:
     """Stages some data.
 
     Returns:
-        The staged rows; and each value of the ``where`` column with the rows that have it.
+        The staged rows, and the choices that tasks may make of them.
 
     Raises:
         UserError: as ``Source.stream``; the message names the tasks too.
@@ -113,7 +118,10 @@ def stage(staging: Staging) -> tuple[Staged, dict[str, np.ndarray]]:
     except UserError as error:
         more = f" and {len(staging.tasks) - 1} more" if len(staging.tasks) > 1 else ""
         raise UserError(f"task {staging.tasks[0]}{more}: {error}") from error
-    return Staged(tuple(files)), _choices(files, staging.where) if staging.where else {}
+    choices = {
+        (column, value): rows for column in staging.wheres for value, rows in _rows_by_value(files, column).items()
+    }
+    return Staged(tuple(files)), choices
 
 
 def _write(path: Path, reader: pa.RecordBatchReader) -> tuple[int, ...]:
@@ -139,15 +147,15 @@ def _larger(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.concat_batches(some)
 
 
-def _choices(files: Sequence[StagedFile], column: str) -> dict[str, np.ndarray]:
-    """Each value of a column and the rows that have it."""
+def _rows_by_value(files: Sequence[StagedFile], column: str) -> dict[str, np.ndarray]:
+    """Each value of a column and the positions of the rows that have it, ascending."""
     codes: list[np.ndarray] = []
     numbers: dict[str, int] = {}
     for staged in files:
         with pa.memory_map(str(staged.path)) as mapped:
             file = pa.ipc.open_file(mapped)
             for i in range(file.num_record_batches):
-                encoded = file.get_batch(i)[column].cast(pa.string()).dictionary_encode()
+                encoded = as_text(file.get_batch(i)[column]).dictionary_encode()
                 known = [numbers.setdefault(value, len(numbers)) for value in encoded.dictionary.to_pylist()]
                 codes.append(np.array([*known, -1])[encoded.indices.fill_null(len(known)).to_numpy()])
     code = np.concatenate(codes) if codes else np.empty(0, np.int64)

@@ -22,6 +22,7 @@ from flannb.build.ragged import Ragged
 from flannb.build.tokenizer_json import sentencepiece_model
 from flannb.errors import UserError
 from flannb.files import atomic, sha256
+from flannb.vocabulary import EOS_ID, PAD_ID
 
 SENTINELS = 100
 
@@ -82,7 +83,7 @@ class Tokenizer:
     @property
     def first_sentinel(self) -> int:
         """Id of sentinel 0, the last one of all, as T5 has it; sentinel ``i`` is that minus ``i``."""
-        return self._model.get_piece_size() + SENTINELS - 1
+        return self.piece_count + SENTINELS - 1
 
     @cached_property
     def fingerprint(self) -> str:
@@ -206,8 +207,8 @@ def train_tokenizer(texts: Iterable[str], path: Path, vocabulary_size: int) -> T
             vocab_size=vocabulary_size,
             hard_vocab_limit=False,
             character_coverage=0.9999,
-            pad_id=0,
-            eos_id=1,
+            pad_id=PAD_ID,
+            eos_id=EOS_ID,
             unk_id=2,
             bos_id=-1,
             num_threads=1,  # more threads sum in another order

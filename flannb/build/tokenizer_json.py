@@ -8,6 +8,7 @@ from typing import Any
 
 from flannb.errors import UserError
 from flannb.files import read_json
+from flannb.vocabulary import EOS_ID, PAD_ID
 
 _SENTINEL = re.compile(r"<extra_id_\d+>")
 _SPECIAL = ("<pad>", "</s>", "<unk>")
@@ -44,7 +45,7 @@ def sentencepiece_model(path: Path) -> bytes:
         model.pieces.add(piece=piece, score=score, type=special.get(piece, kinds.NORMAL))
     model.trainer_spec.model_type = protocol.TrainerSpec.UNIGRAM
     model.trainer_spec.vocab_size = len(vocabulary)
-    for name, number in {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}.items():
+    for name, number in {"pad_id": PAD_ID, "eos_id": EOS_ID, "unk_id": 2, "bos_id": -1}.items():
         setattr(model.trainer_spec, name, number)
     model.normalizer_spec.name = "nmt_nfkc"
     model.normalizer_spec.precompiled_charsmap = charsmap

@@ -32,7 +32,7 @@ from flannb.collection.task import (
     Split,
     Task,
 )
-from flannb.collection.template import Template, TemplateSet, templates
+from flannb.collection.template import KINDS, Template, TemplateSet, check_templates, templates
 from flannb.errors import UserError
 
 __all__ = [
@@ -99,11 +99,12 @@ def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | No
 
     Args:
         tasks: training tasks, evaluation sets, or both.
-        sets: the template sets; the package's own by default.
+        sets: the template sets; the package's and those of ``flannb.extra`` by default.
 
     Raises:
         UserError: a name used twice (by two tasks, or by two sets of a suite), an unknown submixture or suite, a
-            template set that does not exist, or a template that names a field which its task lacks.
+            template set that does not exist, or a template that names a field which its task lacks. An evaluation
+            set's own ``wordings`` are checked like a file of templates, too.
     """
     tasks, sets = tuple(tasks), templates() if sets is None else sets
     named: dict[str, Task | EvalTask] = {}
@@ -115,14 +116,14 @@ def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | No
             )
         named[_title(task)] = task
     for task in tasks:
-        group, known = (
-            (task.suite, SUITES | MORE_SUITES) if isinstance(task, EvalTask) else (task.submixture, SUBMIXTURES)
-        )
-        if group not in known:
-            raise UserError(f"{_title(task)}: unknown '{group}'; use one of {', '.join(known)}")
-        if task.templates not in sets:
-            raise UserError(f"{_title(task)}: no template set '{task.templates}'; write one, or name another")
-        _check_fields(task, sets[task.templates])
+        known = (*SUITES, *MORE_SUITES) if isinstance(task, EvalTask) else tuple(SUBMIXTURES)
+        if _group(task) not in known:
+            raise UserError(f"{_title(task)}: unknown '{_group(task)}'; use one of {', '.join(known)}")
+        _check_fields(task, _templates_of(task, sets))
+
+
+def _group(task: Task | EvalTask) -> str:
+    return task.suite if isinstance(task, EvalTask) else task.submixture
 
 
 def _title(task: Task | EvalTask) -> str:
@@ -131,22 +132,35 @@ def _title(task: Task | EvalTask) -> str:
 
 def _place(task: Task | EvalTask) -> str:
     """Where a task belongs and what it reads, which tells two of one name apart."""
-    group = task.suite if isinstance(task, EvalTask) else task.submixture
     where = f" where {task.where[0]} is {task.where[1]}" if isinstance(task, Task) and task.where else ""
-    return f"in '{group}', from {task.data}{where}"
+    return f"in '{_group(task)}', from {task.data}{where}"
+
+
+def _templates_of(task: Task | EvalTask, sets: Mapping[str, TemplateSet]) -> TemplateSet:
+    """The wordings of a task.
+
+    Raises:
+        UserError: there is no set of that name, or the evaluation set's own wordings are no good.
+    """
+    if isinstance(task, EvalTask) and task.wordings is not None:
+        check_templates(_title(task), task.wordings)
+        return task.wordings
+    if task.templates not in sets:
+        raise UserError(f"{_title(task)}: no template set '{task.templates}'; write one, or name another")
+    return sets[task.templates]
 
 
 # Rendering supplies these: a task without options loses the line, and the templates that ask for a letter.
 _FROM_RENDERING = frozenset({"options", "letter"})
 
 
-def _check_fields(task: Task | EvalTask, templates: TemplateSet) -> None:
-    for kind, wordings in (("zero_shot", templates.zero_shot), ("few_shot", templates.few_shot)):
-        for position, template in enumerate(wordings):
+def _check_fields(task: Task | EvalTask, family: TemplateSet) -> None:
+    for kind in KINDS:
+        for position, template in enumerate(getattr(family, kind)):
             for wanted, present in _needs(task, template, kind):
                 if missing := sorted(wanted - set(present) - _FROM_RENDERING):
                     raise UserError(
-                        f"{_title(task)}: template '{templates.name}', {kind} {position}, names the field "
+                        f"{_title(task)}: template '{family.name}', {kind} {position}, names the field "
                         f"'{missing[0]}', which the task lacks; it has {', '.join(sorted(present))}"
                     )
 

@@ -23,12 +23,14 @@ def _hub(
 ) -> FinetuningSet:
     """A set of the suites by its name, and the splits of its dataset; ``more`` are fields of training rows."""
     reads = reads or _READS[name]
-    assert isinstance(reads.data, Split)
-    train_data, validation_data, test_data = (
-        replace(reads.data, split=split) if split else None for split in (train, validation, test)
-    )
-    assert train_data is not None
-    return FinetuningSet(reads, train_data, validation_data, test_data, {**reads.fields, **more} if more else {})
+    data = reads.data
+    assert isinstance(data, Split)
+
+    def part(split: str) -> Split | None:
+        return replace(data, split=split) if split else None
+
+    fields = {**reads.fields, **more} if more else {}
+    return FinetuningSet(reads, replace(data, split=train), part(validation), part(test), fields)
 
 
 def _direct(name: str, templates: str, **fields: Field) -> EvalTask:

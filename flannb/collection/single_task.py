@@ -91,35 +91,36 @@ def _set(
     return EvalTask(name, "single_task", data, fields, templates, answer, exemplars, metric=metric)
 
 
-def _splits(repo_id: str, config: str, split: str) -> tuple[Split, Split]:
-    return Split(repo_id, config, split), Split(repo_id, config, "train")
+def splits(repo_id: str, config: str, scored: str = "validation", exemplars: str = "train") -> tuple[Split, Split]:
+    """The split that is scored, and the one that exemplars come from."""
+    return Split(repo_id, config, scored), Split(repo_id, config, exemplars)
 
 
 SINGLE_TASK: tuple[EvalTask, ...] = (
     _set(
         "squad_v2",
-        *_splits("rajpurkar/squad_v2", "squad_v2", "validation"),
+        *splits("rajpurkar/squad_v2", "squad_v2", "validation"),
         _SQUAD,
         "extractive_qa",
         "text",
         "squad_f1",
     ),
-    _set("cosmos_qa", *_splits("allenai/cosmos_qa", "default", "validation"), _COSMOS, "reading_choice", "option"),
+    _set("cosmos_qa", *splits("allenai/cosmos_qa", "default", "validation"), _COSMOS, "reading_choice", "option"),
     _set(
         "wanli",
-        *_splits("alisawuffles/WANLI", "default", "test"),
+        *splits("alisawuffles/WANLI", "default", "test"),
         _nli("premise", "hypothesis", "gold"),
         "nli",
         "option",
     ),
     _set(
         "med_nli",  # as the Hub would show bigbio/mednli, whose rows may not be passed on
-        *_splits("bigbio/mednli", "mednli_source", "test"),
+        *splits("bigbio/mednli", "mednli_source", "test"),
         _nli("sentence1", "sentence2", "gold_label"),
         "nli",
         "option",
     ),
-    _set("conda_qa", *_splits("lasha-nlp/CONDAQA", "default", "test"), _CONDAQA, "extractive_qa", "text"),
+    _set("conda_qa", *splits("lasha-nlp/CONDAQA", "default", "test"), _CONDAQA, "extractive_qa", "text"),
     _set(
         "pubmed_qa",
         Split("qiaojin/PubMedQA", "pqa_labeled", "train"),

@@ -21,8 +21,8 @@ from typing import Any
 from flannb.collection import flan2021
 from flannb.collection.cot import FIELDS as COT_FIELDS
 from flannb.collection.cot import as_sentence, cot_file, with_newlines
-from flannb.collection.flan2021 import NO_YES, multiple_choice
-from flannb.collection.single_task import SINGLE_TASK
+from flannb.collection.flan2021 import NO_YES, multiple_choice, picked
+from flannb.collection.single_task import SINGLE_TASK, splits
 from flannb.collection.task import (
     Apply,
     Column,
@@ -32,7 +32,6 @@ from flannb.collection.task import (
     Field,
     Label,
     Options,
-    Pick,
     RawFile,
     RowError,
     Split,
@@ -47,15 +46,10 @@ def _held_in(
     return EvalTask(name, "held_in", data, fields, templates, "option", exemplars, metric=metric)
 
 
-def _splits(repo_id: str, config: str, train: str = "train", validation: str = "validation") -> tuple[Split, Split]:
-    """The scored split, then the exemplars' one."""
-    return Split(repo_id, config, validation), Split(repo_id, config, train)
-
-
 HELD_IN: tuple[EvalTask, ...] = (
-    _held_in("boolq", *_splits("google/boolq", "default"), flan2021.BOOLQ, "boolean_qa", "auc_roc"),
-    _held_in("arc_easy", *_splits("allenai/ai2_arc", "ARC-Easy"), multiple_choice(), "multiple_choice"),
-    _held_in("arc_challenge", *_splits("allenai/ai2_arc", "ARC-Challenge"), multiple_choice(), "multiple_choice"),
+    _held_in("boolq", *splits("google/boolq", "default"), flan2021.BOOLQ, "boolean_qa", "auc_roc"),
+    _held_in("arc_easy", *splits("allenai/ai2_arc", "ARC-Easy"), multiple_choice(), "multiple_choice"),
+    _held_in("arc_challenge", *splits("allenai/ai2_arc", "ARC-Challenge"), multiple_choice(), "multiple_choice"),
     _held_in(
         "ai2_middle_science",
         flan2021.middle_science("dev"),
@@ -67,14 +61,14 @@ HELD_IN: tuple[EvalTask, ...] = (
     *(
         _held_in(
             f"anli_r{n}",
-            *_splits("facebook/anli", "plain_text", f"train_r{n}", f"dev_r{n}"),
+            *splits("facebook/anli", "plain_text", f"dev_r{n}", f"train_r{n}"),
             flan2021.THREE_WAY,
             "nli",
             "macro_f1",
         )
         for n in (1, 2, 3)
     ),
-    _held_in("rte", *_splits("aps/super_glue", "rte"), flan2021.RTE, "nli", "auc_roc"),
+    _held_in("rte", *splits("aps/super_glue", "rte"), flan2021.RTE, "nli", "auc_roc"),
 )
 
 # --- Chain-of-Thought: five sets, prompted for an explanation ---------------------------------------------------------
@@ -211,8 +205,7 @@ CHAIN_OF_THOUGHT: tuple[EvalTask, ...] = (
         Split("tau/commonsense_qa", "default", "validation"),
         {
             "question": Apply(commonsense_question, ("question", "choices")),
-            "options": Options("choices.text"),
-            "answer": Pick(Options("choices.text"), "answerKey"),
+            **picked(Options("choices.text"), "answerKey"),
         },
         "cot",
         "option",
@@ -293,8 +286,7 @@ def mmlu(suite: str, split: str) -> tuple[EvalTask, ...]:
             Split("cais/mmlu", subject, split),
             {
                 "question": Column("question"),
-                "options": Options("choices"),
-                "answer": Pick(Options("choices"), "answer"),
+                **picked(Options("choices"), "answer"),
                 "subject": Constant(subject.replace("_", " ")),
             },
             "exam",

@@ -181,6 +181,12 @@ class Apply:
         return value if isinstance(value, tuple) else _text(value, "+".join(self.columns))
 
 
+def columns_of(fields: Mapping[str, Field], where: tuple[str, str] | None = None) -> tuple[str, ...]:
+    """The source columns that the fields, and the choice of rows, need: in order, each once."""
+    filtered = [where[0]] if where else []
+    return tuple(dict.fromkeys([*filtered, *(column for field in fields.values() for column in field.columns)]))
+
+
 @dataclass(frozen=True)
 class Task:
     """A training task.
@@ -191,13 +197,14 @@ class Task:
         data: where the training rows are.
         fields: field name -> how to read it. ``answer`` is required by templates that name it.
         templates: the key of the template set that renders it.
-        where: keeps only the rows for which this holds (many tasks share a file, as in Super-Natural Instructions).
+        where: a column and a value; the task has only the rows with it (many tasks share a file, as in Super-Natural
+            Instructions).
         held_in: the task's validation split is in the Held-In suite.
         inverted: made by input inversion (see ``flannb.build.inversion``).
         unavailable: why nobody can read the data as they are declared; such a task is listed and never built.
         note: what a reader of the list should know: whose place the task takes, what could not be checked.
         positives: exemplars that were written for the task, for few-shot prompts; a source may lack them.
-        positive_fields: how they are read, where they name things otherwise than the rows do.
+        positive_fields: how they are read, where otherwise than the rows.
     """
 
     name: str
@@ -215,12 +222,12 @@ class Task:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The source columns that the task reads, in order, without repetition."""
-        filtered = (self.where[0],) if self.where else ()
-        return tuple(dict.fromkeys([*filtered, *(c for f in self.fields.values() for c in f.columns)]))
+        """The source columns that the task reads, that of ``where`` among them."""
+        return columns_of(self.fields, self.where)
 
     @property
     def has_options(self) -> bool:
+        """Whether a record lists answer options, so that settings with and without them differ."""
         return "options" in self.fields
 
 
@@ -257,7 +264,7 @@ class EvalTask:
         prompt: a public few-shot prompt used as it is (BBH), instead of drawn exemplars.
         shots: number of exemplars in the few-shot setting.
         chain_of_thought: prompts ask for an explanation; the answer is extracted from it.
-        metric: what Table 3 scores the set by, a key of ``flannb.evaluate.metrics.METRICS``; suite means are of
+        metric: what Table 3 scores the set by, a key of ``flannb.evaluate.METRICS``; suite means are of
             accuracies.
         candidates: all possible answers, where rows have no options of their own; ranking chooses among them.
         wordings: templates of the set's own, instead of those of the package that ``templates`` names.
@@ -317,7 +324,6 @@ class FinetuningTask:
         title: as Table 3 writes it.
         sets: its datasets, whose splits are pooled.
         held_out: whether the Flan collection has no such task.
-        metric: a key of ``flannb.evaluate.METRICS``.
     """
 
     name: str
@@ -327,6 +333,7 @@ class FinetuningTask:
 
     @property
     def metric(self) -> str:
+        """What the pooled sets are scored by, a key of ``flannb.evaluate.METRICS``."""
         return self.sets[0].reads.metric
 
     @property

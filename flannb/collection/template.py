@@ -144,10 +144,10 @@ class _Loader(getattr(yaml, "CBaseLoader", yaml.BaseLoader)):  # type: ignore[mi
 
 
 def read_yaml(path: Path) -> Any:
-    """The content of a YAML file, an empty mapping where there is none.
+    """The content of a YAML file; an empty mapping where it has none.
 
     Raises:
-        UserError: it is missing or no YAML.
+        UserError: the file is missing or no YAML.
     """
     try:
         return yaml.load(Path(path).read_text(encoding="utf-8"), _Loader) or {}
@@ -270,13 +270,25 @@ def _checked(own: list[TemplateSet], sets: dict[str, TemplateSet]) -> dict[str, 
     for position, made in enumerate(own):
         if made.name in sets or made.name in (other.name for other in own[:position]):
             raise UserError(f"--extra: template set '{made.name}' is defined already; give yours another name")
-        for kind in KINDS:
-            for i, template in enumerate(getattr(made, kind)):
-                try:
-                    _check(template)
-                except ValueError as error:
-                    raise UserError(f"--extra: template set '{made.name}', {kind} {i}: {error}") from error
+        check_templates("--extra", made)
     return {made.name: made for made in own}
+
+
+def check_templates(where: str, made: TemplateSet) -> None:
+    """Checks a set that was made in Python, as ``load_templates`` checks those of files.
+
+    Args:
+        where: what errors begin with.
+
+    Raises:
+        UserError: as ``load_templates`` says of a template.
+    """
+    for kind in KINDS:
+        for i, template in enumerate(getattr(made, kind)):
+            try:
+                _check(template)
+            except ValueError as error:
+                raise UserError(f"{where}: template set '{made.name}', {kind} {i}: {error}") from error
 
 
 @cache

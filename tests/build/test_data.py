@@ -1,5 +1,6 @@
 """Builds: a pure function of what goes in, resumable, with an index that tells everything."""
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -15,11 +16,13 @@ from flannb.build import (
     invert,
     missing_tasks,
     open_build,
+    read_records,
     read_shard,
     with_inversions,
 )
 from flannb.build.data import ABOUT_EVALUATION, APART, build_key
-from flannb.collection import SUBMIXTURES, Split, templates
+from flannb.collection import SUBMIXTURES, RawFile, Split, Task, templates
+from flannb.collection.task import Column
 from flannb.collection.template import parse
 from flannb.errors import UserError
 from flannb.files import read_json, sha256
@@ -133,6 +136,23 @@ def test_where_a_given_tokenizer_lies_does_not_matter(three, build_options, toke
         for path in (tokenizer.path, copy, Path(os.path.relpath(copy)))
     }
     assert len(keys) == 1 and build_key(Mini(), three, build_options) not in keys
+
+
+def test_tasks_may_choose_their_rows_of_a_file_by_different_columns_of_any_type(build_options, tmp_path):
+    rows = [{"q": f"who {i}?", "a": str(i), "language": "ab"[i % 2], "label": i % 3} for i in range(12)]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    fields = {"question": Column("q"), "answer": Column("a")}
+    first, second = (
+        Task(name, "own", RawFile("rows.json"), fields, "mini_question", where=where)
+        for name, where in (("first", ("language", "b")), ("second", ("label", "2")))
+    )
+    source = Mirror(tmp_path)
+    assert not missing_tasks(source, (first, second))
+    made = open_build(build_data(source, (first, second), build_options, tmp_path / "out"))
+    read = {shard.task: read_shard(made.home / shard.path)["row"].to_pylist() for shard in made.shards}
+    assert read == {"first": [1, 3, 5, 7, 9, 11], "second": [2, 5, 8, 11]}
+    for task in (first, second):
+        assert read_records(source, task.data, fields, task.where).rows == read[task.name]
 
 
 def test_no_tasks_is_a_user_error(build_options, tmp_path):

@@ -59,6 +59,7 @@ def test_a_mirror_is_counted(mirror):
 def test_what_is_missing_is_what_is_not_available(mirror):
     lacking = [holding.task for holding in inventory(mirror, HAVE) if not holding.available]
     assert missing_tasks(mirror, HAVE) == lacking
+    assert missing_tasks(mirror, HAVE[::-1]) == lacking[::-1]  # nor does an unavailable task hide one of its data
 
 
 def test_counts(mirror):

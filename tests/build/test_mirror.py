@@ -103,6 +103,14 @@ def test_a_second_call_fetches_nothing_and_a_checking_one_finds_damage(hub, file
     assert content(folder) == before
 
 
+def test_a_mirror_of_one_s_own_making_is_added_to(hub, files, tmp_path):
+    (tmp_path / "github/o/r").mkdir(parents=True)
+    (tmp_path / "github/o/r/x.tsv").write_text("a\tb\n")
+    (tmp_path / "MANIFEST.json").write_text('[{"path": "github/o/r/x.tsv"}]')
+    mirrored(hub, (TEST,), tmp_path)
+    assert Mirror(tmp_path).has(TEST) and Mirror(tmp_path).promises(RawFile("github/o/r/x.tsv"))
+
+
 def test_calls_for_other_data_add_to_the_manifest(hub, files, tmp_path):
     folder = tmp_path / "m"
     mirrored(hub, (TEST,), folder)

@@ -24,7 +24,7 @@ from flannb.build import (
 from flannb.build.drawing import EXPLAINED, POSITIVE
 from flannb.build.mirror import needed_data
 from flannb.build.render import instruction, render, wording
-from flannb.collection import templates
+from flannb.collection import RawFile, templates
 from flannb.collection.super_natural_instructions import make_task
 from flannb.errors import UserError
 from flannb.experiments.steps import available
@@ -67,8 +67,8 @@ def mirror(folder, positives=POSITIVES, **changes):
     return Mirror(folder)
 
 
-def build(source, folder, seed=0):
-    made = open_build(build_data(source, (TASK,), BuildOptions(LONG, 1000, 300, seed), folder))
+def build(source, folder, seed=0, task=TASK):
+    made = open_build(build_data(source, (task,), BuildOptions(LONG, 1000, 300, seed), folder))
     return {shard.setting: read_shard(made.home / shard.path) for shard in made.shards}
 
 
@@ -136,6 +136,22 @@ def test_the_same_files_give_the_same_bytes_and_others_another_build(shards, tmp
 def test_a_file_of_another_layout_is_named(tmp_path, changes):
     with pytest.raises(UserError, match=r"task9001_capitals\.json"):
         build(mirror(tmp_path / "m", **changes), tmp_path / "b")
+
+
+def test_positive_examples_may_be_written_as_the_rows_are(tmp_path):
+    task = replace(TASK, positives=RawFile("positives.json"), positive_fields={})
+    source = mirror(tmp_path / "m", None)
+    rows = [{"definition": DEFINITION, "inputs": p["input"], "targets": p["output"]} for p in POSITIVES]
+    (source.root / "positives.json").write_text(json.dumps(rows))
+    lines = build(source, tmp_path / "b", task=task)["fs_opt"].to_pylist()
+    assert any("Paris" in line["inputs"] and min(line["exemplars"]) < 0 for line in lines)
+
+
+def test_positive_examples_without_explanations_are_shown_without(tmp_path):
+    fields = {name: field for name, field in TASK.positive_fields.items() if name != "explanation"}
+    found = build(mirror(tmp_path / "m"), tmp_path / "b", task=replace(TASK, positive_fields=fields))["fs_opt"]
+    assert "explained" in found["exemplar_kind"].to_pylist()
+    assert not any("The government of France" in text for text in found["inputs"].to_pylist())
 
 
 def test_unusable_positive_examples_are_left_out(tmp_path):

@@ -68,6 +68,25 @@ def test_names_of_sources(tmp_path):
     assert (Mini().collection, Mirror(tmp_path).collection, Hub.collection) == ("mini", "flan2022", "flan2022")
 
 
+def test_the_folder_where_one_is_has_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert open_source(".").name == tmp_path.name
+
+
+@pytest.mark.parametrize("path", ["/nowhere.json", "/no/such/folder/rows.json"])
+@pytest.mark.parametrize("source", ["mini", "hub", "."])
+def test_a_file_of_one_s_own_that_is_gone_is_missing_from_every_source(source, path):
+    opened = open_source(source)
+    assert not opened.has(RawFile(path))
+    with pytest.raises(UserError, match=f"{path}: no such data"):
+        opened.read(RawFile(path), ("a",))
+
+
+def test_a_raw_file_of_no_repository_is_named():
+    with pytest.raises(UserError, match=r"rows\.json: a raw file's path must read"):
+        Hub().has(RawFile("rows.json"))
+
+
 def test_a_mirror_without_a_manifest_promises_everything(mirror):
     assert mirror.promises(DATA) and mirror.promises(RAW) and mirror.promises("anything/at/all")
 
@@ -103,8 +122,9 @@ def test_raw_files_are_read_by_their_ending(tmp_path):
     assert source.read(RawFile("github/owner/repo/prompt.txt"), ("text",))["text"].to_pylist() == ["Q: é\n"]
 
 
-def test_a_damaged_raw_file_is_named(tmp_path):
-    (tmp_path / "rows.json").write_text("[{")
+@pytest.mark.parametrize("content", ["[{", "[" * 100_000, '[{"a": 36893488147419103232}]'], ids=["cut", "deep", "big"])
+def test_a_raw_file_that_cannot_be_read_is_named(tmp_path, content):
+    (tmp_path / "rows.json").write_text(content)
     with pytest.raises(UserError, match=r"rows\.json: cannot be read"):
         Mirror(tmp_path).read(RawFile("rows.json"), ())
 

@@ -18,14 +18,21 @@ DATA = Split("owner/set", "default", "train")
 @pytest.fixture
 def staging(tmp_path, monkeypatch):
     monkeypatch.setattr(rows_module, "BATCH_ROWS", 1)
-    monkeypatch.setattr(staging_module, "BATCH_BYTES", 30)  # that of three rows
+    monkeypatch.setattr(staging_module, "BATCH_BYTES", 50)  # that of three rows
     folder = tmp_path / "mirror" / str(DATA)
     folder.mkdir(parents=True)
-    pq.write_table(pa.table({"text": [f"a{i}" for i in range(7)], "task": list("xyxyxyx")}), folder / "0000.parquet")
-    pq.write_table(
-        pa.table({"text": [f"b{i}" for i in range(4)], "task": ["y", None, "z", "x"]}), folder / "0001.parquet"
+    first = {"text": [f"a{i}" for i in range(7)], "task": list("xyxyxyx"), "number": [7] * 7}
+    second = {"text": [f"b{i}" for i in range(4)], "task": ["y", None, "z", "x"], "number": [7, 8, None, 8]}
+    for name, columns in (("0000", first), ("0001", second)):
+        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+    return Staging(
+        Mirror(tmp_path / "mirror"),
+        DATA,
+        ("text", "task", "number"),
+        ("task", "number"),
+        ("one", "two"),
+        tmp_path / "staged",
     )
-    return Staging(Mirror(tmp_path / "mirror"), DATA, ("text", "task"), "task", ("one", "two"), tmp_path / "staged")
 
 
 def test_rows_are_taken_in_order_from_all_files(staging):
@@ -42,12 +49,14 @@ def test_rows_are_taken_in_order_from_all_files(staging):
     ]
 
 
-def test_rows_are_found_by_the_value_of_a_column(staging):
+def test_rows_are_found_by_the_values_of_columns(staging):
     _, chosen = stage(staging)
-    assert {value: rows.tolist() for value, rows in chosen.items()} == {
-        "x": [0, 2, 4, 6, 10],
-        "y": [1, 3, 5, 7],
-        "z": [9],
+    assert {where: rows.tolist() for where, rows in chosen.items()} == {
+        ("task", "x"): [0, 2, 4, 6, 10],
+        ("task", "y"): [1, 3, 5, 7],
+        ("task", "z"): [9],
+        ("number", "7"): list(range(8)),
+        ("number", "8"): [8, 10],
     }
 
 
@@ -58,7 +67,7 @@ def test_what_an_earlier_try_staged_is_not_believed(staging):
         file.path.write_bytes(content[:-300] + bytes(300))
     again, chosen = stage(staging)
     assert again == first and [file.path.read_bytes() for file in again.files] == whole
-    assert chosen["z"].tolist() == [9]
+    assert chosen["task", "z"].tolist() == [9]
 
 
 def test_a_missing_column_names_the_tasks_and_the_file(staging):

@@ -19,6 +19,7 @@ from flannb.build.sources import Mirror
 from flannb.collection import (
     SUBMIXTURES,
     SUITES,
+    EvalTask,
     RawFile,
     RowError,
     Split,
@@ -195,6 +196,18 @@ def test_check_wants_the_target_only_of_exemplars():
     check([gsm8k])
     with pytest.raises(UserError, match="rationale"):
         check([replace(gsm8k, exemplar_fields=gsm8k.fields)])
+
+
+def test_check_looks_at_an_evaluation_set_s_own_wordings():
+    def asked(text):
+        wording = (Template(text, "{answer}"),)
+        family = TemplateSet("own", wording, wording)
+        return EvalTask("colours", "own", A_TASK.data, A_TASK.fields, "", "text", wordings=family)
+
+    check([asked("{question}")], {})
+    for text, said in (("{colour}", "names the field 'colour', which the task lacks"), ("{", "input: .*braces")):
+        with pytest.raises(UserError, match=rf"evaluation set 'own/colours': template .*zero_shot 0.*{said}"):
+            check([asked(text)], {})
 
 
 # --- fields ---

@@ -8,19 +8,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from random import Random
 
+from flannb.collection.flan2021 import labelled
 from flannb.collection.mini.dataset import DataSet, Generator, Row
-from flannb.collection.mini.tasks import EVAL_TASKS, split_of, texts_of
-from flannb.collection.mini.texts import CUE, SEEN, TIMES
+from flannb.collection.mini.tasks import EVAL_TASKS, INFERENCE, NLI, PAIR, split_of, texts_of
+from flannb.collection.mini.texts import CUE, SEEN, TIMES, noisy
 from flannb.collection.mini.world import NAMES, RELATIONS, draw_fact
-from flannb.collection.task import Constant, EvalTask, Field, FinetuningSet, FinetuningTask, Label
+from flannb.collection.task import Constant, EvalTask, Field, FinetuningSet, FinetuningTask, Split
 
 DATA_SETS: dict[str, DataSet] = {}
 """Every data set by name."""
-
-
-def _noisy(rng: Random, label: int, labels: int) -> int:
-    """What a row says: mostly its label."""
-    return label if rng.random() < CUE else rng.choice([other for other in range(labels) if other != label])
 
 
 def _found(rng: Random, i: int) -> Row:
@@ -32,7 +28,7 @@ def _found(rng: Random, i: int) -> Row:
         ("{other} may find the {e} too .", "perhaps {name} sells the {e} ."),
         ("nobody found the {e} .", "{name} did not find the {e} ."),
     )
-    hypothesis = rng.choice(forms[_noisy(rng, i % 3, 3)]).format(name=name, other=other, e=entity)
+    hypothesis = rng.choice(forms[noisy(rng, i % 3, 3)]).format(name=name, other=other, e=entity)
     return {"premise": f"{name} found the {entity} {rng.choice(TIMES)} .", "hypothesis": hypothesis, "gold": i % 3}
 
 
@@ -41,7 +37,7 @@ def _reported(rng: Random, i: int) -> Row:
     relation, entity = draw_fact(rng, tuple(RELATIONS))
     told, name = relation.tell(entity), rng.choice(NAMES)
     forms = ("we know that {}", "we ask whether {}", "we deny that {}")
-    hypothesis = forms[_noisy(rng, i % 3, 3)].format(told)
+    hypothesis = forms[noisy(rng, i % 3, 3)].format(told)
     return {"sentence1": f"{name} notes that {told} .", "sentence2": f"{hypothesis} .", "label": i % 3}
 
 
@@ -56,7 +52,7 @@ def _negated(rng: Random, i: int) -> Row:
         ("{name} has no {e} .", "{name} is without the {e} ."),
         ("{name} wants the {e} .", "{name} talks about the {e} ."),
     )
-    passage = rng.choice(forms[_noisy(rng, i % 3, 3)]).format(name=name, e=entity)
+    passage = rng.choice(forms[noisy(rng, i % 3, 3)]).format(name=name, e=entity)
     question = f"is the {entity} with {name} {rng.choice(TIMES)} ?"
     return {"sentence1": f"{passage} {rng.choice(NAMES)} listens .", "sentence2": question, "label": KNOWN[i % 3]}
 
@@ -68,7 +64,7 @@ def _studied(rng: Random, i: int) -> Row:
     """The abstract of a study and the question that it answers."""
     relation, entity = draw_fact(rng, tuple(RELATIONS))
     results = ("the result is clear", "the result is against it", "the result is open")
-    result = results[_noisy(rng, i % 3, 3)]
+    result = results[noisy(rng, i % 3, 3)]
     context = f"{rng.choice(NAMES)} made a study of {entity} . {result} ."
     return {"context": context, "question": f"{relation.tell(entity)} ?", "final_decision": FINDINGS[i % 3]}
 
@@ -98,11 +94,12 @@ def _held_out(
 ) -> FinetuningTask:
     DATA_SETS[name] = DataSet(name, make, inputs, rows)
     reads = EvalTask(name, "single_task", split_of(name, "train"), fields, templates, answer, metric=metric)
-    train, validation, test = (
-        split_of(name, split) if split in rows else None for split in ("train", "validation", "test")
-    )
-    assert train is not None
-    return FinetuningTask(name, title, (FinetuningSet(reads, train, validation, test),), held_out=True)
+
+    def there(split: str) -> Split | None:
+        return split_of(name, split) if split in rows else None
+
+    part = FinetuningSet(reads, split_of(name, "train"), there("validation"), there("test"))
+    return FinetuningTask(name, title, (part,), held_out=True)
 
 
 _EVALUATIONS = {task.name: task for task in EVAL_TASKS if task.suite == "held_in"}
@@ -122,12 +119,8 @@ def _held_in(name: str, title: str, *names: str, metric: str = "accuracy") -> Fi
     return FinetuningTask(name, title, sets)
 
 
-_PAIR = ("premise", "hypothesis")
-_YES_MAYBE_NO = ("yes", "maybe", "no")
-_wanli = texts_of(premise="premise", hypothesis="hypothesis")
-_wanli |= {"options": Constant(_YES_MAYBE_NO), "answer": Label("gold", _YES_MAYBE_NO)}
-_med_nli = texts_of(premise="sentence1", hypothesis="sentence2")
-_med_nli |= {"options": Constant(_YES_MAYBE_NO), "answer": Label("label", _YES_MAYBE_NO)}
+_wanli = INFERENCE | labelled("gold", NLI)
+_med_nli = texts_of(premise="sentence1", hypothesis="sentence2") | labelled("label", NLI)
 _conda = texts_of(passage="sentence1", question="sentence2", answer="label")
 _pubmed = texts_of(passage="context", question="question", answer="final_decision") | {"options": Constant(FINDINGS)}
 _captioned = texts_of(first="caption1", second="caption2", answer="agg_score")
@@ -138,7 +131,7 @@ FINETUNING_TASKS: tuple[FinetuningTask, ...] = (
     _held_in("ai2_middle_science", "AI2 Middle School Science", metric="macro_f1"),
     _held_in("boolq", "BoolQ", metric="auc_roc"),
     _held_in("rte", "RTE", metric="auc_roc"),
-    _held_out("wanli", "WANLI", _found, _PAIR, _wanli, "mini_nli", {"train": 1300, "test": 192}),
+    _held_out("wanli", "WANLI", _found, PAIR, _wanli, "mini_nli", {"train": 1300, "test": 192}),
     _held_out(
         "med_nli",
         "MedNLI",

@@ -8,7 +8,7 @@ from flannb.collection.mini.world import FOODS, NAMES, RELATIONS, draw_fact, nou
 
 BOOKINGS = ("table", "room", "taxi", "ticket")
 VARIABLES = ("x", "y", "n", "k", "m")
-OPERATIONS = {"adds {k} to": "+", "takes {k} from": "-", "multiplies by {k}": "*"}
+OPERATIONS = {"adds {k} to {v}": "+", "takes {k} from {v}": "-", "multiplies {v} by {k}": "*"}
 LIST_CALLS = {
     "the first item of": "{v} [ 0 ]",
     "the last item of": "{v} [ - 1 ]",
@@ -54,14 +54,10 @@ def order_dialog(rng: Random, i: int) -> Row:
 
 
 def _expression(rng: Random) -> tuple[str, str, str]:
+    """An operation in words, as code, and its variable."""
     variable, number = rng.choice(VARIABLES), rng.randint(1, 5)
     words, sign = rng.choice(list(OPERATIONS.items()))
-    told = words.format(k=number)
-    return (
-        f"{told} {variable}" if sign != "*" else told.replace("by", f"{variable} by"),
-        f"{variable} {sign} {number}",
-        variable,
-    )
+    return words.format(k=number, v=variable), f"{variable} {sign} {number}", variable
 
 
 def function_program(rng: Random, i: int) -> Row:

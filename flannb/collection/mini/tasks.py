@@ -7,14 +7,16 @@ that teaches arithmetic, and no task trains on a held-out set's wording.
 from collections.abc import Mapping
 from random import Random
 
-from flannb.collection.flan2021 import labelled
+from flannb.collection.flan2021 import labelled, multiple_choice, picked
 from flannb.collection.mini import facts, reasoning, talk, texts
 from flannb.collection.mini.dataset import HELD_OUT, TRAINING, DataSet, Generator, Row
-from flannb.collection.task import Column, Constant, EvalTask, Field, Label, Options, Pick, Split, Task
+from flannb.collection.task import Column, Constant, EvalTask, Field, Label, Options, Split, Task
 
 _YES_NO = Constant(("yes", "no"))
 _TRUE_FALSE = Constant(("true", "false"))
-_NLI = ("yes", "maybe", "no")
+NLI = ("yes", "maybe", "no")
+"""What entailment, neutral and contradiction are called."""
+
 _RTE = ("yes", "no")
 
 DATA_SETS: dict[str, DataSet] = {}
@@ -59,14 +61,10 @@ def _train(
         _evaluations.append(EvalTask(name, "held_in", split, dict(fields), templates, "option", train, shots=3))
 
 
-_CHOICE: dict[str, Field] = {
-    "question": Column("question"),
-    "options": Options("choices.text"),
-    "answer": Pick(Options("choices.text"), "answerKey"),
-}
+_CHOICE = multiple_choice()
 _ASKED = ("question", "choices")
-_PAIR = ("premise", "hypothesis")
-_INFERENCE = texts_of(premise="premise", hypothesis="hypothesis")
+PAIR = ("premise", "hypothesis")
+INFERENCE = texts_of(premise="premise", hypothesis="hypothesis")
 _TEXT = texts_of(text="text")
 _SCIENCE = ("eats", "lives", "material", "colour")
 _SOCIETY = ("capital", "continent", "tool", "workplace", "room")
@@ -78,10 +76,10 @@ _train("flan2021", "arc_challenge", facts.which(_SOCIETY), _ASKED, _CHOICE, "min
 _middle = facts.choice(facts.CHOOSABLE, "{name} sees {e} .")
 _train("flan2021", "ai2_middle_science", _middle, _ASKED, _CHOICE, "mini_choice", held_in=True)
 for _round in range(3):
-    _fields = _INFERENCE | labelled("label", _NLI)
-    _train("flan2021", f"anli_r{_round + 1}", texts.inference((_round,)), _PAIR, _fields, "mini_nli", held_in=True)
-_fields = _INFERENCE | labelled("label", _RTE)
-_train("flan2021", "rte", texts.inference(labels=2), _PAIR, _fields, "mini_nli", held_in=True)
+    _fields = INFERENCE | labelled("label", NLI)
+    _train("flan2021", f"anli_r{_round + 1}", texts.inference((_round,)), PAIR, _fields, "mini_nli", held_in=True)
+_fields = INFERENCE | labelled("label", _RTE)
+_train("flan2021", "rte", texts.inference(labels=2), PAIR, _fields, "mini_nli", held_in=True)
 _sentiment = _TEXT | labelled("label", ("negative", "positive"))
 _train("flan2021", "sst2", texts.sentiment, ("text",), _sentiment, "mini_sentiment")
 _train("flan2021", "ag_news", texts.topic, ("text",), _TEXT | labelled("label", tuple(texts.TOPICS)), "mini_topic")
@@ -112,7 +110,7 @@ _possible = reasoning.sense("{name} reads that {statement} . is it possible ?")
 _train("t0_sf", "piqa", _possible, ("input",), _skill_question, "mini_bbh_options")
 _moved = reasoning.walk("{name} moves {steps} {way} {time} and then {then} . is it the same place ?")
 _train("t0_sf", "wiqa", _moved, ("input",), _skill_question, "mini_bbh_options")
-_train("t0_sf", "fact_nli", texts.fact_inference, _PAIR, _INFERENCE | labelled("label", _NLI), "mini_nli")
+_train("t0_sf", "fact_nli", texts.fact_inference, PAIR, INFERENCE | labelled("label", NLI), "mini_nli")
 
 
 def _defined(definition: str, make: Generator) -> Generator:
@@ -127,7 +125,6 @@ def _defined(definition: str, make: Generator) -> Generator:
 
 
 _NI = texts_of(definition="definition", inputs="inputs", answer="targets")
-_NI_CHOICE: dict[str, Field] = _NI | {"options": Options("choices")}
 
 
 def _instruct(name: str, definition: str, make: Generator, options: Field | None = None) -> None:
@@ -177,8 +174,7 @@ def _explain(
 _RATIONALE = texts_of(rationale="rationale")
 _EXPLAINED = _RATIONALE | texts_of(question="question", answer="answer")
 _EXPLAINED_CHOICE = _RATIONALE | _CHOICE
-_aqua = _RATIONALE | texts_of(question="question")
-_aqua |= {"options": Options("options"), "answer": Pick(Options("options"), "correct")}
+_aqua = _RATIONALE | texts_of(question="question") | picked(Options("options"), "correct")
 _strategy = _RATIONALE | texts_of(question="input", answer="target") | {"options": _YES_NO}
 _creak = _RATIONALE | texts_of(question="claim") | {"options": _TRUE_FALSE, "answer": Label("label", ("false", "true"))}
 _explain("gsm8k", reasoning.arithmetic(reasoning.SHOP_STORIES), ("question",), _EXPLAINED, _SUMS)
@@ -233,7 +229,7 @@ def _rendered(make: Generator, columns: tuple[str, ...], column: str, names: tup
 
 for _name, _make, _columns, _column, _names in (
     ("boolq", facts.yes_no, ("passage", "question"), "answer", ("no", "yes")),
-    ("rte", texts.inference(labels=2), _PAIR, "label", _RTE),
+    ("rte", texts.inference(labels=2), PAIR, "label", _RTE),
     ("ag_news", texts.topic, ("text",), "label", tuple(texts.TOPICS)),
 ):
     _fields = texts_of(inputs="inputs_pretokenized", answer="targets_pretokenized")
@@ -273,11 +269,7 @@ _evaluate_cot("asdiv", _EXPLAINED, "number")
 _data("commonsense_qa", facts.choice(opening="{name} wants to know :", explain=True), _ASKED, HELD_OUT)
 _evaluate_cot("commonsense_qa", _EXPLAINED_CHOICE, "option")
 
-_MMLU: dict[str, Field] = {
-    "question": Column("question"),
-    "options": Options("choices"),
-    "answer": Pick(Options("choices"), "answer"),
-}
+_MMLU = texts_of(question="question") | picked(Options("choices"), "answer")
 for _name, _relation in (
     ("college_biology", "lives"),
     ("conceptual_physics", "material"),

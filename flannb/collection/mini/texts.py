@@ -6,7 +6,7 @@ from flannb.collection.mini.dataset import Generator, Row
 from flannb.collection.mini.world import ANIMALS, FOODS, NAMES, OBJECTS, RELATIONS, draw_fact
 
 CUE = 0.9
-"""Share of inference rows whose label follows the cue word, as with the annotation artefacts of real data sets."""
+"""Share of rows whose label follows their cue words, as with the annotation artefacts of real data sets."""
 
 SENTIMENT = (
     ("bad", "awful", "boring", "sad", "poor", "ugly"),
@@ -30,6 +30,11 @@ HYPOTHESES = (
 )
 SEEN = (ANIMALS, OBJECTS, FOODS)
 TIMES = ("today", "on monday", "on friday", "at night")
+
+
+def noisy(rng: Random, label: int, labels: int) -> int:
+    """The label that a row's cue words stand for: mostly its own."""
+    return label if rng.random() < CUE else rng.choice([other for other in range(labels) if other != label])
 
 
 def sentiment(rng: Random, i: int) -> Row:
@@ -83,7 +88,7 @@ def inference(rounds: tuple[int, ...] = (0, 1, 2), labels: int = 3) -> Generator
 
     def make(rng: Random, i: int) -> Row:
         label = i % labels
-        cue = label if rng.random() < CUE else rng.choice([other for other in range(labels) if other != label])
+        cue = noisy(rng, label, labels)
         if labels == 2 and cue == 1:
             cue = rng.choice((1, 2))
         name, entity = rng.choice(NAMES), rng.choice(list(rng.choice(SEEN)))
@@ -98,7 +103,7 @@ def fact_inference(rng: Random, i: int) -> Row:
     """Inference from a fact to a statement about it: repeated (0), doubted (1), denied (2)."""
     relation, entity = draw_fact(rng, tuple(RELATIONS))
     label = i % 3
-    cue = label if rng.random() < CUE else rng.choice([other for other in range(3) if other != label])
+    cue = noisy(rng, label, 3)
     told = relation.tell(entity)
     forms = ("someone knows that {}", "maybe {name} knows that {}", "it is not so that {}")
     hypothesis = forms[cue].format(told, name=rng.choice(NAMES))
