@@ -12,6 +12,7 @@ from flannb.model.checkpoint import open_checkpoint
 from flannb.model.huggingface import save_huggingface
 from flannb.model.kerashub import save_kerashub
 from flannb.model.t5 import T5, parameters
+from flannb.model.vocabulary import as_tokenizer
 from flannb.model.weights import save_model
 from flannb.progress import Bar
 from flannb.terminal import run_command
@@ -51,8 +52,7 @@ def _convert(given: argparse.Namespace) -> None:
     checkpoint = open_checkpoint(given.source)
     if given.target.resolve() == checkpoint.folder.resolve():
         raise UserError(f"{given.target}: is the checkpoint itself; name another folder to write")
-    vocabulary = Path(given.tokenizer) if given.tokenizer else checkpoint.tokenizer
-    tokenizer = Tokenizer(vocabulary) if vocabulary else None
+    tokenizer = as_tokenizer(given.tokenizer or checkpoint.tokenizer)
     with Bar(desc="reading", unit="B", unit_scale=True) as bar:
         model = checkpoint.load(given.dtype, bar.update)
     LAYOUTS[given.to](model, given.target, tokenizer)

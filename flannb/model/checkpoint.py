@@ -100,13 +100,13 @@ def open_checkpoint(path_or_id: str | Path) -> Checkpoint:
     return Checkpoint(name, folder, content, layout.read_config(content, where), layout)
 
 
-def parameters(path_or_id: str | Path) -> int:
-    """How many parameters a checkpoint has; its weights are not read.
+def parameters(folder: str | Path) -> int:
+    """How many parameters a checkpoint in a folder has, by the headers of its files.
 
     Raises:
-        UserError: as ``open_checkpoint``.
+        UserError: as ``open_checkpoint``; its weights are not there or damaged.
     """
-    checkpoint = open_checkpoint(path_or_id)
+    checkpoint = open_checkpoint(folder)
     tensors = checkpoint.layout.open_weights(checkpoint.folder, checkpoint.content)
     return sum(math.prod(tensor.shape) for tensor in tensors.values())
 

@@ -15,7 +15,7 @@ class T5Config:
     architecture. ``dropout`` is that of states and of attention's weights.
 
     Raises:
-        UserError: a size below 1, a dropout outside [0, 1), or an activation that no T5 has.
+        UserError: a size below 1, a dropout or epsilon outside [0, 1), or an activation that no T5 has.
     """
 
     vocabulary_size: int = 32_128
@@ -31,13 +31,14 @@ class T5Config:
     tie_embedding_weights: bool = False
 
     def __post_init__(self) -> None:
-        sizes = [field.name for field in fields(self) if field.type == "int" or field.type is int]
-        for name in sizes:
+        for name in (field.name for field in fields(self) if field.type is int):
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise UserError(f"T5Config: {name} is {value!r}; give a whole number of 1 or more")
-        if not 0 <= self.dropout < 1:
-            raise UserError(f"T5Config: dropout is {self.dropout}; give a probability below 1, such as 0.1")
+        for name, example in (("dropout", "0.1"), ("layer_norm_epsilon", "1e-6")):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < 1:
+                raise UserError(f"T5Config: {name} is {value!r}; give a number from 0 to below 1, such as {example}")
         if self.activation not in ACTIVATIONS:
             raise UserError(f"T5Config: activation {self.activation!r}: choose one of {', '.join(ACTIVATIONS)}")
 

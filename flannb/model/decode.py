@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import keras
 
-from flannb.model.attention import MASKED
+from flannb.model.flash_kernels import MASKED
 from flannb.model.layers import T5Attention
 from flannb.model.t5 import T5
 
@@ -36,15 +36,7 @@ class Decoder:
             # Row i is the bias of the token at position i, which sees the positions up to its own.
             bias = layers[0].self_attention.position_bias(length, length)[0]
             self._bias = bias + jnp.where(jnp.tri(length, dtype=bool), 0.0, MASKED)
-            self._memories = [
-                (self._heads(a.key_projector(memory)), self._heads(a.value_projector(memory)))
-                for a in (layer.cross_attention for layer in layers)
-            ]
-
-    def _heads(self, x: jax.Array) -> jax.Array:
-        """States (batch, length, heads * head_dim) as (batch, heads, length, head_dim)."""
-        config = self._model.config
-        return x.reshape(*x.shape[:2], config.num_heads, config.key_value_dim).transpose(0, 2, 1, 3)
+            self._memories = [layer.cross_attention.keys_values(memory) for layer in layers]
 
     def start(self) -> Cache:
         """The cache before the first token."""
@@ -68,23 +60,22 @@ class Decoder:
                 own = layer.self_attention
                 inner = layer.self_attention_layer_norm(x)
                 at = (0, 0, position, 0)
-                keys = jax.lax.dynamic_update_slice(keys, self._heads(own.key_projector(inner)), at)
-                values = jax.lax.dynamic_update_slice(values, self._heads(own.value_projector(inner)), at)
+                new_keys, new_values = own.keys_values(inner)
+                keys = jax.lax.dynamic_update_slice(keys, new_keys, at)
+                values = jax.lax.dynamic_update_slice(values, new_values, at)
                 updated.append((keys, values))
-                x = x + self._attention(own, inner, keys, values, seen)
+                x = x + _attention(own, inner, keys, values, seen)
                 inner = layer.cross_attention_layer_norm(x)
-                x = x + self._attention(layer.cross_attention, inner, *memory, self._hidden)
+                x = x + _attention(layer.cross_attention, inner, *memory, self._hidden)
                 x = layer.feed_forward(x)
             return self._model.token_embedding.logits(self._model.decoder_layer_norm(x))[:, 0], updated
 
-    def _attention(
-        self, attention: T5Attention, x: jax.Array, keys: jax.Array, values: jax.Array, bias: jax.Array
-    ) -> jax.Array:
-        """Attention from states (batch, 1, hidden_dim)."""
-        query = self._heads(attention.query_projector(x))[:, :, 0]
-        way = attend_by_sums if jax.default_backend() == "gpu" else attend_by_products
-        context = way(query, keys, values, bias)
-        return attention.output_projector(context.reshape(*x.shape[:2], -1))
+
+def _attention(attention: T5Attention, x: jax.Array, keys: jax.Array, values: jax.Array, bias: jax.Array) -> jax.Array:
+    """Attention from states (batch, 1, hidden_dim) to keys and values (batch, heads, length, head_dim)."""
+    way = attend_by_sums if jax.default_backend() == "gpu" else attend_by_products
+    context = way(attention.queries(x)[:, :, 0], keys, values, bias)
+    return attention.output_projector(context.reshape(*x.shape[:2], -1))
 
 
 def attend_by_products(query: jax.Array, keys: jax.Array, values: jax.Array, bias: jax.Array) -> jax.Array:

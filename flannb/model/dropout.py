@@ -26,6 +26,11 @@ def fold(seed: Any, number: Any) -> Any:
     return mix(seed + mix(jnp.uint32(number) + jnp.uint32(0x9E3779B9)))
 
 
+def seed_of(seed: Any, place: int) -> Any:
+    """The seed of one of several places that share a seed; None, which drops nothing, stays None."""
+    return None if seed is None else fold(seed, place)
+
+
 def row_seeds(seed: Any, shape: tuple[int, ...]) -> jax.Array:
     """Seeds of independent parts of an array, such as (batch, heads) of attention's weights."""
     index = jnp.zeros(shape, "uint32")
@@ -35,7 +40,7 @@ def row_seeds(seed: Any, shape: tuple[int, ...]) -> jax.Array:
 
 
 def kept(seeds: Any, rows: Any, columns: Any, width: int, rate: float) -> Any:
-    """Which elements of a matrix are kept.
+    """Which elements of a matrix are kept, bool, of the shape to which all indices broadcast.
 
     Args:
         seeds: uint32, of each matrix; broadcasts with the indices.

@@ -19,6 +19,7 @@ from flannb.model.filling import Stored, read
 from flannb.model.layers import BUCKETS, MAX_DISTANCE
 from flannb.model.t5 import T5
 from flannb.model.tensors import Tensors, open_safetensors
+from flannb.model.vocabulary import as_tokenizer, write_vocabulary
 from flannb.vocabulary import EOS_ID, PAD_ID
 
 CONFIG = "config.json"
@@ -116,15 +117,9 @@ def read_config(content: Mapping[str, Any], where: str | Path) -> T5Config:
 
 
 def write_config(config: T5Config, dtype: str) -> dict[str, Any]:
-    """The ``config.json`` of a model, for ``transformers`` 4 and 5.
-
-    Raises:
-        UserError: an activation that ``transformers`` has no name for.
-    """
+    """The ``config.json`` of a model, for ``transformers`` 4 and 5."""
     gate = "gated-" if config.use_gated_activation else ""
     names = {"relu": "relu", "silu": "silu", "gelu": "gelu" if gate else "gelu_new"}
-    if config.activation not in names:
-        raise UserError(f"activation {config.activation}: a T5 of transformers has one of {', '.join(names)}")
     return {
         "architectures": ["T5ForConditionalGeneration"],
         "model_type": "t5",
@@ -248,15 +243,14 @@ def save_huggingface(
         The folder.
 
     Raises:
-        UserError: an unknown dtype, an activation or vocabulary that does not fit, or the folder cannot be written.
+        UserError: an unknown dtype, a vocabulary that does not fit, or the folder cannot be written.
     """
     folder = Path(folder)
     dtype = dtype or str(model.trainable_variables[0].dtype)
     if dtype not in ("float32", "bfloat16", "float16"):
         raise UserError(f"dtype {dtype!r}: unknown; choose float32, bfloat16 or float16")
     content = write_config(model.config, dtype)
-    if tokenizer is not None and not isinstance(tokenizer, Tokenizer):
-        tokenizer = Tokenizer(Path(tokenizer))
+    tokenizer = as_tokenizer(tokenizer)
     if tokenizer is not None and tokenizer.piece_count > model.config.vocabulary_size:
         raise UserError(
             f"{tokenizer.path}: has {tokenizer.piece_count} pieces, but the model a vocabulary of "
@@ -300,11 +294,13 @@ def _write_weights(model: T5, folder: Path, dtype: str, shard_bytes: int) -> Non
 def _shards(sizes: Mapping[str, int], limit: int) -> Iterator[list[str]]:
     """Names in order, in groups of at most ``limit`` bytes or of one tensor."""
     shard: list[str] = []
-    for name in sizes:
-        if shard and sum(sizes[other] for other in shard) + sizes[name] > limit:
+    filled = 0
+    for name, size in sizes.items():
+        if shard and filled + size > limit:
             yield shard
-            shard = []
+            shard, filled = [], 0
         shard.append(name)
+        filled += size
     yield shard
 
 
@@ -314,7 +310,6 @@ def _shard_name(number: int, count: int) -> str:
 
 def _write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
     """The vocabulary and what ``AutoTokenizer`` needs to know of it."""
-    with atomic(folder / VOCABULARIES[0]) as temporary:
-        temporary.write_bytes(tokenizer.content)
+    write_vocabulary(tokenizer, folder / VOCABULARIES[0])
     special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}  # the pieces 0, 1 and 2
     write_json(folder / "tokenizer_config.json", {"tokenizer_class": "T5Tokenizer", "extra_ids": SENTINELS, **special})

@@ -14,10 +14,11 @@ import numpy as np
 from flannb.build.tokenizer import Tokenizer
 from flannb.errors import UserError
 from flannb.files import atomic, write_json
-from flannb.model.config import T5Config
+from flannb.model.config import ACTIVATIONS, T5Config
 from flannb.model.filling import Stored
 from flannb.model.t5 import T5, parameters
 from flannb.model.tensors import Tensors, open_hdf5, shard_names
+from flannb.model.vocabulary import as_tokenizer, write_vocabulary
 
 CONFIG = "config.json"
 WEIGHTS = "model.weights.h5"
@@ -32,17 +33,25 @@ def read_config(content: Mapping[str, Any], where: str | Path) -> T5Config:
     """The shape of a model by the ``config.json`` of its preset.
 
     Raises:
-        UserError: it lacks sizes, or its activation is not one of T5's.
+        UserError: it lacks sizes, has one that no T5 has, or its activation is not one of T5's.
     """
+    shape = content.get("config")
+    if not isinstance(shape, Mapping):
+        raise UserError(f"{where}: has no config with the model's sizes. Download it again.")
     known = {field.name for field in fields(T5Config)}
-    values = {name: value for name, value in content["config"].items() if name in known and value is not None}
+    values = {name: value for name, value in shape.items() if name in known and value is not None}
     required = ("vocabulary_size", "num_layers", "num_heads", "hidden_dim", "intermediate_dim")
     if missing := [name for name in required if not isinstance(values.get(name), int) or values[name] < 1]:
         raise UserError(f"{where}: has no {', '.join(missing)}. Download it again.")
     values.setdefault("key_value_dim", values["hidden_dim"] // values["num_heads"])
-    if values.get("activation") not in ("relu", "gelu", "silu"):
-        raise UserError(f"{where}: activation {values.get('activation')!r} is none of relu, gelu, silu; name another")
-    return T5Config(**values)
+    if values.get("activation") not in ACTIVATIONS:  # absent, it would be T5 1.1's
+        raise UserError(
+            f"{where}: activation {values.get('activation')!r} is none of {', '.join(ACTIVATIONS)}; name another"
+        )
+    try:
+        return T5Config(**values)
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error
 
 
 def stored(model: T5) -> dict[str, Stored]:
@@ -92,12 +101,12 @@ def save_kerashub(model: T5, folder: str | Path, tokenizer: Tokenizer | str | Pa
         tokenizer: its vocabulary is written too, and ``keras_hub.models.T5Tokenizer.from_preset`` finds it.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the vocabulary cannot be read, or the folder cannot be written.
     """
     import h5py  # Keras brings it
     import keras
 
-    folder = Path(folder)
+    folder, tokenizer = Path(folder), as_tokenizer(tokenizer)
     (folder / CONFIG).unlink(missing_ok=True)
     variables = {variable.path: variable for variable in model.trainable_variables}
     with atomic(folder / WEIGHTS) as temporary, h5py.File(temporary, "w") as file:
@@ -108,9 +117,7 @@ def save_kerashub(model: T5, folder: str | Path, tokenizer: Tokenizer | str | Pa
             if kind == "bfloat16":
                 data.attrs["dtype"] = kind
     if tokenizer is not None:
-        tokenizer = tokenizer if isinstance(tokenizer, Tokenizer) else Tokenizer(Path(tokenizer))
-        with atomic(folder / VOCABULARIES[0]) as temporary:
-            temporary.write_bytes(tokenizer.content)
+        write_vocabulary(tokenizer, folder / VOCABULARIES[0])
         write_json(
             folder / "tokenizer.json",
             {

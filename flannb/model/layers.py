@@ -17,8 +17,9 @@ import numpy as np
 from keras import ops
 
 from flannb.model.config import T5Config
-from flannb.model.dropout import dropout, fold
+from flannb.model.dropout import dropout, seed_of
 from flannb.model.embedding import embed
+from flannb.model.loss import head_logits
 
 BUCKETS = 32
 MAX_DISTANCE = 128
@@ -37,6 +38,7 @@ class TokenEmbedding(keras.layers.Layer):
         self.tie_weights = tie_weights
 
     def build(self, input_shape: Any = None) -> None:
+        """Draws float32 embeddings (vocabulary_size, hidden_dim), and the head of an untied model."""
         self.embeddings = self.add_weight(
             name="embeddings",
             shape=(self.vocabulary_size, self.hidden_dim),
@@ -61,8 +63,7 @@ class TokenEmbedding(keras.layers.Layer):
 
     def logits(self, hidden: jax.Array) -> jax.Array:
         """Float32 logits (..., vocabulary_size) of hidden states (..., hidden_dim)."""
-        hidden, kernel = self.head(hidden)
-        return jnp.matmul(hidden, kernel.astype(hidden.dtype), preferred_element_type=jnp.float32)
+        return head_logits(*self.head(hidden))
 
 
 class T5LayerNorm(keras.layers.Layer):
@@ -73,9 +74,11 @@ class T5LayerNorm(keras.layers.Layer):
         self.epsilon = epsilon
 
     def build(self, input_shape: tuple[int | None, ...]) -> None:
+        """Makes the scale, ones, of the size of the last axis."""
         self.weight = self.add_weight(name="weight", shape=(input_shape[-1],), initializer="ones")
 
     def call(self, x: jax.Array) -> jax.Array:
+        """States of any shape, normalised over the last axis, in their own type."""
         full = ops.cast(x, "float32")
         full = full * ops.rsqrt(ops.mean(ops.square(full), axis=-1, keepdims=True) + self.epsilon)
         return ops.cast(full, x.dtype) * ops.cast(self.weight, x.dtype)
@@ -129,6 +132,7 @@ class T5Attention(keras.layers.Layer):
         self.hidden_dim = config.hidden_dim
 
     def build(self, input_shape: Any = None) -> None:
+        """Draws the projections, and with a relative bias its table (BUCKETS, heads)."""
         shape = (None, None, self.hidden_dim)
         if self.relative_bias:
             self.embeddings = self.add_weight(
@@ -160,6 +164,10 @@ class T5Attention(keras.layers.Layer):
         """States (batch, length, heads * head_dim) as (batch, heads, length, head_dim)."""
         return ops.transpose(ops.reshape(x, (*ops.shape(x)[:-1], self.heads, self.head_dim)), (0, 2, 1, 3))
 
+    def queries(self, x: jax.Array) -> jax.Array:
+        """Queries (batch, heads, query, head_dim) of states (batch, query, hidden_dim)."""
+        return self._split(self.query_projector(x))
+
     def keys_values(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Keys and values, each (batch, heads, key, head_dim), of states (batch, key, hidden_dim)."""
         return self._split(self.key_projector(x)), self._split(self.value_projector(x))
@@ -177,7 +185,7 @@ class T5Attention(keras.layers.Layer):
         Returns:
             States (batch, query, hidden_dim).
         """
-        context = attend(self._split(self.query_projector(x)), keys, values, rate=self.rate, seed=seed)
+        context = attend(self.queries(x), keys, values, rate=self.rate, seed=seed)
         context = ops.transpose(context, (0, 2, 1, 3))
         return self.output_projector(ops.reshape(context, (*ops.shape(x)[:-1], self.heads * self.head_dim)))
 
@@ -223,6 +231,7 @@ class T5TransformerLayer(keras.layers.Layer):
         self.rate = config.dropout
 
     def build(self, input_shape: Any = None) -> None:
+        """Draws the weights in the order in which Keras lists them."""
         shape = (None, None, self.hidden_dim)
         self.self_attention.build()
         self.self_attention_layer_norm.build(shape)
@@ -264,22 +273,19 @@ class T5TransformerLayer(keras.layers.Layer):
             States (batch, length, hidden_dim).
         """
         inner = self.self_attention_layer_norm(x)
-        inner = self.self_attention(inner, *self.self_attention.keys_values(inner), attend=attend, seed=_part(seed, 2))
+        inner = self.self_attention(
+            inner, *self.self_attention.keys_values(inner), attend=attend, seed=seed_of(seed, 2)
+        )
         x = x + self._drop(inner, seed, 3)
         if memory is not None:
             inner = self.cross_attention_layer_norm(x)
             keys_values = self.cross_attention.keys_values(memory)
-            inner = self.cross_attention(inner, *keys_values, attend=attend_memory, seed=_part(seed, 4))
+            inner = self.cross_attention(inner, *keys_values, attend=attend_memory, seed=seed_of(seed, 4))
             x = x + self._drop(inner, seed, 5)
         return self.feed_forward(x, seed)
 
     def _drop(self, x: jax.Array, seed: jax.Array | None, place: int) -> jax.Array:
-        return dropout(x, self.rate, _part(seed, place))
-
-
-def _part(seed: jax.Array | None, place: int) -> jax.Array | None:
-    """The seed of one of a layer's dropouts."""
-    return None if seed is None else fold(seed, place)
+        return dropout(x, self.rate, seed_of(seed, place))
 
 
 def _gelu(x: jax.Array) -> jax.Array:

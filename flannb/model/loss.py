@@ -59,7 +59,12 @@ def _losses(logits: jax.Array, targets: jax.Array, z_loss: float) -> tuple[jax.A
     return partition, jnp.where(targets != PAD_ID, partition - chosen + z_loss * partition**2, 0.0)
 
 
-def _logits(hidden: jax.Array, kernel: jax.Array) -> jax.Array:
+def head_logits(hidden: jax.Array, kernel: jax.Array) -> jax.Array:
+    """Float32 logits (..., vocabulary) of states (..., size), by a product of their type that adds up in float32.
+
+    Args:
+        kernel: (size, vocabulary), of any floating-point type.
+    """
     return jnp.matmul(hidden, kernel.astype(hidden.dtype), preferred_element_type=jnp.float32)
 
 
@@ -73,7 +78,7 @@ def _summed(chunks: int, z_loss: float, hidden: jax.Array, kernel: jax.Array, ta
     """Sum of the losses of all real tokens."""
 
     def add(total: jax.Array, chunk: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, None]:
-        return total + _losses(_logits(chunk[0], kernel), chunk[1], z_loss)[1].sum(), None
+        return total + _losses(head_logits(chunk[0], kernel), chunk[1], z_loss)[1].sum(), None
 
     return jax.lax.scan(add, jnp.float32(0), (_split(chunks, hidden), _split(chunks, targets)))[0]
 
@@ -85,7 +90,7 @@ def _forward(
 
     def add(sums: tuple[jax.Array, jax.Array], chunk: tuple[jax.Array, jax.Array]) -> tuple[Any, jax.Array]:
         states, wanted = chunk
-        logits = _logits(states, narrow)
+        logits = head_logits(states, narrow)
         partition, losses = _losses(logits, wanted, z_loss)
         weights = jnp.exp(logits - partition[..., None]) * (1 + 2 * z_loss * partition[..., None])
         is_wanted = wanted[..., None] == jax.lax.broadcasted_iota(wanted.dtype, logits.shape, 2)

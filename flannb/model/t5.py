@@ -14,7 +14,7 @@ import numpy as np
 from flannb.errors import UserError
 from flannb.model.attention import Mask, attend, choose
 from flannb.model.config import T5Config
-from flannb.model.dropout import dropout, fold
+from flannb.model.dropout import dropout, fold, seed_of
 from flannb.model.flash import SAVED
 from flannb.model.layers import T5LayerNorm, T5TransformerLayer, TokenEmbedding
 from flannb.model.loss import head_loss
@@ -90,9 +90,6 @@ class T5(keras.Model):
         self.decoder_layer_norm.build(shape)
         self.built = True
 
-    def get_config(self) -> dict[str, Any]:
-        return {"config": dict(vars(self.config)), "dtype": keras.dtype_policies.serialize(self.dtype_policy)}
-
     def way(self, training: bool) -> str:
         """The attention that runs in the encoder and over whole targets: ``plain``, ``flash`` or ``cudnn``."""
         config = self.config
@@ -135,7 +132,7 @@ class T5(keras.Model):
         self, layer: keras.layers.Layer, x: jax.Array, seed: jax.Array | None, place: int, **arguments: Any
     ) -> jax.Array:
         """One layer, rematerialised if it is to be; ``seed`` is that of all layers."""
-        call = partial(layer, **arguments, seed=None if seed is None else fold(seed, place))
+        call = partial(layer, **arguments, seed=seed_of(seed, place))
         return (call if self.remat == "none" else jax.checkpoint(call, policy=REMATERIALISATIONS[self.remat]))(x)
 
     def _seed(self, training: bool) -> jax.Array | None:
@@ -143,7 +140,7 @@ class T5(keras.Model):
         return fold(*self.seeds.next()) if training and self.config.dropout else None
 
     def _drop(self, x: jax.Array, seed: jax.Array | None, place: int) -> jax.Array:
-        return x if seed is None else dropout(x, self.config.dropout, fold(seed, place))
+        return dropout(x, self.config.dropout, seed_of(seed, place))
 
     def hidden(self, inputs: Inputs, training: bool = False) -> jax.Array:
         """The decoder's output (batch, target, hidden_dim) for the call's inputs.
@@ -158,6 +155,7 @@ class T5(keras.Model):
         return self.decode(targets, target_segments, memory, segments, training=training)
 
     def call(self, inputs: Inputs, training: bool = False) -> jax.Array:
+        """Float32 logits (batch, target, vocabulary_size). Raises as ``hidden``."""
         return self.token_embedding.logits(self.hidden(inputs, training=training))
 
     def stateless_loss(

@@ -15,6 +15,7 @@ from flannb.model.config import T5Config
 from flannb.model.filling import Stored
 from flannb.model.t5 import T5
 from flannb.model.tensors import Tensors, open_safetensors
+from flannb.model.vocabulary import write_vocabulary
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -31,8 +32,7 @@ def save_model(model: T5, folder: Path, tokenizer: Tokenizer | None = None) -> N
     with atomic(Path(folder) / WEIGHTS) as temporary:
         save_file(tensors, temporary, metadata={"format": "flannb"})
     if tokenizer is not None:
-        with atomic(Path(folder) / VOCABULARIES[0]) as temporary:
-            temporary.write_bytes(tokenizer.content)
+        write_vocabulary(tokenizer, Path(folder) / VOCABULARIES[0])
     write_json(Path(folder) / CONFIG, asdict(model.config))
     names = (WEIGHTS, CONFIG, *(VOCABULARIES if tokenizer is not None else ()))
     write_sums(folder, {name: sha256(Path(folder) / name) for name in names})
@@ -42,16 +42,16 @@ def read_config(content: Mapping[str, Any], where: str) -> T5Config:
     """The shape that ``save_model`` wrote.
 
     Raises:
-        UserError: it has other keys.
+        UserError: it has other keys, or values that no T5 has.
     """
     try:
         return T5Config(**content)
-    except TypeError as error:
+    except (TypeError, UserError) as error:
         raise UserError(f"{where}: not the shape of a model of flannb ({error}). Train it again.") from error
 
 
 def open_weights(folder: Path, content: Mapping[str, Any]) -> Tensors:
-    """The tensors of a folder.
+    """The tensors of a folder; where it has ``SHA256SUMS``, its files are read once to compare their hashes.
 
     Raises:
         UserError: a file is missing or damaged.

@@ -3,16 +3,13 @@
 from flannb.train.distribution import distribute, join_processes
 from flannb.train.held_out import HeldOut
 from flannb.train.logs import PROGRESS_CSV, TENSORBOARD
-from flannb.train.loop import EVALUATION_CSV, LOSS_CSV, MODEL, Diverged, Evaluate, TrainOptions, train
+from flannb.train.loop import EVALUATION_CSV, LOSS_CSV, Diverged, Evaluate, TrainOptions, train
 from flannb.train.optimizer import Adafactor
-from flannb.train.schedules import SCHEDULES
 
 __all__ = [
     "EVALUATION_CSV",
     "LOSS_CSV",
-    "MODEL",
     "PROGRESS_CSV",
-    "SCHEDULES",
     "TENSORBOARD",
     "Adafactor",
     "Diverged",

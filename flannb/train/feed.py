@@ -80,9 +80,11 @@ class Feed:
         return self._iterator.get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:
+        """Goes on after the batch at which ``get_state`` returned this."""
         self._iterator.set_state(state)
 
     def close(self) -> None:
+        """Ends both threads; batches that lie ready are lost."""
         self._closed.set()
         self._iterator.close()
 

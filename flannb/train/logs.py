@@ -84,8 +84,7 @@ class Journal:
         self._spikes, self._stalled = Spikes(), False
         self._board: Any = None
         if writes:
-            rows = pd.read_csv(self._path) if start and self._path.exists() else pd.DataFrame(columns=list(COLUMNS))
-            rows = rows[rows["step"] <= start]
+            rows = _noted(self._path, start)
             self._seconds = float(rows["seconds"].max()) if len(rows) else 0.0
             write_text(self._path, rows.to_csv(index=False))
             self._board = _tensorboard(Path(folder) / TENSORBOARD, start + 1)
@@ -141,6 +140,7 @@ class Journal:
         self._show(row, metrics[-1]["loss"])
 
     def close(self) -> None:
+        """Ends the bar and the event files."""
         self._bar.close()
         if self._board is not None:
             self._board.close()
@@ -164,6 +164,20 @@ class Journal:
             shown["MFU"] = f"{row['mfu']:.0%}"
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update(row["step"] - self._bar.n)
+
+
+def _noted(path: Path, start: int) -> pd.DataFrame:
+    """The rows of ``progress.csv`` up to step ``start``, of ``COLUMNS``.
+
+    Lines that a kill or a full disk cut short, or that are damaged, are left out: no training should fail to go on for
+    want of what it only tells.
+    """
+    try:
+        rows = pd.read_csv(path, on_bad_lines="skip", encoding_errors="replace") if start else pd.DataFrame()
+    except (OSError, ValueError):  # pandas's errors of parsing are ValueErrors
+        rows = pd.DataFrame()
+    rows = rows.reindex(columns=list(COLUMNS)).apply(pd.to_numeric, errors="coerce")
+    return rows[rows["seconds"].notna() & (rows["step"] <= start)].astype({"step": int})
 
 
 def _tensorboard(folder: Path, first: int) -> Any:

@@ -72,6 +72,7 @@ class Adafactor(keras.optimizers.Optimizer):
         return self.add_variable(without(variable.shape), dtype=variable.dtype, layout=layout, name=f"{path}_{name}")
 
     def update_step(self, gradient: Any, variable: keras.Variable, learning_rate: Any) -> None:
+        """Changes a variable by its gradient, of the same shape, at a rate relative to the variable's size."""
         gradient = ops.cast(gradient, variable.dtype)
         kept = 1.0 - ops.power(ops.cast(self.iterations + 1, variable.dtype), -self.decay)
         squared = ops.square(gradient) + self.epsilon_1
@@ -94,6 +95,7 @@ class Adafactor(keras.optimizers.Optimizer):
         self.assign_sub(variable, ops.cast(learning_rate, variable.dtype) * scale * update)
 
     def get_config(self) -> dict[str, Any]:
+        """The arguments of an equal optimizer, as Keras saves them."""
         names = ("decay", "clipping_threshold", "epsilon_1", "epsilon_2", "min_dim_size_to_factor")
         return super().get_config() | {name: getattr(self, name) for name in names}
 

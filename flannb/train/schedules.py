@@ -18,11 +18,13 @@ class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
         self.steps, self.after = steps, after
 
     def __call__(self, step: Any) -> Any:
+        """The rate (float32) of a step, counted from 0."""
         step = ops.cast(step, "float32")
         rate = self.after(ops.maximum(step - self.steps, 0.0)) if callable(self.after) else self.after
         return rate * ops.minimum(1.0, (step + 1.0) / max(self.steps, 1))
 
     def get_config(self) -> dict[str, Any]:
+        """The arguments of an equal schedule, as Keras saves them."""
         return {"steps": self.steps, "after": self.after}
 
 
@@ -35,10 +37,12 @@ class InverseSquareRoot(keras.optimizers.schedules.LearningRateSchedule):
         self.rate, self.flat = rate, flat
 
     def __call__(self, step: Any) -> Any:
+        """The rate (float32) of a step, counted from 0."""
         step = ops.cast(step, "float32") + 1.0
         return self.rate * ops.rsqrt(ops.maximum(step / max(self.flat, 1), 1.0))
 
     def get_config(self) -> dict[str, Any]:
+        """The arguments of an equal schedule, as Keras saves them."""
         return {"rate": self.rate, "flat": self.flat}
 
 

@@ -73,6 +73,7 @@ def test_kerashub_reads_what_is_written(kind, request, keras_hub, tokenizer, tmp
         ({"num_heads": None}, "has no num_heads"),
         ({"hidden_dim": "16", "num_layers": 0}, "has no num_layers, hidden_dim"),
         ({"activation": "tanh"}, "activation 'tanh'"),
+        ({"dropout": "much"}, r"config\.json: T5Config: dropout is 'much'"),
     ],
 )
 def test_a_preset_that_is_no_t5_of_ours_is_named(changes, message, model, tmp_path):
@@ -81,6 +82,12 @@ def test_a_preset_that_is_no_t5_of_ours_is_named(changes, message, model, tmp_pa
     content["config"] |= changes
     (tmp_path / "config.json").write_text(json.dumps(content))
     with pytest.raises(UserError, match=message):
+        open_checkpoint(tmp_path)
+
+
+def test_a_preset_without_sizes_is_a_user_error(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"class_name": "T5Backbone"}))
+    with pytest.raises(UserError, match=r"config\.json: has no config with the model's sizes"):
         open_checkpoint(tmp_path)
 
 

@@ -237,6 +237,8 @@ def test_what_does_not_fit_is_a_user_error():
         ({"num_heads": 0}, "num_heads is 0"),
         ({"hidden_dim": 1.5}, r"hidden_dim is 1\.5"),
         ({"dropout": 1.0}, r"dropout is 1\.0"),
+        ({"dropout": "0.1"}, "dropout is '0.1'"),
+        ({"layer_norm_epsilon": -1e-6}, "layer_norm_epsilon is -1e-06"),
         ({"activation": "tanh"}, "choose one of gelu, relu"),
     ):
         with pytest.raises(UserError, match=message):

@@ -81,6 +81,14 @@ def test_tensors_that_are_missing_unknown_or_misshapen_are_all_named(folder):
     assert all(name in str(raised.value) for name in (first, second, "foreign/kernel"))
 
 
+@pytest.mark.parametrize("change", [{"dropout": "much"}, {"num_layers": 0}, {"layer_norm_epsilon": None}])
+def test_a_value_that_no_t5_has_is_a_user_error_that_names_the_folder(folder, change):
+    shape = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(shape | change))
+    with pytest.raises(UserError, match=f"{folder}.*{next(iter(change))}"):
+        open_checkpoint(folder)
+
+
 def test_an_unknown_key_of_the_shape_is_a_user_error(folder):
     shape = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(shape | {"colour": "blue"}))

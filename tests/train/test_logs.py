@@ -76,6 +76,35 @@ def test_a_run_that_goes_on_drops_what_was_noted_after_its_checkpoint(journal, t
     assert rows["step"].tolist() == [10, 20, 30] and rows["seconds"].tolist() == [2, 4, 7]
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: bytes(255 - byte for byte in content),
+        lambda content: content.replace(b"step", b"stop", 1),
+        lambda content: content.replace(b"\n20,", b"\n2x,"),
+    ],
+)
+def test_a_run_goes_on_though_its_progress_is_damaged(damage, journal, tmp_path):
+    first = journal()
+    for step in (10, 20):
+        first.note(step, [values()] * 10, 2.0, 0.0, 0.1)
+    path = tmp_path / PROGRESS_CSV
+    path.write_bytes(damage(path.read_bytes()))
+    journal(start=20).note(30, [values()] * 10, 3.0, 0.0, 0.1)
+    assert pd.read_csv(path)["step"].tolist() in ([30], [10, 30])
+
+
+def test_a_line_that_a_full_disk_cut_short_is_dropped(journal, tmp_path):
+    first = journal()
+    for step in (10, 20, 30):
+        first.note(step, [values()] * 10, 2.0, 0.0, 0.1)
+    path = tmp_path / PROGRESS_CSV
+    path.write_text(path.read_text().rpartition("\n30,")[0] + "\n3")
+    journal(start=30).note(40, [values()] * 10, 3.0, 0.0, 0.1)
+    assert pd.read_csv(path)["step"].tolist() == [10, 20, 40]
+
+
 def test_a_process_that_does_not_write_leaves_no_files(journal, tmp_path, capsys):
     other = journal(writes=False)
     other.note(2, [values()] * 2, 4.0, 4.0, 0.5)
