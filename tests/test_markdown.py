@@ -1,3 +1,4 @@
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,10 +13,24 @@ def test_a_table_has_a_line_for_each_row():
     assert lines == ["| a | n |", "| --- | ---: |", "| x | 1 |", "| y\\| | 2 |"]
 
 
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ("a\r\nb\rc\nd", "a b c d"),
+        ("&lt; &#60; &amp;lt;", "&amp;lt; &amp;#60; &amp;amp;lt;"),
+        ("Q&A; R&D & more", "Q&amp;A; R&D & more"),
+        ("~~gone~~", r"\~\~gone\~\~"),
+        ("a*b_c <i>", r"a\*b\_c &lt;i&gt;"),
+    ],
+)
+def test_text_is_shown_as_it_is(text, made):
+    assert escaped(text) == made and escaped(escaped(text)) == made
+
+
 @given(st.text(PLAIN))
 def test_text_of_a_cell_makes_no_cell_no_line_and_no_element(text):
     made = escaped(text)
-    assert "\n" not in made and "<" not in made
+    assert not {"\n", "\r"} & set(made) and "<" not in made
     assert "|" not in made.replace("\\\\", "").replace("\\|", "")
 
 

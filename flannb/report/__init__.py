@@ -5,14 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from flannb.files import write_text
 from flannb.report.claims import evaluate_claims
-from flannb.report.drawing import save
+from flannb.report.drawing import save, save_figures
 from flannb.report.figure1 import figure1
 from flannb.report.figures import differences, loss_curves
 from flannb.report.layout import LAYOUTS, Layout, layout
 from flannb.report.limits import limits
-from flannb.report.page import html, markdown
+from flannb.report.page import html, markdown, write_texts
 from flannb.report.pretraining import Pretrained, write_pretraining
 from flannb.report.published import published
 from flannb.report.ranking import ranking_sections
@@ -90,24 +89,17 @@ def write_table(
         UserError: the predictions or losses are not as described, or the folder cannot be written to.
     """
     folder, name = Path(folder), setup.layout.name
-    table, claims, repeats = (
-        score_table(predictions, setup),
-        evaluate_claims(predictions, setup),
-        repeat_counts(predictions),
-    )
+    table, claims = score_table(predictions, setup), evaluate_claims(predictions, setup)
+    repeats = repeat_counts(predictions)
     if name == "table1":
         text = "Figure 1: four collections in every suite, measured and in the paper."
-        drawn = [("figure1", text, figure1(table, setup.scale))]
+        figures = {"figure1": (text, figure1(table, setup.scale))}
     else:
         text = f"How far each mixture is from {setup.layout.titles()[setup.layout.full]}, measured and in the paper."
-        drawn = [("differences", text, differences(predictions, setup))]
+        figures = {"differences": (text, differences(predictions, setup))}
     if losses:
-        drawn.append(("loss", "Training loss of every row, smoothed.", loss_curves(losses, setup.layout, titles)))
-    paths, embedded = [], []
-    for stem, text, figure in drawn:
-        png, svg = save(figure, folder / stem)
-        paths += [png, svg]
-        embedded.append((text, svg))
+        figures["loss"] = ("Training loss of every row, smoothed.", loss_curves(losses, setup.layout, titles))
+    paths, drawn = save_figures(folder, figures)
     known = setup.layout.titles() | dict(titles or {})
     first, named = summary(table, claims, setup, majority), _with_models(known, repeats)
     sections: list[Section] = []
@@ -123,16 +115,13 @@ def write_table(
         f"{name}.csv": to_csv(table),
         "claims.csv": to_csv(claims),
         f"{name}.md": markdown(table, claims, setup, named, majority, repeats, first, sections),
-        f"{name}.html": html(table, claims, setup, named, majority, embedded, repeats, first, sections),
+        f"{name}.html": html(table, claims, setup, named, majority, drawn, repeats, first, sections),
     }
     if tokens:
         texts[TOKENS_CSV] = to_csv(token_table(tokens), "%.6g")
     if max(repeats.values(), default=1) > 1:
         texts["repeats.csv"] = to_csv(repeat_table(predictions, setup))
-    for file, text in texts.items():
-        write_text(folder / file, text)
-        paths.append(folder / file)
-    return paths
+    return [*paths, *write_texts(folder, texts)]
 
 
 def _with_models(titles: Mapping[str, str], repeats: Mapping[str, int]) -> dict[str, str]:

@@ -124,6 +124,7 @@ class Report:
 
     @property
     def kind(self) -> Kind:
+        """What its artefact is."""
         return KINDS[self.artefact]
 
     @property
@@ -164,7 +165,7 @@ def catalogue(reports: Path) -> Catalogue:
     for name, (title, page) in PAGES.items():
         if name in folders:
             _add_pages(found, title, page, folders[name])
-    for name in folders.keys() - KINDS.keys() - PAGES.keys():
+    for name in sorted(folders.keys() - KINDS.keys() - PAGES.keys()):
         found.problems.append(f"{name}/: unknown; no report of flannb lies there")
     found.problems += [f"{report.folder}/: {problem}" for report in found.reports for problem in report.problems]
     return found

@@ -215,10 +215,11 @@ def _test_part(claim: str, part: Part, cells: Cells, setup: Setup) -> dict[str, 
         return line | {"verdict": UNDECIDED, "detail": str(reason)}
     interval = statistic([*above, *below], part.of or lowest_lead(len(above)), setup.seed)
     detail = f"{f'{part.unit}; ' if part.unit else ''}n = {interval.n}{note}"
-    return line | {"verdict": _verdict(interval, part.helps), "detail": detail} | _numbers(interval)
+    return line | {"verdict": verdict_on(interval, part.helps), "detail": detail} | difference_columns(interval)
 
 
-def _verdict(interval: Interval, helps: bool, threshold: float = 0) -> str:
+def verdict_on(interval: Interval, helps: bool = True, threshold: float = 0) -> str:
+    """Whether a number is above a threshold, or, unless ``helps``, not above it."""
     if interval.low > threshold:
         return HOLDS if helps else FAILS
     if not helps:
@@ -226,7 +227,8 @@ def _verdict(interval: Interval, helps: bool, threshold: float = 0) -> str:
     return FAILS if interval.high < threshold else UNDECIDED
 
 
-def _numbers(interval: Interval) -> dict[str, float]:
+def difference_columns(interval: Interval) -> dict[str, float]:
+    """An interval as the columns of ``COLUMNS`` that hold numbers."""
     return {"difference": interval.score, "ci_low": interval.low, "ci_high": interval.high}
 
 
@@ -242,11 +244,10 @@ def _test_share(parts: Sequence[Part], cells: Cells, setup: Setup) -> dict[str, 
         return {"verdict": UNDECIDED, "detail": f"no cell has a result ({reasons[0]})"}
     share = share_best(pairs, setup.seed)
     detail = f"best in {round(share.score * len(pairs) / 100)} of {len(pairs)} cells; a tie is not won"
+    verdict = verdict_on(share, threshold=50)
     if reasons:
-        return {"verdict": UNDECIDED, "detail": f"{detail}; {len(reasons)} without a result ({reasons[0]})"} | _numbers(
-            share
-        )
-    return {"verdict": _verdict(share, helps=True, threshold=50), "detail": detail} | _numbers(share)
+        verdict, detail = UNDECIDED, f"{detail}; {len(reasons)} without a result ({reasons[0]})"
+    return {"verdict": verdict, "detail": detail} | difference_columns(share)
 
 
 def _paired(part: Part, cells: Cells, setup: Setup) -> tuple[list[Scores], list[Scores], str]:

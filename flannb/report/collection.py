@@ -12,10 +12,11 @@ import pandas as pd
 from flannb.build import with_inversions
 from flannb.collection import SUBMIXTURES, Task, tasks
 from flannb.errors import UserError
-from flannb.files import write_text
 from flannb.markdown import Markdown
 from flannb.markdown import table as markdown_table
+from flannb.report.page import write_texts
 from flannb.report.published import published
+from flannb.report.table import to_csv
 
 PAPER_COUNT = 1836
 """Tasks of Flan 2022, as the paper counts them."""
@@ -120,23 +121,21 @@ def write_collection(folder: Path) -> list[Path]:
     )
     files = {
         "README.md": _page(everything, changes),
-        "differences.csv": changes.to_csv(index=False, lineterminator="\n"),
-        "tasks.csv": table.to_csv(index=False, lineterminator="\n"),
+        "differences.csv": to_csv(changes),
+        "tasks.csv": to_csv(table),
     }
-    for name, text in files.items():
-        write_text(Path(folder) / name, text)
-    return [Path(folder) / name for name in files]
+    return write_texts(Path(folder), files)
 
 
 def _page(everything: tuple[Task, ...], changes: pd.DataFrame) -> str:
     chosen = flan2022(everything)
-    listed = len(published("collection"))
+    listed, table = len(published("collection")), counts(everything)
+    others = len(everything) - len(chosen)
     parts = " + ".join(f"{count:,}" for _, count in PAPER_PARTS)
     names = [" and ".join(SUBMIXTURES[name].title for name in submixtures) for submixtures, _ in PAPER_PARTS]
     gone = [(_code(task.name), str(task.data), task.unavailable) for task in everything if task.unavailable]
     unsure = [(_code(task.name), str(task.data), task.note) for task in chosen if "checked against" in task.note]
     unsure = [row for row in unsure if not row[0].startswith("`ni_")]
-    rest = [task for task in everything if task not in chosen]
     return "\n".join(
         [
             "# The tasks of Flan 2022",
@@ -148,11 +147,9 @@ def _page(everything: tuple[Task, ...], changes: pd.DataFrame) -> str:
             f"Its public list has {listed:,} regular tasks. flannb has {len(chosen):,}, of which {len(gone)} have no",
             "data that it could read. The build makes inverted tasks from regular ones; neither count has them.",
             "",
-            *markdown_table(
-                list(counts(everything)), (map(str, row) for row in counts(everything).itertuples(index=False))
-            ),
+            *markdown_table(list(table), (map(str, row) for row in table.itertuples(index=False))),
             "",
-            f"The last row's {len(rest)} tasks are no part of Flan 2022; the row P3++ of Table 1 trains on them.",
+            f"The last row's {others} tasks are no part of Flan 2022; the row P3++ of Table 1 trains on them.",
             "",
             f"## From {PAPER_COUNT:,} to {len(chosen):,}",
             "",

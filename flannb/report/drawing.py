@@ -1,6 +1,6 @@
 """How figures look and are saved: equal figures give equal bytes, as PNG and as SVG, whatever the user's settings."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -59,6 +59,26 @@ def save(figure: Figure, path: Path) -> list[Path]:
     return paths
 
 
+def save_figures(folder: Path, figures: Mapping[str, tuple[str, Figure]]) -> tuple[list[Path], list[tuple[str, Path]]]:
+    """Saves figures into a folder.
+
+    Args:
+        figures: file name without ending -> caption and figure.
+
+    Returns:
+        The files written, and the caption and the SVG file of each figure.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    paths, captioned = [], []
+    for stem, (caption, figure) in figures.items():
+        png, svg = save(figure, folder / stem)
+        paths += [png, svg]
+        captioned.append((caption, svg))
+    return paths, captioned
+
+
 def new_figure(height: float, layout: Literal["constrained"] | None = "constrained") -> Figure:
     """An empty figure of ``WIDTH`` and a height in inches; its parts make room for each other, or stay where put."""
     figure = Figure(figsize=(WIDTH, height), layout=layout)
@@ -73,7 +93,15 @@ def plain(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
-def curve(axes: Axes, x: pd.Series, scores: pd.DataFrame, colour: str, marker: str, label: str = "") -> None:
+def plain_rows(axes: Axes) -> None:
+    """As ``plain``, for axes that have a row for each of some names instead of a scale at the left."""
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.grid(axis="x", color="#E5E5E5", linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+
+
+def curve(axes: Axes, x: pd.Series, scores: pd.DataFrame, colour: str, marker: str) -> None:
     """Scores along ``x`` with their intervals as a band, and a star at the highest.
 
     The axis need not begin at zero: what counts is how a curve bends.
@@ -82,12 +110,12 @@ def curve(axes: Axes, x: pd.Series, scores: pd.DataFrame, colour: str, marker: s
         axes: to draw on.
         x: where the points are, in order; those without a score are left out.
         scores: the columns ``score``, ``ci_low`` and ``ci_high``, with the index of ``x``.
-        colour, marker, label: of the line.
+        colour, marker: of the line.
     """
     scores = scores.loc[x.index].dropna(subset=["score"])
     x = x[scores.index]
     axes.fill_between(x, scores["ci_low"], scores["ci_high"], color=colour, alpha=0.15, linewidth=0, zorder=1)
-    axes.plot(x, scores["score"], color=colour, marker=marker, markersize=3, linewidth=0.9, label=label, zorder=3)
+    axes.plot(x, scores["score"], color=colour, marker=marker, markersize=3, linewidth=0.9, zorder=3)
     if len(scores):
         peak = scores["score"].idxmax()
         axes.plot(x[peak], scores["score"][peak], **STAR | {"markeredgecolor": colour}, zorder=4)

@@ -13,7 +13,7 @@ from flannb.report.claims import evaluate_claims
 from flannb.report.drawing import BLUE, GREEN, ORANGE, PINK, new_figure, plain, report_style
 from flannb.report.figure_page import FigurePage, score_grid, write_page
 from flannb.report.layout import SETTINGS
-from flannb.report.page import caption
+from flannb.report.page import caption, count_range
 from flannb.report.published import published
 from flannb.report.table import Predictions, Setup, repeat_counts, score_table
 
@@ -69,8 +69,7 @@ def figure1(table: pd.DataFrame, scale: str) -> Figure:
         for axes, (setting, title) in zip(panels, SETTINGS.items(), strict=True):
             of_setting = table[table["setting"] == setting]
             _draw_suites(axes, of_setting, setting)
-            n = of_setting["n"].dropna()
-            counts = f"{n.min():,}" + (f" to {n.max():,}" if n.max() > n.min() else "") if len(n) else ""
+            counts = count_range(of_setting["n"])
             axes.set_title(f"{title.capitalize()}{f', n = {counts} a suite' if counts else ''}", loc="left")
         panels[0].set_ylim(0, None)
         figure.legend(handles=_legend(scale), loc="outside lower center", ncols=2, frameon=False)

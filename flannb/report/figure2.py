@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from flannb.errors import UserError
-from flannb.report.drawing import BLUE, ORANGE, new_figure, report_style
+from flannb.report.drawing import BLUE, ORANGE, new_figure, plain_rows, report_style
 from flannb.report.figure_page import FigurePage, write_page
 from flannb.report.published import published
 
@@ -99,8 +99,5 @@ def figure2(table: pd.DataFrame) -> Figure:
         axes.set_xticks([1e7, 1e8, 1e9, 1e10, 1e11, 1e12], ["10M", "100M", "1B", "10B", "100B", "1T"])
         axes.minorticks_off()
         axes.set_xlabel("Parameters of the finetuned models")
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.grid(axis="x", color="#E5E5E5", linewidth=0.5)
-        axes.set_axisbelow(True)
-        axes.tick_params(axis="y", length=0)
+        plain_rows(axes)
         return figure

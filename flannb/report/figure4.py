@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from flannb.report.drawing import AMBER, BLUE, GREEN, ORANGE, STAR, curve, new_f
 from flannb.report.figure_page import FigurePage, score_grid, write_page
 from flannb.report.layout import SETTINGS, Layout
 from flannb.report.page import caption
-from flannb.report.table import Predictions, Setup, cells, repeat_counts, score_table
+from flannb.report.table import Predictions, Setup, cells, repeat_counts, score_table, with_interval
 
 CLAIM = (
     "The paper: with more tasks, Held-Out scores rise log-linearly up to all 1,836, while Held-In scores peak near 200"
@@ -82,7 +83,7 @@ def write_figure4(folder: Path, predictions: Predictions, setup: Setup, points: 
     claims = evaluate_claims(predictions, setup, parts(points))
     fits = {f"C7a.{line.suite}.{line.setting}.{line.size}": line for line in trend.itertuples()}
     claims["detail"] = [
-        f"{detail}, R² = {fits[id].r2:.2f} [{fits[id].r2_low:.2f}, {fits[id].r2_high:.2f}]" if id in fits else detail
+        f"{detail}, R² = {_r2(fits[id])}" if id in fits else detail
         for id, detail in zip(claims["id"], claims["detail"], strict=True)
     ]
     page = FigurePage(
@@ -221,19 +222,22 @@ def _peaks_later(sizes: Mapping[str, list[str]], setting: str, points: Points) -
     )
 
 
+def _r2(line: Any) -> str:
+    return with_interval(line.r2, line.r2_low, line.r2_high, ".2f")
+
+
 def _shown(trend: pd.DataFrame) -> pd.DataFrame:
     """Trends to read."""
+    lines = list(trend.itertuples())
     return pd.DataFrame(
         {
             "Size": trend["size"],
-            "Suite": [f"{SUITES[line.suite]}, {SETTINGS[line.setting]}" for line in trend.itertuples()],
+            "Suite": [f"{SUITES[line.suite]}, {SETTINGS[line.setting]}" for line in lines],
             "Points per doubling": [
-                f"{line.slope:+.1f} [{line.slope_low:+.1f}, {line.slope_high:+.1f}]" for line in trend.itertuples()
+                with_interval(line.slope, line.slope_low, line.slope_high, "+.1f") for line in lines
             ],
-            "R²": [f"{line.r2:.2f} [{line.r2_low:.2f}, {line.r2_high:.2f}]" for line in trend.itertuples()],
-            "Tasks at the peak": [
-                f"{line.peak:,.0f} [{line.peak_low:,.0f}, {line.peak_high:,.0f}]" for line in trend.itertuples()
-            ],
+            "R²": [_r2(line) for line in lines],
+            "Tasks at the peak": [with_interval(line.peak, line.peak_low, line.peak_high, ",.0f") for line in lines],
         }
     )
 

@@ -7,13 +7,12 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from flannb.files import write_text
 from flannb.markdown import escaped
 from flannb.markdown import table as markdown_table
-from flannb.report.drawing import save
+from flannb.report.drawing import save_figures
 from flannb.report.layout import SETTINGS, TITLES
-from flannb.report.page import ABSENT, NUMBER, claims_markdown, embedded, shown_claims, template
-from flannb.report.table import to_csv
+from flannb.report.page import ABSENT, NUMBER, claims_markdown, embedded, shown_claims, template, write_texts
+from flannb.report.table import to_csv, with_interval
 
 
 @dataclass(frozen=True)
@@ -55,19 +54,12 @@ def write_page(
     Raises:
         UserError: the folder cannot be written to.
     """
-    paths, drawn = [], []
-    for stem, (text, figure) in page.figures.items():
-        png, svg = save(figure, folder / stem)
-        paths += [png, svg]
-        drawn.append((text, svg))
+    paths, drawn = save_figures(folder, page.figures)
     texts = {f"{stem}.csv": to_csv(table, decimals) for stem, table in data.items()}
     if page.claims is not None:
         texts["claims.csv"] = to_csv(page.claims)
     texts |= {f"{name}.md": markdown(page), f"{name}.html": html(page, drawn)}
-    for file, text in texts.items():
-        write_text(folder / file, text)
-        paths.append(folder / file)
-    return paths
+    return [*paths, *write_texts(folder, texts)]
 
 
 def markdown(page: FigurePage) -> str:
@@ -119,7 +111,7 @@ def score_grid(table: pd.DataFrame, heading: str, titles: Mapping[str, str]) -> 
     for row, title in titles.items():
         cells: dict[str, str | None] = {heading: title}
         for line in table[table["row"] == row].itertuples():
-            text = f"{line.score:.1f} [{line.ci_low:.1f}, {line.ci_high:.1f}]" if pd.notna(line.score) else None
+            text = with_interval(line.score, line.ci_low, line.ci_high) if pd.notna(line.score) else None
             cells[f"{TITLES[line.suite]}, {SETTINGS[line.setting]}"] = text
         lines.append(cells)
     return pd.DataFrame(lines)

@@ -10,7 +10,19 @@ from matplotlib.lines import Line2D
 
 from flannb.errors import UserError
 from flannb.evaluate.intervals import difference
-from flannb.report.drawing import AMBER, BLUE, GREEN, ORANGE, PINK, SETTING_MARKS, SKY, new_figure, plain, report_style
+from flannb.report.drawing import (
+    AMBER,
+    BLUE,
+    GREEN,
+    ORANGE,
+    PINK,
+    SETTING_MARKS,
+    SKY,
+    new_figure,
+    plain,
+    plain_rows,
+    report_style,
+)
 from flannb.report.layout import SETTINGS, TITLES, Layout
 from flannb.report.table import Predictions, Setup, cells
 
@@ -29,6 +41,17 @@ LINES = [
 
 SMOOTHING = 25
 """A loss curve shows at each step the mean over the logged steps around it, one in ``SMOOTHING`` of all."""
+
+
+def smoothed(log: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """The steps of a training log in order, and the smoothed loss at each.
+
+    Args:
+        log: the columns ``step`` and ``loss``.
+    """
+    log = log.sort_values("step")
+    window = max(1, len(log) // SMOOTHING)
+    return log["step"], log["loss"].rolling(window, center=True, min_periods=1).mean()
 
 
 def differences(predictions: Predictions, setup: Setup) -> Figure:
@@ -59,10 +82,7 @@ def differences(predictions: Predictions, setup: Setup) -> Figure:
                     )
                     axes.plot(interval.score, place + offset, marker, color=colour, markersize=3.2, zorder=4)
             axes.set_title(TITLES[suite].replace("Chain-of-Thought", "CoT"), loc="left")
-            axes.spines[["top", "right", "left"]].set_visible(False)
-            axes.grid(axis="x", color="#E5E5E5", linewidth=0.5)
-            axes.set_axisbelow(True)
-            axes.tick_params(axis="y", length=0)
+            plain_rows(axes)
         panels[0].set_yticks(range(len(rows)), [layout.titles()[row] for row in rows])
         panels[0].set_ylim(len(rows) - 0.5, -0.5)
         panels[len(panels) // 2].set_xlabel(f"Points above {layout.titles()[layout.full]}")
@@ -100,12 +120,9 @@ def loss_curves(losses: Mapping[str, pd.DataFrame], layout: Layout, titles: Mapp
                     raise UserError(
                         f"training log of row '{row}': the column '{column}' is missing. Train the row again."
                     )
-            log = losses[row].sort_values("step")
-            window = max(1, len(log) // SMOOTHING)
-            smooth = log["loss"].rolling(window, center=True, min_periods=1).mean()
             width = 1.3 if row == layout.full else 0.9
             colour, dashes = styles.get(row, FULL_LINE)
-            axes.plot(log["step"], smooth, color=colour, linestyle=dashes, linewidth=width, label=names[row])
+            axes.plot(*smoothed(losses[row]), color=colour, linestyle=dashes, linewidth=width, label=names[row])
         plain(axes)
         axes.margins(x=0)
         axes.set_xlabel("Step")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pandas as pd
 
 from flannb.errors import UserError
-from flannb.report.catalogue import Report
+from flannb.report.catalogue import PREDICTIONS, Report
 from flannb.report.layout import SETTINGS, TITLES, layout
 from flannb.report.page import ABSENT, NUMBER
 from flannb.report.pretraining import TITLES as OBJECTIVES
@@ -77,7 +77,7 @@ def _number(report: Report, row: str, line: object, file: str = "") -> Cell:
     told = "" if pd.isna(n) else f"n = {n:,.0f}"
     if (split := getattr(line, "split", None)) and not pd.isna(split):
         told += f" of {split}"
-    address = next((place.address for place in report.runs.get(row, ()) if place.what == "predictions"), "")
+    address = next((place.address for place in report.runs.get(row, ()) if place.what == PREDICTIONS), "")
     if address and file:
         told += f"; {address}/{file.format(suite=getattr(line, 'suite', ''), setting=getattr(line, 'setting', ''))}"
     return Cell(f"{score:.1f}", interval, beside, told, row if row in report.runs else "")

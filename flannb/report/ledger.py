@@ -12,13 +12,13 @@ from typing import Any
 import pandas as pd
 
 from flannb.errors import UserError
-from flannb.files import INPUTS, read_json, write_text
+from flannb.files import INPUTS, read_json
 from flannb.markdown import Markdown, escaped, link
 from flannb.markdown import table as markdown_table
 from flannb.report.claims import COLUMNS as CLAIM_COLUMNS
 from flannb.report.claims import FAILS, HOLDS, UNDECIDED
 from flannb.report.limits import scale_order
-from flannb.report.page import shown_claims, template
+from flannb.report.page import shown_claims, template, write_texts
 from flannb.report.published import published
 from flannb.report.table import to_csv
 
@@ -52,7 +52,7 @@ def ledger(reports: Path) -> pd.DataFrame:
         below ``reports``, without ending. Claims without a report have the verdict ``not tested``.
 
     Raises:
-        UserError: a report's ``claims.csv`` is not as ``flannb.report.claims`` writes it.
+        UserError: a report's ``claims.csv`` is not as ``flannb.report.claims`` writes it, or its inputs are damaged.
     """
     return ledger_of(_read(path) for path in sorted(reports.glob("*/*/claims.csv")))
 
@@ -72,8 +72,8 @@ def ledger_of(tables: Iterable[pd.DataFrame]) -> pd.DataFrame:
             line = dict.fromkeys(COLUMNS) | {name: claim[name] for name in ("id", "where", "claim")}
             lines.append(pd.DataFrame([line | {"verdict": NOT_TESTED, "detail": _why_not(claim)}]))
         for _, at_scale in of_it.groupby("scale", sort=True):
-            artefact = min(set(at_scale["report"]), key=lambda report: (not _is_about(claim, report), report))
-            lines.append(at_scale[at_scale["report"] == artefact])
+            chosen = min(set(at_scale["report"]), key=lambda report: (not _is_about(claim, report), report))
+            lines.append(at_scale[at_scale["report"] == chosen])
     numbers = dict.fromkeys(("difference", "ci_low", "ci_high"), "float64")
     return pd.concat(lines, ignore_index=True)[list(COLUMNS)].astype(numbers)
 
@@ -98,16 +98,35 @@ def read_claims(path: Path) -> pd.DataFrame:
         raise UserError(f"{path}: {error}. Write the report again.") from None
 
 
-def located(table: pd.DataFrame, artefact: str, scale: str, source: str) -> pd.DataFrame:
-    """The claims of a report, with where it lies and the name of its data source."""
-    return table.assign(scale=scale, source=source, report=f"{artefact}/{scale}/{artefact}")
+def located(table: pd.DataFrame, scale: str, source: str, report: str) -> pd.DataFrame:
+    """The claims of a report, with the columns ``COLUMNS``.
+
+    Args:
+        table: from ``read_claims``.
+        scale: of the report.
+        source: the name of its data source.
+        report: its page's path below the folder of all reports, without ending.
+    """
+    return table.assign(scale=scale, source=source, report=report)
 
 
 def _read(path: Path) -> pd.DataFrame:
     artefact, scale = path.parts[-3:-1]
-    inputs = path.parent / INPUTS
-    source = read_json(inputs)["parameters"].get("source", "") if inputs.is_file() else ""
-    return located(read_claims(path), artefact, scale, Path(source).name)
+    return located(read_claims(path), scale, _source(path.parent / INPUTS), f"{artefact}/{scale}/{artefact}")
+
+
+def _source(inputs: Path) -> str:
+    """The name of the data source that a report was made of; empty where there is no record of its inputs.
+
+    Raises:
+        UserError: the record is damaged.
+    """
+    if not inputs.is_file():
+        return ""
+    value = read_json(inputs)
+    if not isinstance(value, dict) or not isinstance(parameters := value.get("parameters"), dict):
+        raise UserError(f"{inputs}: has no 'parameters'. Write the report again.")
+    return Path(str(parameters.get("source", ""))).name
 
 
 def _is_of(table: pd.DataFrame, claim: str) -> pd.Series:
@@ -161,9 +180,7 @@ def write_ledger(reports: Path) -> list[Path]:
             about=ABOUT, claims=entries, scales=_scales(table), counts=counts_of(entries)
         ),
     }
-    for name, text in texts.items():
-        write_text(reports / LEDGER / name, text)
-    return [reports / LEDGER / name for name in texts]
+    return write_texts(reports / LEDGER, texts)
 
 
 def _scales(table: pd.DataFrame) -> list[str]:

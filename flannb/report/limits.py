@@ -39,7 +39,7 @@ _MICRO = (
     "A difference may be compared with the paper's by its direction only.",
 )
 
-_OF_THE_PAPER = ("small", "base", "large", "xl", "xxl")
+_OF_THE_PAPER = SCALES[SCALES.index("small") :]
 
 
 def limits(scale: str, collection: str) -> tuple[str, ...]:

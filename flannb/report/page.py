@@ -9,12 +9,13 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
+from flannb.files import write_text
 from flannb.html import templates_in
 from flannb.markdown import Markdown, escaped
 from flannb.markdown import table as markdown_table
 from flannb.report.layout import SETTINGS, TITLES
 from flannb.report.sections import Section
-from flannb.report.table import Setup
+from flannb.report.table import Setup, with_interval
 
 ABSENT = "–"
 
@@ -38,9 +39,8 @@ def caption(
     """
     counts = []
     for suite, title in TITLES.items():
-        rows = table.loc[table["suite"] == suite, "n"].dropna().unique()
-        if len(rows):
-            counts.append(f"{title} {min(rows):,}" + (f" to {max(rows):,}" if len(rows) > 1 else ""))
+        if spread := count_range(table.loc[table["suite"] == suite, "n"]):
+            counts.append(f"{title} {spread}")
     sentences = [
         f"Scores in percent at the scale {setup.scale}, data source {setup.source}, seed {setup.seed}.",
         "In brackets the 95% bootstrap interval over evaluation rows; another training seed would add to it.",
@@ -66,6 +66,14 @@ def caption(
             "Where some evaluation sets are absent from the source, the cell says how many of how many it has."
         )
     return sentences
+
+
+def count_range(counts: pd.Series) -> str:
+    """Numbers of evaluation rows as ``60`` or ``60 to 1,480``; empty where there are none."""
+    known = counts.dropna()
+    if not len(known):
+        return ""
+    return f"{known.min():,}" + (f" to {known.max():,}" if known.max() > known.min() else "")
 
 
 def _splits(table: pd.DataFrame) -> str:
@@ -169,6 +177,17 @@ def embedded(figures: Iterable[tuple[str, Path]]) -> list[tuple[str, str]]:
     return [(text, base64.b64encode(path.read_bytes()).decode()) for text, path in figures]
 
 
+def write_texts(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Writes texts by the names of their files, each whole or not at all; returns the files.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    for name, text in texts.items():
+        write_text(folder / name, text)
+    return [folder / name for name in texts]
+
+
 def _groups(table: pd.DataFrame, setup: Setup, titles: Mapping[str, str]) -> list[dict]:
     """The rows by kind with the texts of their cells, empty texts where there is no number."""
     names = setup.layout.titles() | dict(titles)
@@ -212,7 +231,7 @@ def shown_claims(claims: pd.DataFrame) -> list[dict]:
     lines = []
     for line in claims.itertuples():
         measured = pd.notna(line.difference)
-        difference = f"{line.difference:+.1f} [{line.ci_low:+.1f}, {line.ci_high:+.1f}]" if measured else ""
+        difference = with_interval(line.difference, line.ci_low, line.ci_high, "+.1f") if measured else ""
         if line.id == "C5" and measured:
             difference = f"{line.difference:.0f}% [{line.ci_low:.0f}, {line.ci_high:.0f}]"
         lines.append(

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from flannb.report.drawing import BLUE, ORANGE, new_figure, plain, report_style
 from flannb.report.figure_page import FigurePage, write_page
-from flannb.report.figures import SMOOTHING
+from flannb.report.figures import smoothed
 
 TITLES = {"span_corruption": "span corruption", "prefix_lm": "prefix LM"}
 """Objective -> how people call it, in the order of the stages."""
@@ -108,9 +108,7 @@ def loss_figure(stages: Mapping[str, Pretrained]) -> Figure:
 
 
 def _draw_stage(axes: Axes, stage: Pretrained) -> None:
-    log = stage.losses.sort_values("step")
-    smooth = log["loss"].rolling(max(1, len(log) // SMOOTHING), center=True, min_periods=1).mean()
-    axes.plot(log["step"], smooth, color="#999999", linewidth=0.9, label="training")
+    axes.plot(*smoothed(stage.losses), color="#999999", linewidth=0.9, label="training")
     for objective, (colour, marker) in COLOURS.items():
         curve = stage.held_out.sort_values("step")
         label = f"held-out, {TITLES[objective]}"

@@ -10,7 +10,9 @@ FOLDER = Path(__file__).parent / "paper"
 
 @cache
 def published(name: str) -> pd.DataFrame:
-    """A table of the paper: ``table1``, ``table2``, ``table3``, ``figure2`` or ``claims``. Do not change it in place.
+    """A table of the paper: ``table1``, ``table2``, ``table3``, ``figure2``, ``collection`` or ``claims``.
+
+    Everybody gets the same one: do not change it in place.
 
     Raises:
         KeyError: there is no such table.

@@ -8,7 +8,7 @@ import pandas as pd
 from flannb.collection import SUBMIXTURES
 from flannb.report.claims import FAILS, HOLDS, UNDECIDED
 from flannb.report.layout import SETTINGS, TITLES
-from flannb.report.table import Setup
+from flannb.report.table import Setup, with_interval
 
 TOKEN_COLUMNS = ("row", "submixture", "task", "examples", "tokens", "share", "epochs")
 
@@ -60,7 +60,7 @@ def beside_majority(
         if line["score"].notna().any():
             score, low, high = line.iloc[0][["score", "ci_low", "ci_high"]]
             sentences.append(
-                f"{TITLES[suite]}, {SETTINGS[key]}: {title} has {score:.1f} [{low:.1f}, {high:.1f}], "
+                f"{TITLES[suite]}, {SETTINGS[key]}: {title} has {with_interval(score, low, high)}, "
                 f"{_beside(low, high, baseline)} the {baseline:.1f} of always giving the most frequent answer."
             )
     return tuple(sentences)

@@ -7,20 +7,15 @@ from typing import Any
 
 import pandas as pd
 
+from flannb.collection import finetuning_tasks
 from flannb.evaluate import Interval, metric_difference, metric_score
 from flannb.finetune import Finetuned
 from flannb.report.claims import COLUMNS as CLAIM_COLUMNS
 from flannb.report.figure_page import FigurePage, write_page
 from flannb.report.published import published
-from flannb.report.single_task_claims import convergence_claims, pareto_claims
-from flannb.report.single_task_figures import bars, curves
-
-MODELS = {
-    "t5_finetuned": "T5, finetuned",
-    "flan_t5": "Flan-T5, as it is",
-    "flan_t5_finetuned": "Flan-T5, finetuned",
-}
-"""What Table 3 and Figure 5 compare."""
+from flannb.report.single_task_claims import Line, convergence_claims, pareto_claims
+from flannb.report.single_task_figures import MODELS, bars, curves
+from flannb.report.table import with_interval
 
 COLUMNS = (
     *("task", "dataset", "paper_metric", "group", "model", "metric", "score", "ci_low", "ci_high", "n"),
@@ -79,38 +74,30 @@ def write_single_task(folder: Path, artefact: str, done: Comparisons, setting: S
         done: what was finetuned.
         setting: what was measured.
     """
-    absent = [name for name in setting.tasks if name not in done]
-    titles = {task.about["task"]: task.about["title"] for task in (each.t5 for each in done.values())}
+    pairs = {name: (each.flan_t5, each.t5) for name, each in done.items()}
     if artefact == "figure6":
-        table = curve_table(done, setting)
-        page = FigurePage(
-            f"Figure 6, measured at the scale {setting.scale}",
-            [
-                "The paper claims that in single-task finetuning Flan-T5 converges faster than T5, to a higher peak.",
-                *_about(done, setting, absent),
-            ],
-            {"figure6": (CURVES, curves(table, setting.scale))},
-            {"How fast and how high": _convergence_grid(claims := _claims("C11", done, setting), titles)},
-            claims,
-        )
-        return write_page(folder, artefact, page, {artefact: table})
-    table, claims = score_table(done, setting), _claims("C10", done, setting)
-    number = artefact.removeprefix("table").removeprefix("figure")
-    kind = "Table" if artefact.startswith("table") else "Figure"
-    page = FigurePage(
-        f"{kind} {number}, measured at the scale {setting.scale}",
-        [
-            "The paper claims that finetuning Flan-T5 is a Pareto improvement over finetuning T5, and that Flan-T5 as "
-            "it is can beat a finetuned T5 where a task has few rows. It shows bars without numbers, so that only "
-            "directions can be compared.",
-            *_about(done, setting, absent),
-        ],
-        {"figure5": (BARS, bars(table, setting.scale))},
-        {"Scores": score_grid(table, done, setting), "Rows": rows_grid(done)},
-        claims,
-    )
+        claims = _claim_table("C11", convergence_claims(pairs, setting.seed), setting)
+        table, paper = curve_table(done, setting), FASTER
+        figures = {"figure6": (CURVES, curves(table, setting.scale))}
+        grids = {"How fast and how high": _convergence_grid(claims, done)}
+    else:
+        claims = _claim_table("C10", pareto_claims(pairs, setting.seed), setting)
+        table, paper = score_table(done, setting), PARETO
+        figures = {"figure5": (BARS, bars(table, setting.scale))}
+        grids = {"Scores": score_grid(table, done, setting), "Rows": rows_grid(done)}
+    title = f"{TITLES[artefact]}, measured at the scale {setting.scale}"
+    page = FigurePage(title, [paper, *_about(done, setting)], figures, grids, claims)
     return write_page(folder, artefact, page, {artefact: table})
 
+
+TITLES = {"table3": "Table 3", "figure5": "Figure 5", "figure6": "Figure 6"}
+
+PARETO = (
+    "The paper claims that finetuning Flan-T5 is a Pareto improvement over finetuning T5, and that Flan-T5 as it is can"
+    " beat a finetuned T5 where a task has few rows. It shows bars without numbers, so that only directions can be"
+    " compared."
+)
+FASTER = "The paper claims that in single-task finetuning Flan-T5 converges faster than T5, to a higher peak."
 
 BARS = "Test scores of every task, with 95% intervals."
 CURVES = (
@@ -119,8 +106,8 @@ CURVES = (
 )
 
 
-def _about(done: Comparisons, setting: Setting, absent: Sequence[str]) -> list[str]:
-    """The sentences that say what the numbers are."""
+def _about(done: Comparisons, setting: Setting) -> list[str]:
+    """The sentences that say what the numbers are, and which tasks have none."""
     first = next(iter(done.values())).flan_t5.about
     options = first["options"]
     size, inputs, targets = (options["shape"][name] for name in ("size", "input", "target"))
@@ -131,16 +118,14 @@ def _about(done: Comparisons, setting: Setting, absent: Sequence[str]) -> list[s
         f" learning rate of {options['learning_rate']:g} and a dropout of {options['dropout']:g}; every"
         f" {options['checkpoint_every']} steps the validation rows are scored, and the best model is tested.",
     ]
-    if absent:
-        titles = {task: title for title, task in _titles().items()}
-        sentences.append(f"Not in this source: {', '.join(titles[name] for name in absent)}.")
+    if absent := [name for name in setting.tasks if name not in done]:
+        datasets = {task: dataset for dataset, task in _task_names().items()}
+        sentences.append(f"Not in this source: {', '.join(datasets[name] for name in absent)}.")
     return sentences
 
 
-def _titles() -> dict[str, str]:
-    """Dataset of Table 3 -> its task."""
-    from flannb.collection import finetuning_tasks
-
+def _task_names() -> dict[str, str]:
+    """Dataset of Table 3 -> the name of its task."""
     return {task.title: task.name for task in finetuning_tasks("flan2022")}
 
 
@@ -150,7 +135,7 @@ def score_table(done: Comparisons, setting: Setting) -> pd.DataFrame:
     ``score`` and its interval are in percent, and empty where the metric is undefined (equal answers have no rank
     correlation) or nothing was measured; ``source`` then is ``not run``. ``best_steps`` are those of the trainings.
     """
-    tasks, lines = _titles(), []
+    tasks, lines = _task_names(), []
     for paper in published("table3").to_dict("records"):
         name = tasks[paper["dataset"]]
         if name not in setting.tasks:
@@ -191,23 +176,22 @@ def score_grid(table: pd.DataFrame, done: Comparisons, setting: Setting) -> pd.D
     for name, group in table.groupby("task", sort=False):
         cells = {"Task": group["dataset"].iloc[0], "Metric": group["paper_metric"].iloc[0]}
         for line in group.itertuples():
-            cells[MODELS[str(line.model)]] = _text(line) if line.source != "not run" else "not run"
+            title, _, _ = MODELS[str(line.model)]
+            cells[title] = _text(line) if line.source != "not run" else "not run"
         if name in done:
             found = done[str(name)].predictions()
             gain = metric_difference(
                 found["flan_t5_finetuned"], found["t5_finetuned"], done[str(name)].t5.metric, setting.seed
             )
             cells["Gain of Flan-T5"] = (
-                f"{gain.score:+.1f} [{gain.low:+.1f}, {gain.high:+.1f}]" if pd.notna(gain.score) else "undefined"
+                with_interval(gain.score, gain.low, gain.high, "+.1f") if pd.notna(gain.score) else "undefined"
             )
         lines.append(cells)
     return pd.DataFrame(lines).fillna("")
 
 
 def _text(line: Any) -> str:
-    if pd.isna(line.score):
-        return "undefined"
-    return f"{line.score:.1f} [{line.ci_low:.1f}, {line.ci_high:.1f}]"
+    return "undefined" if pd.isna(line.score) else with_interval(line.score, line.ci_low, line.ci_high)
 
 
 def rows_grid(done: Comparisons) -> pd.DataFrame:
@@ -249,19 +233,22 @@ def curve_table(done: Comparisons, setting: Setting) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=list(CURVE_COLUMNS))
 
 
-def _claims(claim: str, done: Comparisons, setting: Setting) -> pd.DataFrame:
-    """The verdict on a claim and on its parts, with the columns of ``flannb.report.claims``."""
-    pairs = {name: (each.flan_t5, each.t5) for name, each in done.items()}
-    lines = (pareto_claims if claim == "C10" else convergence_claims)(pairs, setting.seed)
+def _claim_table(claim: str, lines: Sequence[Line], setting: Setting) -> pd.DataFrame:
+    """The verdict on a claim and on its parts, with the columns of ``flannb.report.claims``.
+
+    Args:
+        lines: from ``flannb.report.single_task_claims``: the claim's own, and those of its parts.
+    """
     paper = published("claims").set_index("id").loc[claim]
-    lines[0] |= {"claim": paper["claim"]}
-    frame = pd.DataFrame([line | {"where": paper["where"], "scale": setting.scale} for line in lines])
+    whole, *parts = lines
+    same = {"where": paper["where"], "scale": setting.scale}
+    frame = pd.DataFrame([line | same for line in (whole | {"claim": paper["claim"]}, *parts)])
     return frame.reindex(columns=list(CLAIM_COLUMNS)).astype(
         dict.fromkeys(("difference", "ci_low", "ci_high"), "float64")
     )
 
 
-def _convergence_grid(claims: pd.DataFrame, titles: Mapping[str, str]) -> pd.DataFrame:
+def _convergence_grid(claims: pd.DataFrame, done: Comparisons) -> pd.DataFrame:
     """The parts of C11 to read: a line for each task."""
     lines: dict[str, dict[str, str]] = {}
     for line in claims.itertuples():
@@ -269,6 +256,6 @@ def _convergence_grid(claims: pd.DataFrame, titles: Mapping[str, str]) -> pd.Dat
         if rest:
             task, what = rest
             heading = "Steps saved" if what == "steps" else "Higher peak (points)"
-            cell = f"{line.difference:+.1f} [{line.ci_low:+.1f}, {line.ci_high:+.1f}]"
-            lines.setdefault(task, {"Task": titles[task]})[heading] = cell
+            cell = with_interval(line.difference, line.ci_low, line.ci_high, "+.1f")
+            lines.setdefault(task, {"Task": done[task].t5.about["title"]})[heading] = cell
     return pd.DataFrame(list(lines.values()))

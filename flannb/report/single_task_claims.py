@@ -16,12 +16,13 @@ import pandas as pd
 
 from flannb.evaluate import REPEAT, Interval, convergence, metric_difference, share_not_worse
 from flannb.finetune import Finetuned
-from flannb.report.claims import FAILS, HOLDS, MIN_ROWS, UNDECIDED, all_of, tally
+from flannb.report.claims import FAILS, HOLDS, MIN_ROWS, UNDECIDED, all_of, difference_columns, tally, verdict_on
 
 Pairs = Mapping[str, tuple[Finetuned, Finetuned]]
 """Task -> finetuned from Flan-T5, and from T5."""
 
 Line = dict[str, Any]
+"""The columns of ``flannb.report.claims`` that a claim or part has, but for ``where`` and ``scale``."""
 
 
 def pareto_claims(pairs: Pairs, seed: int) -> list[Line]:
@@ -42,7 +43,7 @@ def pareto_claims(pairs: Pairs, seed: int) -> list[Line]:
         share = share_not_worse(compared, seed)
         won = round(share.score * len(compared) / 100)
         detail = f"at least as good in {won} of {len(compared)} tasks ({share.score:.0f}%); {tally(verdicts)}"
-        whole |= {"detail": detail, "difference": share.score, "ci_low": share.low, "ci_high": share.high}
+        whole |= {"detail": detail} | difference_columns(share)
     return [whole, *parts]
 
 
@@ -60,9 +61,9 @@ def convergence_claims(pairs: Pairs, seed: int) -> list[Line]:
             ("steps", found.steps, "steps that Flan-T5 comes earlier to 95% of T5's best score"),
             ("peak", found.peak, "points by which Flan-T5's best score is higher"),
         ):
-            verdict = HOLDS if interval.low > 0 else FAILS if interval.high < 0 else UNDECIDED
+            verdict = verdict_on(interval) if interval.n >= MIN_ROWS else UNDECIDED
             part = {"id": f"C11.{name}.{what}", "claim": f"{title}: {text}"}
-            parts.append(part | _measured(interval, verdict if interval.n >= MIN_ROWS else UNDECIDED, note))
+            parts.append(part | _measured(interval, verdict, note))
     verdicts = [part["verdict"] for part in parts]
     return [{"id": "C11", "verdict": all_of(verdicts), "detail": tally(verdicts)}, *parts]
 
@@ -80,5 +81,4 @@ def _trainings(flan: Finetuned, t5: Finetuned) -> str:
 
 
 def _measured(interval: Interval, verdict: str, detail: str) -> Line:
-    numbers = {"difference": interval.score, "ci_low": interval.low, "ci_high": interval.high}
-    return {"verdict": verdict, "detail": detail, **numbers}
+    return {"verdict": verdict, "detail": detail} | difference_columns(interval)

@@ -39,7 +39,7 @@ def write_site(reports: Path) -> list[Path]:
     reports = Path(reports)
     found = catalogue(reports)
     tables = [
-        located(report.claims, report.artefact, report.scale, report.source)
+        located(report.claims, report.scale, report.source, f"{report.folder}/{report.artefact}")
         for report in found.reports
         if report.claims is not None and report.scale
     ]
@@ -108,10 +108,10 @@ def warnings(report: Report) -> tuple[str, ...]:
 
 
 def _html(reports: Path, found: Catalogue, entries: list[dict[str, Any]]) -> str:
-    scales: dict[tuple[str, str], tuple[str, ...]] = {}
+    warned: dict[tuple[str, str], tuple[str, ...]] = {}
     for report in found.reports:
         if said := warnings(report):
-            scales.setdefault((report.scale, report.source), said)
+            warned.setdefault((report.scale, report.source), said)
     return template("site").render(
         about=ABOUT,
         kinds=KINDS,
@@ -120,7 +120,7 @@ def _html(reports: Path, found: Catalogue, entries: list[dict[str, Any]]) -> str
         cells={kind: by_scale(found.of(kind)) for kind in KINDS},
         state=state,
         origin=origin,
-        warnings=scales,
+        warnings=warned,
         claims=entries,
         counts=counts_of(entries),
         ledger=f"{LEDGER}/claims.html" if (reports / LEDGER / "claims.html").is_file() else "",

@@ -10,13 +10,12 @@ import pandas as pd
 
 from flannb.collection.submixtures import task_of
 from flannb.errors import UserError
+from flannb.evaluate import REPEAT
 from flannb.evaluate.intervals import suite_score
 from flannb.report.layout import LAYOUTS, REPORTED, SETTINGS, Layout
 
 COLUMNS = ("row", "suite", "setting", "score", "ci_low", "ci_high", "n", "paper", "split", "source")
 PREDICTION_COLUMNS = ("suite", "setting", "task", "row", "score", "split")
-
-REPEAT = "repeat"
 
 Predictions = Mapping[str, pd.DataFrame]
 """Row of the table -> its predictions, one line each, with at least ``PREDICTION_COLUMNS``: ``setting`` is ``zs`` or
@@ -190,6 +189,15 @@ def _measured(cell: Cell, suite: str, setup: Setup) -> dict[str, Any]:
 def to_csv(table: pd.DataFrame, decimals: str = "%.2f") -> str:
     """Any table of this package as CSV, numbers with two decimals unless told otherwise, what is missing empty."""
     return table.to_csv(index=False, float_format=decimals, lineterminator="\n")
+
+
+def with_interval(number: float, low: float, high: float, form: str = ".1f") -> str:
+    """A number and its interval, such as ``73.8 [71.2, 76.0]``.
+
+    Args:
+        form: of all three, such as ``+.1f`` for differences.
+    """
+    return f"{number:{form}} [{low:{form}}, {high:{form}}]"
 
 
 def one_model(predictions: Predictions) -> pd.DataFrame:

@@ -12,12 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flannb.collection import SUBMIXTURES
+from flannb.evaluate import REPEAT
 from flannb.evaluate.intervals import Interval, difference, of_suites, suite_score
-from flannb.report.drawing import GREEN, PINK, SETTING_MARKS, STAR, new_figure, plain, report_style
+from flannb.report.drawing import GREEN, PINK, SETTING_MARKS, STAR, new_figure, plain, plain_rows, report_style
 from flannb.report.figure_page import FigurePage, score_grid, write_page
 from flannb.report.layout import SETTINGS, TITLES
 from flannb.report.page import caption
-from flannb.report.table import REPEAT, Predictions, Setup, repeat_counts, score_table
+from flannb.report.table import Predictions, Setup, repeat_counts, score_table, with_interval
 from flannb.search import CHOOSING, COMPARING, MEAN, PAPER, PROPOSED, Search, half, together
 
 EQUAL = "equal"
@@ -170,7 +171,7 @@ def verdict(compared: pd.DataFrame, found: Search, seeds: pd.Series) -> list[str
 
 
 def _signed(line: pd.Series) -> str:
-    return f"{line['difference']:+.1f} [{line['ci_low']:+.1f}, {line['ci_high']:+.1f}]"
+    return with_interval(line["difference"], line["ci_low"], line["ci_high"], "+.1f")
 
 
 def _shown_comparison(compared: pd.DataFrame) -> pd.DataFrame:
@@ -276,13 +277,10 @@ def _draw_differences(axes: Axes, compared: pd.DataFrame) -> None:
 
 
 def _rows(axes: Axes, names: list[str]) -> None:
-    """A line for each name, from above, with faint lines to read values by."""
+    """A row for each name, from above."""
     axes.set_yticks(range(len(names)), names)
     axes.set_ylim(len(names) - 0.5, -0.5)
-    axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.grid(axis="x", color="#E5E5E5", linewidth=0.5)
-    axes.set_axisbelow(True)
-    axes.tick_params(axis="y", length=0)
+    plain_rows(axes)
 
 
 def regression_figure(found: Search, setup: Setup) -> Figure:

@@ -1,6 +1,7 @@
 """The ledger: every claim once at every scale, from the reports that there are."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -109,4 +110,12 @@ def test_an_unknown_verdict_is_named(reports):
     path = reports / "table1" / "smoke" / "claims.csv"
     path.write_text(path.read_text().replace(",holds,", ",perhaps,"))
     with pytest.raises(UserError, match="unknown verdict 'perhaps'"):
+        ledger(reports)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"parameters": null}', "{"])
+def test_damaged_inputs_of_a_report_are_named(content, reports):
+    path = reports / "table1/smoke/inputs.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=re.escape(str(path))):
         ledger(reports)

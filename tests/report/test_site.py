@@ -223,3 +223,19 @@ def test_what_trainings_started_from_is_no_scale(reports):
     assert re.search(
         r"\[[^]]+\]\(sweep/micro/sweep.md\); \[[^]]*from pretrained[^]]*\]\(sweep/micro-from-pretrained", line
     )
+
+
+def test_claims_lead_to_the_report_that_says_what_its_trainings_started_from(reports):
+    shutil.rmtree(reports / "table1/micro")
+    shutil.copytree(COMMITTED / "table1/smoke", reports / "table1/micro-from-mine")
+    text = page(reports)
+    row = re.search('<tr id="C1">.*?</tr>', text, re.DOTALL)[0]
+    assert '<a href="#table1-smoke">' in row and '<a href="#table1-micro-from-mine">' in row
+
+
+def test_what_is_unknown_is_named_in_one_order(reports):
+    names = [f"unknown{letter}" for letter in "abcdefgh"]
+    for name in reversed(names):
+        (reports / name).mkdir()
+    told = [problem.partition("/")[0] for problem in catalogue(reports).problems]
+    assert [name for name in told if name in names] == names
