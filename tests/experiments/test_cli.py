@@ -68,6 +68,19 @@ def test_a_report_of_what_was_not_run_is_refused(run):
     assert code == 2 and "error: data is not done; run" in said
 
 
+def test_a_forced_report_keeps_what_it_reads(run, tmp_path):
+    assert run("data", "--scale", "tiny")[0] == 0
+    kept = tmp_path / "runs/tiny/mini-0/data/manifest.json"
+    assert kept.is_file()
+    code, said = run("report", "--scale", "tiny", "--force")
+    assert code == 2 and "flan2022/train is not done" in said and kept.is_file()
+
+
+def test_data_of_an_artefact_without_any_are_refused(run, tmp_path):
+    code, said = run("data", "--artefact", "figure2")
+    assert code == 2 and "--artefact figure2: builds no data" in said and not (tmp_path / "r").exists()
+
+
 def test_the_timeline_and_the_ledger_need_no_models(run, tmp_path, capsys):
     assert run("figure2")[0] == 0
     assert (tmp_path / "r" / "figure2" / "figure2.html").is_file()
