@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 BUILD_JSON = "build.json"
 PREDICTIONS = "predictions"
 SEEN_CSV = "seen.csv"
-TRIAL_JSON = "trial.json"
 
 
 def present_training(source: Source) -> tuple[Task, ...]:
@@ -121,16 +120,10 @@ def build_step(
     from flannb.progress import Bar
 
     with Bar(total=len(training), desc="building", unit="task", disable=quiet, delay=1) as bar:
-
-        def progress(task: str, done: int, total: int) -> None:
-            bar.total = total
-            bar.set_postfix_str(task, refresh=False)
-            bar.update(done - bar.n)
-
         workers, cluster = asked_for()
         chosen = scale_of(scale, opened.collection)
         options = chosen.build_options(seed, drop_contaminated, tokenizer_file(vocabulary))
-        index = build_data(opened, training, options, Path(store), progress, count=workers, cluster=cluster)
+        index = build_data(opened, training, options, Path(store), bar.reach, count=workers, cluster=cluster)
     write_json(Path(folder) / BUILD_JSON, {"index": os.path.relpath(index, folder)})
     return open_build(index)
 
