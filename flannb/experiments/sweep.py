@@ -173,7 +173,7 @@ def sweep_steps(options: Options, compared: Settings) -> list[Step]:
                 state=digest(base.scale.settings(SETTINGS)),
                 needs=needs,
                 threads=threads(replace(base.scale, size=size)),
-                cache=f"{options.runs}/.cache/jax",
+                cache=options.cache,
             )
             for rate in compared.rates
             for dropout in compared.dropouts
