@@ -23,7 +23,7 @@ from flannb.experiments.cluster import on_cluster
 from flannb.experiments.condition import beside, forget_record, lock_of, log_of, on_record
 from flannb.experiments.devices import gpu_names
 from flannb.experiments.durations import Durations
-from flannb.experiments.side_by_side import side_by_side
+from flannb.experiments.side_by_side import KILLED, side_by_side
 from flannb.experiments.watch import Spoken, Watch
 from flannb.files import (
     INPUTS,
@@ -261,9 +261,7 @@ def _execute(step: Step) -> None:
             f"  The traceback is in {output}; this is a defect of flannb, please report it."
         ) from None
     except DeadKernelError:
-        raise UserError(
-            "its process was killed; if memory ran out, pass a smaller --workers. The same command goes on."
-        ) from None
+        raise UserError(KILLED) from None
 
 
 def _kernels(log: TextIO) -> type:

@@ -28,6 +28,7 @@ PATIENCE = 60.0
 """Seconds that processes have to end when they are asked to; a large checkpoint takes some."""
 
 KILLED = "its process was killed; if memory ran out, pass a smaller --workers. The same command goes on."
+"""What to tell people of a step whose process, kernel or worker was killed."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ pass them on and manifests can record them.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,13 +66,23 @@ def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tu
     missing = {name for name in missing if source.promises(name)}
     written = {task.positives for task in training if task.positives and source.promises(task.positives, optional=True)}
     missing |= {str(data) for data in written if not source.has(data)}
-    if missing and not allow_missing:
+    if not allow_missing:
+        refuse_missing(source, missing)
+    return tuple(task for task in training if task not in lacking), tuple(present)
+
+
+def refuse_missing(source: Source, missing: Collection[str]) -> None:
+    """Refuses to go on without data.
+
+    Raises:
+        UserError: some are missing; the message names every one.
+    """
+    if missing:
         raise UserError(
             f"{source.name} lacks {len(missing)} datasets:\n  "
             + "\n  ".join(sorted(missing))
             + "\nMirror them, or pass --allow-missing to go on without them; the report marks what is absent."
         )
-    return tuple(task for task in training if task not in lacking), tuple(present)
 
 
 def tokenizer_file(vocabulary: str) -> str:
