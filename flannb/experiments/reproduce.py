@@ -30,8 +30,9 @@ TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train")
 PRETRAIN_CODE = (*TRAIN_CODE, "experiments/pretraining.py")
 EVALUATE_CODE = (*TRAIN_CODE, "evaluate")
 REPORT_MODULES = ("steps", "artefacts", "scales")
-REPORT_CODE = ("report", "html.py", "markdown.py", "evaluate", *(f"experiments/{name}.py" for name in REPORT_MODULES))
-PRETRAIN_REPORT_CODE = ("report", "html.py", "markdown.py", "experiments/pretraining.py")
+PAGE_CODE = ("report", "html.py", "markdown.py", "notebook.py")
+REPORT_CODE = (*PAGE_CODE, "evaluate", *(f"experiments/{name}.py" for name in REPORT_MODULES))
+PRETRAIN_REPORT_CODE = (*PAGE_CODE, "experiments/pretraining.py")
 
 RANDOM = "random"
 """``--start`` of rows that begin with random weights."""
