@@ -23,9 +23,10 @@ from flannb.experiments.everything import Results, all_steps, changes, read_resu
 from flannb.experiments.options import add_how, add_models, add_what, options_of, settle
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, pretrain_report_steps
-from flannb.experiments.runner import Step, forget, is_done, run_all
+from flannb.experiments.runner import forget, run_all
 from flannb.experiments.scales import SCALES
 from flannb.experiments.status import PRETRAIN
+from flannb.experiments.step import Step, is_done
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
 from flannb.files import MANIFEST, exhausted, write_json

@@ -18,9 +18,9 @@ from flannb.experiments.reproduce import (
     data_digest,
     ground,
 )
-from flannb.experiments.runner import Step
 from flannb.experiments.scales import PRETRAINED
 from flannb.experiments.scales import scale as scale_of
+from flannb.experiments.step import Step
 from flannb.experiments.steps import refuse_missing
 from flannb.finetune import Finetuned, FinetuneOptions, finetune, own_task
 from flannb.mixture import BatchShape

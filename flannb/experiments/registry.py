@@ -6,8 +6,8 @@ from flannb.build import Hub, open_source
 from flannb.experiments.artefacts import SINGLE_TASK, WEIGHTS, Artefact
 from flannb.experiments.finetuning import finetuning_steps
 from flannb.experiments.reproduce import REPORT_CODE, Options, artefact_steps, data_digest
-from flannb.experiments.runner import Step
 from flannb.experiments.scales import scale
+from flannb.experiments.step import Step
 from flannb.experiments.steps import present_training
 from flannb.experiments.weights import weights_steps
 

@@ -17,9 +17,9 @@ from flannb.collection import Data, EvalTask, Task
 from flannb.errors import UserError
 from flannb.experiments.artefacts import Artefact, Row
 from flannb.experiments.pretraining import pretraining_of
-from flannb.experiments.runner import Step
 from flannb.experiments.scales import EVALUATION, PRETRAINED, PRETRAINING, TRAINING, Scale
 from flannb.experiments.scales import scale as scale_of
+from flannb.experiments.step import Step
 from flannb.experiments.steps import available, tokenizer_file
 from flannb.files import digest, sha256
 from flannb.mixture import mixture, own_mixtures

@@ -9,8 +9,9 @@ import pytest
 import flannb.experiments as functions
 from flannb.errors import UserError
 from flannb.experiments.reproduce import enter_project, project_root
-from flannb.experiments.runner import INPUTS, MANIFEST, Step, find_state, is_done, run_all, run_step
-from flannb.files import read_sealed, write_sealed
+from flannb.experiments.runner import run_all, run_step
+from flannb.experiments.step import Step, find_state, is_done
+from flannb.files import INPUTS, MANIFEST, read_sealed, write_sealed
 
 
 @pytest.fixture
@@ -124,7 +125,8 @@ import sys
 from flannb.experiments import artefact
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options
-from flannb.experiments.runner import is_done, run_step
+from flannb.experiments.runner import run_step
+from flannb.experiments.step import is_done
 [step] = steps_of(artefact("figure2"), Options(reports=sys.argv[1]))
 run_step(step)
 print(is_done(step), *[name for name in ("papermill", "jsonschema", "rfc3987_syntax") if sys.modules.get(name)])
