@@ -205,7 +205,7 @@ def _manifest(step: Step, seconds: float) -> dict[str, Any]:
         for path in folder.rglob("*")
         if path.is_file()
         and path.name not in (MANIFEST, INPUTS)
-        and "checkpoints" not in path.parts
+        and "checkpoints" not in path.relative_to(folder).parts
         and not path.name.endswith((".lock", ".tmp"))
     )
     return {

@@ -47,6 +47,7 @@ def boolq(mirror, split="train", **columns):
         (["--rows", ","], "error: --rows: names no row"),
         (["--workers", "0"], "error: --workers 0: must be at least 1"),
         (["--repeats", "0"], "error: --repeats 0: give a number from 1, or ROW=NUMBER"),
+        (["--repeats", "\N{SUPERSCRIPT TWO}"], "error: --repeats \N{SUPERSCRIPT TWO}: give a number from 1"),
         (["--repeats", "2,flan2022=x"], "error: --repeats flan2022=x: give a number from 1"),
         (["--repeats", "nope=2"], "error: --rows nope: unknown"),
         (["--source", "/no/such/folder"], "error: --source /no/such/folder: no such folder"),

@@ -53,6 +53,12 @@ def test_another_key_removes_what_was_there(step):
     assert calls(step) == ["a", "b"] and not stray.exists()
 
 
+def test_outputs_are_on_record_wherever_the_runs_are(step, tmp_path):
+    below = replace(step, folder=str(tmp_path / "checkpoints" / "row" / "write"))
+    run_step(below, papermill=False)
+    assert list(read_sealed(Path(below.folder) / MANIFEST)["outputs"]) == ["text.txt"]
+
+
 def test_a_missing_or_cut_output_is_made_again(step):
     output = Path(step.folder) / "text.txt"
     for damage in (output.unlink, lambda: output.write_text(""), lambda: output.write_text("b")):
