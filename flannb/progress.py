@@ -81,11 +81,18 @@ class Bar(tqdm):
         self._note()
 
     def update(self, n: float | None = 1) -> bool | None:
+        """Counts and notes ``n`` more; returns whether the bar was drawn anew, as tqdm does."""
         shown = super().update(n)
         if self.disable:
             self.n += n or 0
         self._note()
         return shown
+
+    def reach(self, what: str, done: int, total: int) -> None:
+        """Shows that so many of ``total`` are done, ``what`` the last of them."""
+        self.total = total
+        self.set_postfix_str(what, refresh=False)
+        self.update(done - self.n)
 
     def _note(self) -> None:
         path, now = os.environ.get(PROGRESS), time.time()
@@ -142,11 +149,13 @@ def as_asked(given: argparse.Namespace) -> Iterator[None]:
 
 @contextlib.contextmanager
 def environment(changes: dict[str, str]) -> Iterator[None]:
-    """In the block, these variables are set."""
+    """In the block, these variables are set; after it, all are as they were, those that the block has set, too."""
     before = dict(os.environ)
     os.environ.update(changes)
     try:
         yield
     finally:
-        os.environ.clear()
-        os.environ.update(before)
+        # One by one: threads, Python's and others, read variables meanwhile that nobody has changed.
+        for name in os.environ.keys() - before.keys():
+            del os.environ[name]
+        os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})

@@ -3,6 +3,7 @@
 import io
 import os
 import sys
+import threading
 
 import pytest
 
@@ -104,6 +105,43 @@ def test_an_environment_is_put_back():
     with pytest.raises(ZeroDivisionError), environment({"FLANNB_TEST": "1"}):
         raise ZeroDivisionError
     assert "FLANNB_TEST" not in os.environ
+
+
+def test_an_environment_is_put_back_whatever_the_block_has_set(monkeypatch):
+    monkeypatch.setenv("FLANNB_KEPT", "1")
+    before = dict(os.environ)
+    with environment({"FLANNB_TEST": "1"}):
+        os.environ["FLANNB_OTHER"] = "1"
+        os.environ["FLANNB_KEPT"] = "2"
+        del os.environ["PATH"]
+    assert dict(os.environ) == before
+
+
+def test_other_threads_see_all_variables_while_one_is_put_back(monkeypatch):
+    monkeypatch.setenv("FLANNB_KEPT", "1")
+    ended, missed = threading.Event(), []
+
+    def look():
+        while not ended.is_set():
+            if "FLANNB_KEPT" not in os.environ:
+                missed.append(True)
+
+    thread, before = threading.Thread(target=look), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    thread.start()
+    for _ in range(500):
+        with environment({"FLANNB_TEST": "1"}):
+            pass
+    ended.set()
+    thread.join()
+    sys.setswitchinterval(before)
+    assert not missed
+
+
+def test_a_bar_shows_what_it_has_reached():
+    with Bar(total=3, desc="building", file=io.StringIO()) as bar:
+        bar.reach("boolq", 2, 4)
+        assert (bar.n, bar.total, bar.postfix) == (2, 4, "boolq")
 
 
 def test_a_share_of_nothing_is_unknown():

@@ -23,9 +23,10 @@ from flannb.experiments.everything import Results, all_steps, changes, read_resu
 from flannb.experiments.options import add_how, add_models, add_what, options_of, settle
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, pretrain_report_steps
-from flannb.experiments.runner import Step, forget, is_done, run_all
+from flannb.experiments.runner import forget, run_all
 from flannb.experiments.scales import SCALES
 from flannb.experiments.status import PRETRAIN
+from flannb.experiments.step import Step, is_done
 from flannb.experiments.steps import built
 from flannb.experiments.tools import TOOLS
 from flannb.files import MANIFEST, exhausted, write_json
@@ -191,14 +192,15 @@ def _run(given: argparse.Namespace) -> None:
         listing.check_options(given)
     steps = _steps(given.command, chosen, options)
     before = read_results(Path(options.reports), options.scale) if given.command == ALL else {}
-    if given.force:
-        for step in steps:
-            forget(step)
+    again = steps if given.force else []
     if chosen and given.command == "report":
         for step in steps[:-1]:
             if not is_done(step):
                 raise UserError(f"{step.name} is not done; run 'nox -s {chosen.session}' with the same options first")
         (Path(steps[-1].folder) / MANIFEST).unlink(missing_ok=True)
+        again = again[-1:]  # what it reads took hours, and this command would not make it
+    for step in again:
+        forget(step)
     if given.workers is not None:
         os.environ[WORKERS] = str(given.workers)
     trainings = sum(step.function == "train_step" for step in steps)
@@ -239,7 +241,9 @@ def _steps(command: str, of: Artefact | None, options: Options) -> list[Step]:
         return all_steps(options)
     steps = steps_of(of, options)
     if command == "data":
-        return steps[:1]
+        if not (builds := [step for step in steps if step.function == "build_step"]):
+            raise UserError(f"--artefact {of.name}: builds no data; 'nox -s {of.session}' makes all of it")
+        return builds
     left_out = {"train": ("evaluate", "report"), "evaluate": ("report",)}.get(command, ())
     kept: dict[str, Step] = {}
     for step in steps:  # what needs a step that is left out is left out, too

@@ -141,17 +141,19 @@ TASK_COUNTS = (8, 25, 50, 100, 200, 400, 800)
 """Numbers of tasks in the paper's Figure 4, which ends with all of them."""
 
 FEWEST_COUNTS = 5
+"""Numbers of tasks that tell a trend."""
 
 
 def task_counts(available: int) -> tuple[int, ...]:
     """The numbers of tasks that Figure 4 compares, the last of them all that there are.
 
-    They are the paper's as far as there are tasks; where that gives fewer than five, five in equal ratios from 8 on.
+    They are the paper's as far as there are tasks; where that gives fewer than five, five in equal ratios from 8 on;
+    and where there are no more than 8, that number alone.
     """
     counts = (*(count for count in TASK_COUNTS if count < available), available)
     if len(counts) >= FEWEST_COUNTS:
         return counts
-    spread = np.geomspace(TASK_COUNTS[0], available, FEWEST_COUNTS).round().astype(int)
+    spread = np.geomspace(min(TASK_COUNTS[0], available), available, FEWEST_COUNTS).round().astype(int)
     return tuple(dict.fromkeys(int(count) for count in spread))
 
 

@@ -1,18 +1,14 @@
 """Steps on a Dask cluster whose workers share the project's folder."""
 
-from __future__ import annotations
-
 import logging
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from flannb.build.workers import CLUSTER, dask_client
 from flannb.errors import UserError
 from flannb.experiments.side_by_side import KILLED
-
-if TYPE_CHECKING:
-    from flannb.experiments.runner import Step
+from flannb.experiments.step import Step
 
 
 def on_cluster(

@@ -12,16 +12,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from flannb.errors import UserError
+from flannb.experiments.step import Step, find_state, key_in, seconds_of
 from flannb.files import INPUTS, read_sealed, write_json
 from flannb.progress import Progress, read_progress
-
-if TYPE_CHECKING:
-    from flannb.experiments.runner import Step
 
 DONE, RUNNING, FAILED, STOPPED = "done", "running", "failed", "stopped"
 DAMAGED, OUTDATED, MISSING = "damaged", "outdated", "missing"
@@ -61,7 +59,7 @@ def beside(folder: Path, ending: str) -> Path:
 
 
 @contextlib.contextmanager
-def on_record(step: "Step") -> Iterator[None]:
+def on_record(step: Step) -> Iterator[None]:
     """In the block, a record says that this process runs the step; after a failure, why it failed."""
     path = beside(Path(step.folder), "record")
     began, host = time.time(), socket.gethostname()
@@ -88,7 +86,7 @@ def forget_record(folder: Path) -> None:
         beside(folder, ending).unlink(missing_ok=True)
 
 
-def _add_to_log(step: "Step", line: str) -> None:
+def _add_to_log(step: Step, line: str) -> None:
     with contextlib.suppress(OSError), log_of(step.folder).open("a", encoding="utf-8") as log:
         log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {step.name}: {line}\n")
 
@@ -115,14 +113,12 @@ def is_held(folder: Path) -> bool:
         return False
 
 
-def condition(step: "Step", verify: bool = False) -> Condition:
+def condition(step: Step, verify: bool = False) -> Condition:
     """The condition of a step.
 
     Args:
         verify: compare the hashes of all that it wrote, not only the sizes.
     """
-    from flannb.experiments.runner import find_state, key_in, seconds_of
-
     folder = Path(step.folder)
     record, progress = read_record(folder), read_progress(beside(folder, "progress"))
     if is_held(folder):
@@ -145,7 +141,7 @@ def condition(step: "Step", verify: bool = False) -> Condition:
     return Condition(OUTDATED, _difference(step, folder / INPUTS)) if begun else Condition(MISSING)
 
 
-def _difference(step: "Step", inputs: Path) -> str:
+def _difference(step: Step, inputs: Path) -> str:
     """In what a step differs from the one whose results are in its folder."""
     try:
         before = dict(read_sealed(inputs)["parameters"])

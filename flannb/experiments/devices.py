@@ -10,6 +10,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import takewhile
 
 from flannb.build.workers import default_workers as usable_cores
 from flannb.errors import UserError
@@ -69,7 +70,8 @@ def named(text: str) -> Devices:
 def has_accelerator() -> bool:
     """Whether JAX will find a GPU or TPU, as far as can be told without starting it.
 
-    ``JAX_PLATFORMS`` decides where it is set; else JAX's plugin must be installed, and for a GPU its driver too.
+    ``JAX_PLATFORMS`` decides where it is set; else JAX's plugin must be installed, and for a GPU its driver too, and
+    ``CUDA_VISIBLE_DEVICES`` must leave one.
     """
     if platforms := os.environ.get("JAX_PLATFORMS", ""):
         return platforms.split(",")[0] != "cpu"
@@ -78,16 +80,22 @@ def has_accelerator() -> bool:
 
 def _has_cuda() -> bool:
     plugin = any(find_spec(name) is not None for name in ("jax_cuda12_plugin", "jax_cuda13_plugin"))
-    return plugin and shutil.which("nvidia-smi") is not None
+    return plugin and shutil.which("nvidia-smi") is not None and _visible() != ()
+
+
+def _visible() -> tuple[str, ...] | None:
+    """What ``CUDA_VISIBLE_DEVICES`` leaves: GPUs up to the first that there cannot be; None where it is not set."""
+    if GPUS not in os.environ:
+        return None
+    return tuple(takewhile(lambda name: not name.startswith("-"), split_names(os.environ[GPUS])))
 
 
 def gpus() -> tuple[str, ...]:
     """The NVIDIA GPUs that JAX will find, by their names in ``CUDA_VISIBLE_DEVICES``; none where it uses others."""
     if not has_accelerator() or not _has_cuda():
         return ()
-    if GPUS in os.environ:
-        return split_names(os.environ[GPUS])
-    return tuple(index for index, _, _ in _listed())
+    visible = _visible()
+    return tuple(index for index, _, _ in _listed()) if visible is None else visible
 
 
 def gpu_names() -> list[str]:

@@ -11,7 +11,6 @@ from flannb.build.inventory import UNANSWERED, inventory, row_count
 from flannb.build.tokenizer import model_vocabulary
 from flannb.collection import eval_tasks, finetuning_tasks, tasks
 from flannb.errors import UserError
-from flannb.evaluate import MODES
 from flannb.experiments.artefacts import SINGLE_TASK, TABLE1, WEIGHTS, Artefact
 from flannb.experiments.devices import Devices
 from flannb.experiments.finetuning import STARTS, finetune_options
@@ -84,6 +83,7 @@ class DryRun:
     notes: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
+        """The plan as JSON: bytes, FLOPs, hours, and model FLOP/s of all devices together; null for what is unknown."""
         training, evaluation = self.speeds
         return {
             "artefact": self.artefact.name,
@@ -152,7 +152,7 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
                 row=row.name,
                 title=row.title,
                 mixture=row.mixture,
-                models=options.repeats.get(row.name, options.repeats.get("", 1)),
+                models=options.models_of(row.name),
                 tasks=len({(shard.submixture, shard.task) for shard in weights}),
                 positions=scale.positions,
                 **_drawn(build, weights, of_row, shards, scale, options.seed),
@@ -290,12 +290,7 @@ def _evaluation_flops(source: Source, scale: Scale, config: T5Config) -> float |
         sets = sum(other.suite == task.suite for other in scored)
         rows = have if scale.eval_rows is None else min(have, max(1, scale.eval_rows // sets))
         each = generate(scale.explanation_limit if task.chain_of_thought else scale.answer_limit)
-        if (
-            scale.ranking
-            and len(MODES) > 1
-            and not task.chain_of_thought
-            and ("options" in task.fields or task.candidates)
-        ):
+        if scale.ranking and not task.chain_of_thought and ("options" in task.fields or task.candidates):
             each += forward_flops(config, 1, scale.prompt_limit, scale.answer_limit)
         total += 2 * rows * each  # zero-shot and few-shot
     return total

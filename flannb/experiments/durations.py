@@ -8,14 +8,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from flannb.experiments.condition import Condition
+from flannb.experiments.step import Step
 from flannb.files import MANIFEST
 from flannb.progress import spoken
-
-if TYPE_CHECKING:
-    from flannb.experiments.runner import Step
 
 TOLERATED = 0.1
 """Part of the time left that may be guessed without the whole being called a guess."""

@@ -9,7 +9,7 @@ from flannb.errors import UserError
 from flannb.experiments.artefacts import ARTEFACTS
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options
-from flannb.experiments.runner import Step
+from flannb.experiments.step import Step
 from flannb.report.ledger import LEDGER
 
 ABOUT_VALUES = ("detail", "n", "source", "split")

@@ -9,11 +9,19 @@ from flannb.collection import FinetuningTask, finetuning_tasks
 from flannb.errors import UserError
 from flannb.experiments.artefacts import TABLE1, Artefact
 from flannb.experiments.artefacts import artefact as artefact_of
-from flannb.experiments.reproduce import EVALUATE_CODE, RANDOM, REPORT_CODE, Options, artefact_steps, ground
-from flannb.experiments.runner import Step
+from flannb.experiments.reproduce import (
+    EVALUATE_CODE,
+    RANDOM,
+    REPORT_CODE,
+    Options,
+    artefact_steps,
+    data_digest,
+    ground,
+)
 from flannb.experiments.scales import PRETRAINED
 from flannb.experiments.scales import scale as scale_of
-from flannb.files import digest
+from flannb.experiments.step import Step
+from flannb.experiments.steps import refuse_missing
 from flannb.finetune import Finetuned, FinetuneOptions, finetune, own_task
 from flannb.mixture import BatchShape
 from flannb.names import check_name
@@ -132,9 +140,10 @@ def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
     """
     if options.start == RANDOM:
         raise UserError("--start random: T5 was pretrained; name a checkpoint, or leave the option out")
-    if not ground(options).start:
-        options = replace(options, start=PRETRAINED)
     base = ground(options)
+    if not base.start:
+        options = replace(options, start=PRETRAINED)
+        base = ground(options)
     tasks = _tasks(artefact, base.source, options)
     shared = artefact_steps(TABLE1, replace(options, rows=("flan2022",), repeats={}))
     flan = next(step for step in shared if step.function == "train_step")
@@ -151,7 +160,7 @@ def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
                 function="finetune_step",
                 parameters={**base.where, "task": task.name, "start": checkpoint},
                 code=FINETUNE_CODE,
-                state=digest({str(data): base.source.fingerprint(data) for data in task.data}),
+                state=data_digest(base.source, task.data),
                 needs=(need,),
                 threads=flan.threads,
                 cache=flan.cache,
@@ -186,12 +195,8 @@ def _tasks(artefact: Artefact, source: Source, options: Options) -> list[Finetun
         artefact.row(name)
     tasks = [task for task in finetuning_tasks(source.collection) if task.name in names]
     lacking = {str(data) for task in tasks for data in task.data if not source.has(data)}
-    if (missing := sorted(name for name in lacking if source.promises(name))) and not options.allow_missing:
-        raise UserError(
-            f"{source.name} lacks {len(missing)} datasets:\n  "
-            + "\n  ".join(missing)
-            + "\nMirror them, or pass --allow-missing to go on without them; the report marks what is absent."
-        )
+    if not options.allow_missing:
+        refuse_missing(source, [name for name in lacking if source.promises(name)])
     present = [task for task in tasks if not lacking & {str(data) for data in task.data}]
     if not present:
         raise UserError(f"{source.name}: has none of the tasks {', '.join(names)}; name another --source")

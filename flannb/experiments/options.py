@@ -121,7 +121,7 @@ def _repeats(text: str) -> dict[str, int]:
     counts: dict[str, int] = {}
     for part in split_names(text):
         row, _, number = part.rpartition("=")
-        if not number.isdigit() or int(number) < 1:
+        if not number.isdecimal() or int(number) < 1:
             raise UserError(f"--repeats {part}: give a number from 1, or ROW=NUMBER")
         counts[row] = int(number)
     return counts

@@ -146,13 +146,8 @@ def _corpus(source: str, chosen: Scale, data: str, seed: int, allow_missing: boo
         Bar(total=len(training), desc="reading text", unit="task", disable=quiet) as bar,
         workers(count or 1, cluster) as run,
     ):
-
-        def progress(task: str, number: int, total: int) -> None:
-            bar.set_postfix_str(task, refresh=False)
-            bar.update(number - bar.n)
-
         tokenizer = Tokenizer(built(data).tokenizer_path)
-        return build_corpus(opened, training, tokenizer, chosen.build_options(seed), Path(store), run, progress)
+        return build_corpus(opened, training, tokenizer, chosen.build_options(seed), Path(store), run, bar.reach)
 
 
 def pretrain_report_step(folder: str, stages: Mapping[str, str], source: str, scale: str, seed: int) -> list[Path]:

@@ -5,12 +5,11 @@ from collections.abc import Callable
 from flannb.build import Hub, open_source
 from flannb.experiments.artefacts import SINGLE_TASK, WEIGHTS, Artefact
 from flannb.experiments.finetuning import finetuning_steps
-from flannb.experiments.reproduce import REPORT_CODE, Options, artefact_steps
-from flannb.experiments.runner import Step
+from flannb.experiments.reproduce import REPORT_CODE, Options, artefact_steps, data_digest
 from flannb.experiments.scales import scale
+from flannb.experiments.step import Step
 from flannb.experiments.steps import present_training
 from flannb.experiments.weights import weights_steps
-from flannb.files import digest
 
 
 def figure2_steps(artefact: Artefact, options: Options) -> list[Step]:
@@ -44,7 +43,7 @@ def figure7_steps(artefact: Artefact, options: Options) -> list[Step]:
             function="figure7_step",
             parameters={"source": options.source},
             code=(*REPORT_CODE, "build", "collection"),
-            state="" if isinstance(source, Hub) else digest({str(each): source.fingerprint(each) for each in data}),
+            state="" if isinstance(source, Hub) else data_digest(source, data),
         )
     ]
 

@@ -3,7 +3,7 @@
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ import pandas as pd
 from flannb import extra
 from flannb.build import Hub, Source, open_source
 from flannb.build.data import build_key
-from flannb.collection import EvalTask, Task
+from flannb.collection import Data, EvalTask, Task
 from flannb.errors import UserError
 from flannb.experiments.artefacts import Artefact, Row
 from flannb.experiments.pretraining import pretraining_of
-from flannb.experiments.runner import Step
 from flannb.experiments.scales import EVALUATION, PRETRAINED, PRETRAINING, TRAINING, Scale
 from flannb.experiments.scales import scale as scale_of
+from flannb.experiments.step import Step
 from flannb.experiments.steps import available, tokenizer_file
 from flannb.files import digest, sha256
 from flannb.mixture import mixture, own_mixtures
@@ -30,8 +30,9 @@ TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train")
 PRETRAIN_CODE = (*TRAIN_CODE, "experiments/pretraining.py")
 EVALUATE_CODE = (*TRAIN_CODE, "evaluate")
 REPORT_MODULES = ("steps", "artefacts", "scales")
-REPORT_CODE = ("report", "html.py", "markdown.py", "evaluate", *(f"experiments/{name}.py" for name in REPORT_MODULES))
-PRETRAIN_REPORT_CODE = ("report", "html.py", "markdown.py", "experiments/pretraining.py")
+PAGE_CODE = ("report", "html.py", "markdown.py", "notebook.py")
+REPORT_CODE = (*PAGE_CODE, "evaluate", *(f"experiments/{name}.py" for name in REPORT_MODULES))
+PRETRAIN_REPORT_CODE = (*PAGE_CODE, "experiments/pretraining.py")
 
 RANDOM = "random"
 """``--start`` of rows that begin with random weights."""
@@ -64,6 +65,20 @@ class Options:
     runs: str = "runs"
     reports: str = "reports"
 
+    @property
+    def store(self) -> str:
+        """The folder of builds and corpora, which runs share."""
+        return f"{self.runs}/data"
+
+    @property
+    def cache(self) -> str:
+        """The folder of JAX's compiled programs, which runs share."""
+        return f"{self.runs}/.cache/jax"
+
+    def models_of(self, row: str) -> int:
+        """How many models are trained of a row."""
+        return self.repeats.get(row, self.repeats.get("", 1))
+
 
 def command(session: str, options: Options, source: Source) -> str:
     """The words that reproduce an artefact in a checkout.
@@ -93,6 +108,7 @@ class Ground:
 
     Attributes:
         source, scale: that the options name.
+        training: the training tasks that the source has.
         scored: the evaluation sets that the source has.
         start: what rows start from: a checkpoint, ``PRETRAINED``, or empty for random weights.
         where: the parameters that most steps share.
@@ -104,6 +120,7 @@ class Ground:
 
     source: Source
     scale: Scale
+    training: tuple[Task, ...]
     scored: tuple[EvalTask, ...]
     start: str
     where: dict[str, Any]
@@ -156,13 +173,13 @@ def ground(options: Options) -> Ground:
             "allow_missing": options.allow_missing,
             "drop_contaminated": options.drop_contaminated,
             "vocabulary": vocabulary,
-            "store": f"{options.runs}/data",
+            "store": options.store,
         },
         code=DATA_CODE,
         state=extra.fingerprint(*extra.DATA) if remote else build_key(source, training, build_options),
     )
     text = data.state if remote else build_key(source, training, replace(build_options, drop_contaminated=True))
-    return Ground(source, chosen, scored, start, where, home, data, text)
+    return Ground(source, chosen, training, scored, start, where, home, data, text)
 
 
 def label_of(checkpoint: str) -> str:
@@ -194,7 +211,7 @@ def pretraining_steps(base: Ground, options: Options, size: str = "") -> list[St
                 "objective": objective,
                 "data": base.data.folder,
                 "allow_missing": options.allow_missing,
-                "store": f"{options.runs}/data",
+                "store": options.store,
                 "size": size,
                 "start": f"{before[-1].folder}/model" if before else "",
             },
@@ -202,7 +219,7 @@ def pretraining_steps(base: Ground, options: Options, size: str = "") -> list[St
             state=digest([base.text, base.scale.settings(PRETRAINING)]),
             needs=tuple(steps[-1:]),
             threads=threads(base.scale),
-            cache=f"{options.runs}/.cache/jax",
+            cache=options.cache,
         )
         steps.append(stage)
     return steps
@@ -239,71 +256,23 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
         UserError: an unknown row; or as ``ground`` and ``pretraining_steps``.
     """
     base = ground(options)
-    training = available(base.source, options.allow_missing)[0]
-    artefact = artefact.at(base.scale, training)
-    rows = _with_data([artefact.row(name) for name in options.rows] or list(artefact.rows), training, options)
+    artefact = artefact.at(base.scale, base.training)
+    rows = _with_data([artefact.row(name) for name in options.rows] or list(artefact.rows), base.training, options)
     for name in filter(None, options.repeats):
         artefact.row(name)
     sizes = list(dict.fromkeys(row.size for row in rows)) if base.start == PRETRAINED else []
     pretrained = {size: pretraining_steps(base, options, size) for size in sizes}
     steps = list({step.folder: step for made in pretrained.values() for step in made}.values()) or [base.data]
-    named = base.start in (base.scale.start, base.data.parameters["vocabulary"])  # by the scale or the vocabulary
-    home = base.home if named else f"{base.home}/from-{label_of(base.start or RANDOM)}"
-    scoring = [_fingerprint(base.source, base.scored), base.scale.settings(EVALUATION)]
-    state = digest([*scoring, extra.fingerprint("EVAL_TASKS")])
-    own = {name: made.digest for name, made in own_mixtures().items()}
-    cache = f"{options.runs}/.cache/jax"
+    checkpoint = "" if base.start == PRETRAINED else checkpoint_digest(base.start)
+    scored = _scoring(base)
     models: dict[str, list[Step]] = {row.name: [] for row in rows}
     evaluations: dict[str, list[Step]] = {row.name: [] for row in rows}
     for row in rows:
         needs = (base.data, *pretrained.get(row.size, [])[-1:])
         start = f"{needs[-1].folder}/model" if pretrained else base.start
-        for repeat in range(options.repeats.get(row.name, options.repeats.get("", 1))):
-            suffix = f"-repeat{repeat}" if repeat else ""
-            folder = f"{home}/{row.model}{suffix}"
-            train = Step(
-                name=f"{row.name}{suffix}/train",
-                folder=f"{folder}/train",
-                notebook="notebooks/02_train.ipynb",
-                function="train_step",
-                parameters={
-                    "data": base.data.folder,
-                    "mixture": row.mixture,
-                    "scale": options.scale,
-                    "seed": options.seed + repeat,
-                    "size": row.size,
-                    "tasks_drawn": row.tasks,
-                    "start": start,
-                },
-                code=TRAIN_CODE,
-                state=digest(
-                    [
-                        base.scale.settings(TRAINING),
-                        "" if base.start == PRETRAINED else _weights(start),
-                        own.get(row.mixture, ""),
-                    ]
-                ),
-                needs=needs,
-                threads=threads(base.scale),
-                cache=cache,
-            )
-            evaluate = Step(
-                name=f"{row.name}{suffix}/evaluate",
-                folder=f"{folder}/evaluate{own_suffix('EVAL_TASKS')}",
-                notebook="notebooks/03_evaluate.ipynb",
-                function="evaluate_step",
-                parameters={
-                    **base.where,
-                    "data": base.data.folder,
-                    "model": f"{train.folder}/model",
-                    "allow_missing": options.allow_missing,
-                },
-                code=EVALUATE_CODE,
-                state=state,
-                needs=(train,),
-                threads=threads(base.scale),
-                cache=cache,
-            )
+        for repeat in range(options.models_of(row.name)):
+            train = _training(base, options, row, repeat, start, checkpoint, needs)
+            evaluate = _evaluation(base, options, train, scored)
             steps += [train, evaluate]
             models[row.name].append(train)
             evaluations[row.name].append(evaluate)
@@ -326,6 +295,71 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     return [*steps, report]
 
 
+def _training(
+    base: Ground, options: Options, row: Row, repeat: int, start: str, checkpoint: str, needs: tuple[Step, ...]
+) -> Step:
+    """Trains a model of a row.
+
+    Args:
+        repeat: number of the model among those of the row, from 0.
+        start: what it starts from.
+        checkpoint: hash of that, where no step makes it.
+    """
+    suffix = f"-repeat{repeat}" if repeat else ""
+    made = own_mixtures().get(row.mixture)
+    return Step(
+        name=f"{row.name}{suffix}/train",
+        folder=f"{_home_of_models(base)}/{row.model}{suffix}/train",
+        notebook="notebooks/02_train.ipynb",
+        function="train_step",
+        parameters={
+            "data": base.data.folder,
+            "mixture": row.mixture,
+            "scale": options.scale,
+            "seed": options.seed + repeat,
+            "size": row.size,
+            "tasks_drawn": row.tasks,
+            "start": start,
+        },
+        code=TRAIN_CODE,
+        state=digest([base.scale.settings(TRAINING), checkpoint, made.digest if made else ""]),
+        needs=needs,
+        threads=threads(base.scale),
+        cache=options.cache,
+    )
+
+
+def _evaluation(base: Ground, options: Options, train: Step, scored: str) -> Step:
+    """Evaluates the model of a training.
+
+    Args:
+        scored: hash of what it is scored on, and how.
+    """
+    return Step(
+        name=f"{train.name.removesuffix('/train')}/evaluate",
+        folder=f"{train.folder.removesuffix('/train')}/evaluate{own_suffix('EVAL_TASKS')}",
+        notebook="notebooks/03_evaluate.ipynb",
+        function="evaluate_step",
+        parameters={
+            **base.where,
+            "data": base.data.folder,
+            "model": f"{train.folder}/model",
+            "allow_missing": options.allow_missing,
+        },
+        code=EVALUATE_CODE,
+        state=scored,
+        needs=(train,),
+        threads=threads(base.scale),
+        cache=options.cache,
+    )
+
+
+def _home_of_models(base: Ground) -> str:
+    """The folder of the models that rows become, apart where they start from something else than the scale says."""
+    told = base.start in (base.scale.start, base.data.parameters["vocabulary"])  # by the scale or the home's own name
+    return base.home if told else f"{base.home}/from-{label_of(base.start or RANDOM)}"
+
+
 def _with_data(rows: list[Row], training: Sequence[Task], options: Options) -> list[Row]:
     """The rows less those of one's own of which the source has no data; the report marks them as not run.
 
@@ -338,11 +372,17 @@ def _with_data(rows: list[Row], training: Sequence[Task], options: Options) -> l
     return [row for row in rows if row not in empty]
 
 
-def _fingerprint(source: Source, scored: tuple[EvalTask, ...]) -> str:
-    """Hash of the evaluation data; the Hub's are pinned by commit when they are read."""
-    if isinstance(source, Hub):
-        return ""
-    parts = {d for task in scored for d in (task.data, task.exemplars, task.prompt) if d is not None}
+def _scoring(base: Ground) -> str:
+    """Hash of the evaluation rows, those of the Hub aside, which are pinned by commit when they are read; and of how
+    they are scored.
+    """
+    parts = {d for task in base.scored for d in (task.data, task.exemplars, task.prompt) if d is not None}
+    rows = "" if isinstance(base.source, Hub) else data_digest(base.source, parts)
+    return digest([rows, base.scale.settings(EVALUATION), extra.fingerprint("EVAL_TASKS")])
+
+
+def data_digest(source: Source, parts: Iterable[Data]) -> str:
+    """Hash of some data of a source."""
     return digest({str(data): source.fingerprint(data) for data in parts})
 
 
@@ -351,9 +391,9 @@ def threads(scale: Scale) -> int:
     return 1 if scale.size == "smoke" else 0
 
 
-def _weights(start: str) -> str:
+def checkpoint_digest(start: str) -> str:
     """Hash of a checkpoint's files, where it is a folder; what an address holds is its owner's to change."""
-    if not Path(start).is_dir() or not start:
+    if not start or not Path(start).is_dir():
         return ""
     files = (path for path in Path(start).iterdir() if path.suffix in (".json", ".safetensors", ".h5"))
     return digest({path.name: sha256(path) for path in sorted(files)})

@@ -4,8 +4,6 @@ A process for each step frees all memory when it ends, and one that is killed is
 the process that started them; a training saves a checkpoint first.
 """
 
-from __future__ import annotations
-
 import multiprocessing
 import os
 import signal
@@ -14,20 +12,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING
 
 from flannb.errors import UserError
 from flannb.experiments.condition import log_of
 from flannb.experiments.devices import gpus, share
+from flannb.experiments.step import Step
 from flannb.progress import environment
-
-if TYPE_CHECKING:
-    from flannb.experiments.runner import Step
 
 PATIENCE = 60.0
 """Seconds that processes have to end when they are asked to; a large checkpoint takes some."""
 
 KILLED = "its process was killed; if memory ran out, pass a smaller --workers. The same command goes on."
+"""What to tell people of a step whose process, kernel or worker was killed."""
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from flannb.experiments.durations import Durations, Left, time_left
 from flannb.experiments.options import add_models, add_what, options_of, settle
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, pretrain_report_steps
-from flannb.experiments.runner import Step
+from flannb.experiments.step import Step
 from flannb.files import write_json
 from flannb.names import split_names
 from flannb.progress import is_quiet, is_verbose, spoken

@@ -5,7 +5,7 @@ pass them on and manifests can record them.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
 BUILD_JSON = "build.json"
 PREDICTIONS = "predictions"
 SEEN_CSV = "seen.csv"
-TRIAL_JSON = "trial.json"
 
 
 def present_training(source: Source) -> tuple[Task, ...]:
@@ -67,13 +66,23 @@ def available(source: Source, allow_missing: bool) -> tuple[tuple[Task, ...], tu
     missing = {name for name in missing if source.promises(name)}
     written = {task.positives for task in training if task.positives and source.promises(task.positives, optional=True)}
     missing |= {str(data) for data in written if not source.has(data)}
-    if missing and not allow_missing:
+    if not allow_missing:
+        refuse_missing(source, missing)
+    return tuple(task for task in training if task not in lacking), tuple(present)
+
+
+def refuse_missing(source: Source, missing: Collection[str]) -> None:
+    """Refuses to go on without data.
+
+    Raises:
+        UserError: some are missing; the message names every one.
+    """
+    if missing:
         raise UserError(
             f"{source.name} lacks {len(missing)} datasets:\n  "
             + "\n  ".join(sorted(missing))
             + "\nMirror them, or pass --allow-missing to go on without them; the report marks what is absent."
         )
-    return tuple(task for task in training if task not in lacking), tuple(present)
 
 
 def tokenizer_file(vocabulary: str) -> str:
@@ -121,16 +130,10 @@ def build_step(
     from flannb.progress import Bar
 
     with Bar(total=len(training), desc="building", unit="task", disable=quiet, delay=1) as bar:
-
-        def progress(task: str, done: int, total: int) -> None:
-            bar.total = total
-            bar.set_postfix_str(task, refresh=False)
-            bar.update(done - bar.n)
-
         workers, cluster = asked_for()
         chosen = scale_of(scale, opened.collection)
         options = chosen.build_options(seed, drop_contaminated, tokenizer_file(vocabulary))
-        index = build_data(opened, training, options, Path(store), progress, count=workers, cluster=cluster)
+        index = build_data(opened, training, options, Path(store), bar.reach, count=workers, cluster=cluster)
     write_json(Path(folder) / BUILD_JSON, {"index": os.path.relpath(index, folder)})
     return open_build(index)
 

@@ -24,9 +24,10 @@ from flannb.experiments.reproduce import (
     pretraining_steps,
     threads,
 )
-from flannb.experiments.runner import Step, run_all
+from flannb.experiments.runner import run_all
 from flannb.experiments.scales import PRETRAINED, SCALES, TRAINING
 from flannb.experiments.scales import scale as scale_of
+from flannb.experiments.step import Step
 from flannb.files import digest
 from flannb.names import known_names, split_names
 from flannb.progress import remark
@@ -173,7 +174,7 @@ def sweep_steps(options: Options, compared: Settings) -> list[Step]:
                 state=digest(base.scale.settings(SETTINGS)),
                 needs=needs,
                 threads=threads(replace(base.scale, size=size)),
-                cache=f"{options.runs}/.cache/jax",
+                cache=options.cache,
             )
             for rate in compared.rates
             for dropout in compared.dropouts

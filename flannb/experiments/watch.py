@@ -9,14 +9,12 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 from flannb.experiments.condition import RUNNING, Condition, beside, log_of, read_record
 from flannb.experiments.durations import Durations, time_left
+from flannb.experiments.step import Step
 from flannb.progress import BAR, Bar, is_quiet, is_verbose, read_progress, remark
-
-if TYPE_CHECKING:
-    from flannb.experiments.runner import Step
 
 EVERY = 1.0
 """Seconds between two looks at the steps at work."""

@@ -14,7 +14,7 @@ from flannb.errors import UserError
 from flannb.evaluate import suite_score
 from flannb.experiments.artefacts import WEIGHTS, Artefact
 from flannb.experiments.reproduce import REPORT_CODE, Options, artefact_steps
-from flannb.experiments.runner import Step
+from flannb.experiments.step import Step
 from flannb.experiments.steps import built, predictions_of, setup_of
 from flannb.mixture import mixture, shard_weights, submixture_shares
 from flannb.search import CHOOSING, PAPER, PROPOSAL_JSON, PROPOSED, Search, half, search, together

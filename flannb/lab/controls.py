@@ -42,5 +42,6 @@ class View:
         self._handle = display(HTML(html), display_id=True)
 
     def update(self, html: str) -> None:
+        """Shows other HTML in its place."""
         if self._handle is not None:  # there is none outside of IPython
             self._handle.update(HTML(html))

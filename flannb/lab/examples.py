@@ -35,6 +35,9 @@ DRAWS = 256
 TRIES = 24
 """How many times; the rarest example that can be had is about one of 900."""
 
+LONGEST_TITLE = 64
+"""Characters of a wording's title."""
+
 SETTINGS = {
     "zs_opt": "zero-shot, with options",
     "zs_noopt": "zero-shot, without options",
@@ -115,11 +118,20 @@ def settings(task: Task) -> dict[str, str]:
     return {name: SETTINGS[name].split(",")[0] for name in found}
 
 
+def is_few_shot(setting: str) -> bool:
+    """Whether prompts of a setting have exemplars."""
+    return setting.startswith("fs")
+
+
+def shows_options(task: Task, setting: str) -> bool:
+    """Whether prompts of a task in a setting list its options."""
+    return setting.endswith("_opt") and task.has_options
+
+
 def words(task: Task, setting: str) -> list[Wording]:
     """The wordings that an example of a task in a setting may have."""
     family = templates()[task.templates]
-    few_shot, with_options = setting.startswith("fs"), setting.endswith("_opt") and task.has_options
-    return list(wordings(family.few_shot if few_shot else family.zero_shot, with_options))
+    return list(wordings(family.few_shot if is_few_shot(setting) else family.zero_shot, shows_options(task, setting)))
 
 
 def title(task: Task, word: Wording) -> str:
@@ -132,9 +144,6 @@ def title(task: Task, word: Wording) -> str:
     return f"{word.position}: {line if len(line) <= LONGEST_TITLE else line[: LONGEST_TITLE - 1] + '…'}"
 
 
-LONGEST_TITLE = 64
-
-
 def draw_example(task: Task, sample: Sample, tokenizer: Tokenizer, lengths: Lengths, picks: Picks) -> Example:
     """The first of the drawn examples of a row that is as picked.
 
@@ -145,9 +154,9 @@ def draw_example(task: Task, sample: Sample, tokenizer: Tokenizer, lengths: Leng
         UserError: no draw is; the message says what was asked for.
     """
     at = min(picks.row, len(sample.records) - 1)
-    record = {name: value for name, value in sample.records.records[at].items() if name in task.fields}
-    pool = Records(sample.records.rows, [{n: r[n] for n in task.fields} for r in sample.records.records])
-    rows = Records([sample.records.rows[at]] * DRAWS, [record] * DRAWS)
+    pool = sample.of(task)
+    record = pool.records[at]
+    rows = Records([pool.rows[at]] * DRAWS, [record] * DRAWS)
     counts = EXEMPLAR_COUNTS if picks.exemplars is None else (picks.exemplars,)
     reason = ""
     for part in range(TRIES):

@@ -1,6 +1,7 @@
 """The explorer: controls for one example of a collection, and views of it that follow them."""
 
 import tempfile
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,16 @@ from flannb.experiments import scale
 from flannb.experiments.steps import tokenizer_file
 from flannb.lab import view
 from flannb.lab.controls import NARROW, TITLES, WIDE, WIDER, WIDEST, View, choice, offer, together
-from flannb.lab.examples import Example, Picks, draw_example, settings, title, words
+from flannb.lab.examples import (
+    Example,
+    Picks,
+    draw_example,
+    is_few_shot,
+    settings,
+    shows_options,
+    title,
+    words,
+)
 from flannb.lab.packed import packed
 from flannb.lab.rows import Sample, holdings, read_sample, vocabulary
 
@@ -69,8 +79,9 @@ class Explorer:
         self.tasks = tasks(self._source.collection)
         first = next((task for task in self.tasks if task.name == task_name), self.tasks[0])
         self.submixture.value = first.submixture
-        self._offer_tasks()
-        self.task.value = first.name
+        with suppress(UserError):  # of a damaged file; the next line meets it again and says it
+            self._offer_tasks()
+            self.task.value = first.name
         self._settle()
         if first.name != task_name:
             self.example, self.problem = None, f"{source} has no task {task_name}; pick one from the list."
@@ -173,7 +184,7 @@ class Explorer:
         """Offers what a task can be made into: the settings, and what goes with the one that is picked."""
         offer(self.setting, [(text, name) for name, text in settings(task).items()])
         setting = self.setting.value
-        few_shot, with_options = setting.startswith("fs"), setting.endswith("_opt") and task.has_options
+        few_shot, with_options = is_few_shot(setting), shows_options(task, setting)
         offer(self.template, [DRAWN, *((title(task, word), word.position) for word in words(task, setting))])
         offer(self.style, [DRAWN, *((style.name, style.name) for style in STYLES if with_options)])
         offer(self.exemplars, [DRAWN, *((str(n), n) for n in range(1, MOST_EXEMPLARS + 1) if few_shot)])

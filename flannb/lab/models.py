@@ -1,6 +1,7 @@
 """Models that the lab can ask: those that were trained here, and any other checkpoint."""
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -99,12 +100,10 @@ def input_limit(model: str) -> int:
     from flannb.model import open_checkpoint
     from flannb.model.hub import is_address
 
-    try:
-        if not is_address(model):
+    if not is_address(model):
+        with suppress(UserError, KeyError, TypeError):  # it was not trained here
             trained = read_json(Path(model).parent / INPUTS)["parameters"]
             return scale(trained["scale"], built(trained["data"]).collection).prompt_limit
-    except (UserError, KeyError, TypeError):
-        pass
     try:
         return int(open_checkpoint(model).content.get("n_positions", INPUT_LIMIT))
     except (UserError, TypeError, ValueError):

@@ -6,7 +6,7 @@ from itertools import pairwise, zip_longest
 
 import numpy as np
 
-from flannb.build import Lengths, Records, Texts, Tokenizer, make_examples
+from flannb.build import Lengths, Texts, Tokenizer, make_examples
 from flannb.collection import Task
 from flannb.lab.examples import Example, settings
 from flannb.lab.rows import Sample
@@ -83,8 +83,7 @@ def _others(
     task: Task, sample: Sample, tokenizer: Tokenizer, lengths: Lengths, seed: int
 ) -> Iterator[dict[str, np.ndarray]]:
     """Examples of the task's rows, from its settings in turn."""
-    records = Records(sample.records.rows, [{name: r[name] for name in task.fields} for r in sample.records.records])
-    texts = Texts(tokenizer)
+    records, texts = sample.of(task), Texts(tokenizer)
     made = [
         make_examples(task, setting, records, texts, lengths, seed, positives=sample.positives)[0].to_pylist()
         for setting in settings(task)

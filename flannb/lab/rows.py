@@ -39,6 +39,11 @@ class Sample:
     records: Records
     positives: tuple[Record, ...] = ()
 
+    def of(self, task: Task) -> Records:
+        """The records with the fields that a task reads: the sample's own, or its inverted twin."""
+        fields = [{name: value for name, value in r.items() if name in task.fields} for r in self.records.records]
+        return Records(self.records.rows, fields)
+
 
 def holdings(source: Source, submixture: str) -> list[Holding]:
     """The tasks of a submixture, those first that the source has. Raises as ``flannb.build.inventory.inventory``."""

@@ -14,7 +14,7 @@ from markupsafe import Markup
 from flannb.build import Tokenizer
 from flannb.html import templates_in
 from flannb.lab.examples import Example, pieces
-from flannb.lab.models import Answer
+from flannb.lab.models import UNKNOWN_ID, Answer
 from flannb.lab.packed import Side
 
 KINDS = {
@@ -52,7 +52,7 @@ def tokens(shown: Example, tokenizer: Tokenizer) -> str:
     """The tokens of input and target."""
     texts = {"Input": (shown.inputs, shown.input_ids), "Target": (shown.targets, shown.target_ids)}
     made = (
-        _macros().tokens(pieces(tokenizer, text, ids), name, cut)
+        _macros().tokens(pieces(tokenizer, text, ids), name, cut, UNKNOWN_ID)
         for (name, (text, ids)), cut in zip(texts.items(), shown.cut, strict=True)
     )
     return _page(Markup("").join(made))

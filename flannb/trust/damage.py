@@ -20,7 +20,8 @@ from flannb.build.github import GitHub
 from flannb.build.mirror import copy_mirror, plan_mirror
 from flannb.collection import Data, RawFile, Split
 from flannb.errors import UserError
-from flannb.experiments.runner import MANIFEST, find_state
+from flannb.experiments.step import find_state
+from flannb.files import MANIFEST
 from flannb.trust.case import Bench, Case, demand
 from flannb.trust.reproduction import COMPILED, PLAIN, ROW, rehearse
 from flannb.trust.server import HubServer, serving

@@ -13,7 +13,7 @@ from flannb.build import Mirror, open_build
 from flannb.collection.template import FOLDER, load_templates
 from flannb.errors import UserError, printable
 from flannb.evaluate import read_predictions
-from flannb.experiments.runner import find_state
+from flannb.experiments.step import find_state
 from flannb.files import SUMS, read_sums, write_sealed
 from flannb.model import open_checkpoint
 from flannb.trust.case import Bench, demand

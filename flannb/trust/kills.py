@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from queue import Queue
 
-from flannb.experiments.runner import INPUTS
+from flannb.files import INPUTS
 from flannb.trust.case import Bench, NotHere, demand, until
 from flannb.trust.reproduction import PLAIN, Pretraining, Rehearsed, ended, kill, rehearse
 

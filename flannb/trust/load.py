@@ -24,8 +24,8 @@ from flannb.collection import Split, Task
 from flannb.collection.task import Column
 from flannb.experiments.artefacts import TABLE1
 from flannb.experiments.reproduce import Options, artefact_steps
-from flannb.experiments.runner import MANIFEST, is_done
-from flannb.files import atomic, read_sealed, write_sealed
+from flannb.experiments.step import is_done
+from flannb.files import MANIFEST, atomic, read_sealed, write_sealed
 from flannb.mixture import BatchShape, Mixture, batches, shard_weights
 from flannb.trust.case import Bench, Figure, demand
 from flannb.trust.reproduction import PLAIN, ROW, Rehearsed

@@ -15,8 +15,7 @@ import psutil
 
 from flannb.build import BuildOptions, Lengths, Mini, build_data
 from flannb.collection import tasks
-from flannb.experiments.runner import INPUTS
-from flannb.files import SUMS
+from flannb.files import INPUTS, SUMS
 from flannb.trust.case import Bench, demand, until
 from flannb.trust.reproduction import PLAIN, ROW, Rehearsed, ended, kill, rehearse
 

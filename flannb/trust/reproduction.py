@@ -17,7 +17,8 @@ from typing import ClassVar
 
 from flannb.experiments.artefacts import TABLE1
 from flannb.experiments.reproduce import Options, artefact_steps, pretrain_report_steps, project_root
-from flannb.experiments.runner import INPUTS, Step
+from flannb.experiments.step import Step
+from flannb.files import INPUTS
 from flannb.trust.case import Bench, NotSurvived, demand
 
 ROW = "flan2022"

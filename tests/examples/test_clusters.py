@@ -11,7 +11,7 @@ import pytest
 
 from flannb.experiments.artefacts import TABLE1
 from flannb.experiments.reproduce import Options, artefact_steps, enter_project, project_root
-from flannb.experiments.runner import is_done
+from flannb.experiments.step import is_done
 
 SCRIPTS = sorted((project_root() / "examples" / "clusters").iterdir())
 

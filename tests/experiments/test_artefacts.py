@@ -47,6 +47,11 @@ def test_task_counts_are_the_papers_or_in_equal_ratios(available):
         assert set(counts[:-1]) == {count for count in TASK_COUNTS if count < available} or len(counts) <= 5
 
 
+@pytest.mark.parametrize("available", [1, 5, 8])
+def test_few_tasks_are_one_point(available):
+    assert task_counts(available) == (available,)
+
+
 def test_figure4_ends_with_all_tasks_in_every_size():
     chosen = artefact("figure4").at(SCALES["smoke"], tasks("hub"))
     rows = chosen.rows

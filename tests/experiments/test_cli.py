@@ -47,6 +47,7 @@ def boolq(mirror, split="train", **columns):
         (["--rows", ","], "error: --rows: names no row"),
         (["--workers", "0"], "error: --workers 0: must be at least 1"),
         (["--repeats", "0"], "error: --repeats 0: give a number from 1, or ROW=NUMBER"),
+        (["--repeats", "\N{SUPERSCRIPT TWO}"], "error: --repeats \N{SUPERSCRIPT TWO}: give a number from 1"),
         (["--repeats", "2,flan2022=x"], "error: --repeats flan2022=x: give a number from 1"),
         (["--repeats", "nope=2"], "error: --rows nope: unknown"),
         (["--source", "/no/such/folder"], "error: --source /no/such/folder: no such folder"),
@@ -66,6 +67,19 @@ def test_an_unknown_option_ends_with_2(capsys):
 def test_a_report_of_what_was_not_run_is_refused(run):
     code, said = run("report")
     assert code == 2 and "error: data is not done; run" in said
+
+
+def test_a_forced_report_keeps_what_it_reads(run, tmp_path):
+    assert run("data", "--scale", "tiny")[0] == 0
+    kept = tmp_path / "runs/tiny/mini-0/data/manifest.json"
+    assert kept.is_file()
+    code, said = run("report", "--scale", "tiny", "--force")
+    assert code == 2 and "flan2022/train is not done" in said and kept.is_file()
+
+
+def test_data_of_an_artefact_without_any_are_refused(run, tmp_path):
+    code, said = run("data", "--artefact", "figure2")
+    assert code == 2 and "--artefact figure2: builds no data" in said and not (tmp_path / "r").exists()
 
 
 def test_the_timeline_and_the_ledger_need_no_models(run, tmp_path, capsys):

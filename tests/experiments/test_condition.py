@@ -15,14 +15,17 @@ from flannb.errors import UserError
 from flannb.experiments import condition as conditions
 from flannb.experiments.condition import Condition, beside, condition, log_of
 from flannb.experiments.reproduce import enter_project, project_root
-from flannb.experiments.runner import MANIFEST, Step, run_all, run_step
+from flannb.experiments.runner import run_all, run_step
+from flannb.experiments.step import Step
+from flannb.files import MANIFEST
 from flannb.progress import Bar, Progress
 
 HOLDER = """
 import sys, time
 import flannb.experiments as functions
 from flannb.experiments.reproduce import enter_project
-from flannb.experiments.runner import Step, run_step
+from flannb.experiments.runner import run_step
+from flannb.experiments.step import Step
 from flannb.progress import Bar
 
 def work(folder, text):

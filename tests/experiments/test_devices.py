@@ -52,8 +52,11 @@ def test_rows_have_a_gpu_each_unless_there_are_more_gpus_than_rows(machine):
 def test_gpus_that_are_hidden_do_not_count(machine, monkeypatch):
     machine(8, visible="2, 5")
     assert gpus() == ("2", "5") and default_workers(8) == 2
-    monkeypatch.setenv(GPUS, "")
-    assert gpus() == ()
+    for none in ("", "-1"):
+        monkeypatch.setenv(GPUS, none)
+        assert gpus() == () and not has_accelerator() and default_workers(8) == len(os.sched_getaffinity(0))
+    monkeypatch.setenv(GPUS, "2,-1,5")  # CUDA looks no further
+    assert gpus() == ("2",)
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     assert gpus() == () and not has_accelerator()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from flannb.experiments.condition import Condition
 from flannb.experiments.durations import Durations, Left, time_left
-from flannb.experiments.runner import Step
+from flannb.experiments.step import Step
 from flannb.progress import Progress
 
 

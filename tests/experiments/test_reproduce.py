@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from flannb.errors import UserError
+from flannb.experiments import reproduce
 from flannb.experiments.artefacts import TABLE1, TABLE2
 from flannb.experiments.reproduce import (
     Options,
@@ -96,6 +97,15 @@ def test_rows_start_from_a_given_checkpoint_whose_vocabulary_the_build_has(token
     named = steps_at(start=str(folder), vocabulary=str(tokenizer.path))
     assert named["data"].parameters["vocabulary"] == str(tokenizer.path)
     assert steps_at(start="random")["flan2022/train"].parameters["start"] == ""
+
+
+def test_a_checkpoint_is_read_once_for_all_rows(tokenizer, tmp_path, monkeypatch):
+    folder, read = tmp_path / "given", []
+    save_model(build_model(replace(SIZES["smoke"], vocabulary_size=tokenizer.vocabulary_size), 0), folder, tokenizer)
+    whole = reproduce.sha256
+    monkeypatch.setattr(reproduce, "sha256", lambda path: read.append(path.name) or whole(path))
+    artefact_steps(TABLE1, Options(start=str(folder), repeats={"": 2}))
+    assert read.count("model.safetensors") == 1
 
 
 def test_tables_share_the_models_of_one_mixture():

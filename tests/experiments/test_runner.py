@@ -9,8 +9,9 @@ import pytest
 import flannb.experiments as functions
 from flannb.errors import UserError
 from flannb.experiments.reproduce import enter_project, project_root
-from flannb.experiments.runner import INPUTS, MANIFEST, Step, find_state, is_done, run_all, run_step
-from flannb.files import read_sealed, write_sealed
+from flannb.experiments.runner import run_all, run_step
+from flannb.experiments.step import Step, find_state, is_done
+from flannb.files import INPUTS, MANIFEST, read_sealed, write_sealed
 
 
 @pytest.fixture
@@ -50,6 +51,12 @@ def test_another_key_removes_what_was_there(step):
     assert not is_done(other)
     run_step(other, papermill=False)
     assert calls(step) == ["a", "b"] and not stray.exists()
+
+
+def test_outputs_are_on_record_wherever_the_runs_are(step, tmp_path):
+    below = replace(step, folder=str(tmp_path / "checkpoints" / "row" / "write"))
+    run_step(below, papermill=False)
+    assert list(read_sealed(Path(below.folder) / MANIFEST)["outputs"]) == ["text.txt"]
 
 
 def test_a_missing_or_cut_output_is_made_again(step):
@@ -124,7 +131,8 @@ import sys
 from flannb.experiments import artefact
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options
-from flannb.experiments.runner import is_done, run_step
+from flannb.experiments.runner import run_step
+from flannb.experiments.step import is_done
 [step] = steps_of(artefact("figure2"), Options(reports=sys.argv[1]))
 run_step(step)
 print(is_done(step), *[name for name in ("papermill", "jsonschema", "rfc3987_syntax") if sys.modules.get(name)])

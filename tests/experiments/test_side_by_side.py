@@ -13,8 +13,8 @@ import pytest
 from flannb.errors import UserError
 from flannb.experiments.devices import GPUS
 from flannb.experiments.reproduce import project_root
-from flannb.experiments.runner import Step
 from flannb.experiments.side_by_side import side_by_side
+from flannb.experiments.step import Step
 
 # What the processes run lies in a module of its own, which they can import.
 WORK = """
@@ -113,7 +113,7 @@ def test_processes_end_with_the_one_that_started_them(make, tmp_path):
 import sys
 sys.path.insert(0, {str(tmp_path)!r})
 from steps_of_a_test import work
-from flannb.experiments.runner import Step
+from flannb.experiments.step import Step
 from flannb.experiments.side_by_side import side_by_side
 side_by_side([Step("long", {str(tmp_path / "long")!r}, "", "", {{"seconds": 600}}, ())], 1, work, print)
 """

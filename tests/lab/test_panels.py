@@ -101,6 +101,16 @@ def test_wrong_picks_are_told_in_the_place_of_the_example(tmp_path, explorer):
     assert partial.example is not None
 
 
+def test_a_damaged_file_is_told_and_other_submixtures_can_be_picked(tmp_path):
+    root = mirror(tmp_path / "mirror", ["x"])
+    (file,) = root.rglob("*.parquet")
+    file.write_bytes(file.read_bytes()[:100])
+    damaged = Explorer(str(root), "boolq")
+    assert damaged.example is None and "not a whole Parquet file" in damaged.html("text")
+    damaged.submixture.value = "cot"
+    assert "not to be had here" in damaged.html("text")
+
+
 def mirror(root, texts):
     path = root / "google/boolq/default/train/0000.parquet"
     path.parent.mkdir(parents=True)
