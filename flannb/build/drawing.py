@@ -84,6 +84,7 @@ class Exemplars:
     shown: np.ndarray
 
     def where(self, kept: np.ndarray) -> "Exemplars":
+        """Those of which the mask ``kept``, bool (exemplars,), is true."""
         return Exemplars(self.example[kept], self.record[kept], self.shown[kept])
 
 

@@ -41,6 +41,7 @@ class Holding:
 
     @property
     def available(self) -> bool:
+        """Whether the task can be built from the source."""
         return not self.reason
 
 
