@@ -56,9 +56,7 @@ def atomic(path: Path, durable: bool = True) -> Iterator[Path]:
                 os.fsync(written.fileno())
         temporary.replace(path)
     except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}). Free space or choose another folder."
-        ) from error
+        raise unwritable(path, error) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
@@ -73,16 +71,18 @@ def exhausted(error: BaseException) -> UserError | None:
                 "memory ran out. Pass a smaller --workers, or use a machine with more; the same command goes on."
             )
         if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
-            return _no_room(cause.filename, cause.strerror)
+            return unwritable(cause.filename, cause)
         if (full := os.strerror(errno.ENOSPC)) in str(cause):  # of TensorStore, which has no errors of its own kind
             named = re.search(r'(?:[Ww]riting:|local file) "([^"]+)"', str(cause))
-            return _no_room(named and named[1], full)
+            return unwritable(named and named[1], OSError(errno.ENOSPC, full))
         cause = cause.__cause__ or cause.__context__
     return None
 
 
-def _no_room(where: str | None, why: str | None) -> UserError:
-    return UserError(f"{where or 'a file'}: cannot be written ({why}). Free space or choose another folder.")
+def unwritable(path: Path | str | None, error: OSError) -> UserError:
+    """What to tell people where a file, of a name that may be unknown, cannot be written."""
+    why = error.strerror or error
+    return UserError(f"{path or 'a file'}: cannot be written ({why}). Free space or choose another folder.")
 
 
 def write_text(path: Path, text: str) -> None:
@@ -138,6 +138,9 @@ def add_sum(folder: Path, name: str, sha: str = "") -> None:
     Args:
         name: of the file, relative to the folder.
         sha: its hash, where it is known already.
+
+    Raises:
+        UserError: the list cannot be written.
     """
     line = f"{sha or sha256(Path(folder) / name)}  {name}\n".encode()
     path = Path(folder) / SUMS
@@ -149,7 +152,7 @@ def add_sum(folder: Path, name: str, sha: str = "") -> None:
                     line = b"\n" + line
             file.write(line)
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror or error}). Free space.") from error
+        raise unwritable(path, error) from error
 
 
 def write_sums(folder: Path, sums: Mapping[str, str]) -> None:

@@ -3,7 +3,7 @@
 from flannb.build.data import build_data, missing_tasks
 from flannb.build.drawing import EXEMPLAR_COUNTS
 from flannb.build.examples import Lengths, make_examples
-from flannb.build.holdout import Holdout, columns, part_of
+from flannb.build.holdout import Holdout, part_of, token_columns
 from flannb.build.index import Build, open_build
 from flannb.build.inversion import (
     INVERTED_SHARE,
@@ -46,7 +46,6 @@ __all__ = [
     "Tokenizer",
     "asked_for",
     "build_data",
-    "columns",
     "default_workers",
     "first_records",
     "instruction",
@@ -62,6 +61,7 @@ __all__ = [
     "read_shard",
     "render",
     "texts_of",
+    "token_columns",
     "train_tokenizer",
     "with_inversions",
     "wordings",

@@ -26,7 +26,7 @@ from flannb.build.tokenizer import Tokenizer
 from flannb.build.workers import Run
 from flannb.collection import Record, Task
 from flannb.errors import UserError
-from flannb.files import atomic, code_digest, digest, read_json, write_json
+from flannb.files import atomic, code_digest, digest, is_intact, read_sealed, sha256, write_sealed
 
 CORPUS = "corpus.json"
 HELD_OUT = 50
@@ -78,7 +78,7 @@ def build_corpus(
     run: Run,
     progress: Callable[[str, int, int], object] = lambda task, done, total: None,
 ) -> Corpus:
-    """Writes the corpus of some tasks below ``folder``; one of the same content that is there already is read.
+    """Writes the corpus of some tasks below ``folder``; one of the same content that is there already, whole, is read.
 
     Args:
         source: has the data of all tasks.
@@ -96,10 +96,19 @@ def build_corpus(
     home = Path(folder) / f"corpus-{digest(made_from)[:16]}"
     home.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(home.with_name(f".{home.name}.lock")):
-        if not (home / CORPUS).is_file():
+        if not _is_whole(home):
             shutil.rmtree(home, ignore_errors=True)
             _build(source, tasks, tokenizer, options, home, run, progress)
     return open_corpus(home)
+
+
+def _is_whole(home: Path) -> bool:
+    """Whether a corpus is finished and all its files are as they were written."""
+    try:
+        content = read_sealed(home / CORPUS)
+    except UserError:
+        return False
+    return all(is_intact(home / name, sha) for name, sha in content["sha256"].items())
 
 
 def _build(
@@ -114,6 +123,7 @@ def _build(
     plan = make_plan(source, tasks, options, folder / "staged", run)
     counts = {name: {"documents": 0, "tokens": 0} for name in _PARTS}
     files = dict.fromkeys(_PARTS, 0)
+    sums: dict[str, str] = {}
     waiting: dict[str, list[Ragged]] = {name: [] for name in _PARTS}
 
     def write(part: str) -> None:
@@ -121,9 +131,9 @@ def _build(
         waiting[part] = []
         counts[part]["documents"] += len(tokens)
         counts[part]["tokens"] += len(tokens.values)
-        path = folder / part / f"{files[part]:05d}.arrow"
+        name = f"{part}/{files[part]:05d}.arrow"
         files[part] += 1
-        write_shard(path, pa.table({"ids": tokens.to_arrow()}), {"documents": len(tokens)})
+        sums[name], _ = write_shard(folder / name, pa.table({"ids": tokens.to_arrow()}), {"documents": len(tokens)})
 
     for number, documents in _documents(plan):
         progress(tasks[number].name, number + 1, len(tasks))
@@ -139,13 +149,15 @@ def _build(
         raise UserError(f"{source.name}: has too little text to pretrain on; draw more rows or use another source")
     with atomic(folder / TOKENIZER) as temporary:
         temporary.write_bytes(tokenizer.content)
-    write_json(
+    sums[TOKENIZER] = sha256(folder / TOKENIZER)
+    write_sealed(
         folder / CORPUS,
         {
             "source": source.name,
             "parts": counts,
             "contaminated": sum(len(rows) for rows in plan.contaminated.values()),
             "first_sentinel": tokenizer.first_sentinel,
+            "sha256": sums,
         },
     )
     shutil.rmtree(folder / "staged", ignore_errors=True)
@@ -157,7 +169,7 @@ def open_corpus(folder: Path) -> Corpus:
     Raises:
         UserError: it is missing or damaged.
     """
-    content = read_json(Path(folder) / CORPUS)
+    content = read_sealed(Path(folder) / CORPUS)
     try:
         return Corpus(
             Path(folder),

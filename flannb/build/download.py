@@ -12,6 +12,7 @@ from typing import BinaryIO, TypeVar
 from filelock import FileLock
 
 from flannb.errors import UserError
+from flannb.files import unwritable
 
 RETRIES = 6
 """Attempts in a row that bring no byte before a download is given up."""
@@ -97,7 +98,7 @@ def download(remote: Remote, path: Path, advance: Callable[[int], object] = lamb
             lock.unlink(missing_ok=True)  # whoever comes now finds the file whole
             return found
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
 def _fetch(remote: Remote, path: Path, advance: Callable[[int], object]) -> str:
@@ -182,11 +183,7 @@ def _write(file: BinaryIO, part: Path, block: bytes) -> None:
         if file.write(block) < len(block):
             raise OSError(errno.ENOSPC, "the disk is full")
     except OSError as error:
-        raise _unwritable(part, error) from error
-
-
-def _unwritable(path: Path, error: OSError) -> UserError:
-    return UserError(f"{path}: cannot be written ({error.strerror or error}). Free space or choose another folder.")
+        raise unwritable(part, error) from error
 
 
 def patiently(ask: Callable[[], T], what: str, final: tuple[type[Exception], ...] = (), attempts: int = RETRIES) -> T:

@@ -13,8 +13,9 @@ import pyarrow as pa
 from flannb.build.options import LETTERED, STYLES
 from flannb.build.phrases import Phraser
 from flannb.build.records import Records
-from flannb.build.render import Wording, wording, wordings
-from flannb.collection import Task, templates
+from flannb.build.render import Wording, wording, wordings_of
+from flannb.collection import Task
+from flannb.collection.submixtures import is_few_shot
 from flannb.files import digest
 
 EXEMPLAR_COUNTS = (2, 3, 5)
@@ -84,6 +85,7 @@ class Exemplars:
     shown: np.ndarray
 
     def where(self, kept: np.ndarray) -> "Exemplars":
+        """Those of which the mask ``kept``, bool (exemplars,), is true."""
         return Exemplars(self.example[kept], self.record[kept], self.shown[kept])
 
 
@@ -95,9 +97,7 @@ def draw_examples(
     task: Task, setting: str, n: int, pool: int, seed: int, part: int, counts: Sequence[int], positives: int = 0
 ) -> Draws:
     """Draws for ``n`` records, with exemplars from ``pool`` ones or from the ``positives`` that come after them."""
-    few_shot, with_options = setting.startswith("fs"), setting.endswith("_opt") and task.has_options
-    family = templates()[task.templates]
-    words = wordings(family.few_shot if few_shot else family.zero_shot, with_options)
+    words = wordings_of(task, setting)
     by_letter = np.array([word.by_letter for word in words])
     stream = [seed, task.name, setting, part] if part else [seed, task.name, setting]
     rng = np.random.default_rng(int(digest(stream)[:16], 16))
@@ -113,14 +113,14 @@ def draw_examples(
     # A letter says nothing without the options.
     unlike = (rng.random(n) < UNLIKE) & task.has_options & ~by_letter[word]
     kind = np.zeros(n, np.int64)
-    if few_shot and positives > 1:  # one alone may be the query itself
+    if is_few_shot(setting) and positives > 1:  # one alone may be the query itself
         kind += (rng.random(n) < POSITIVE) | (pool == 0)
         kind *= 1 + ((rng.random(n) < EXPLAINED) & all(word.explained.names for word in words))
         written = pool + rng.integers(positives, size=candidates.shape)
         candidates = np.where(kind[:, None] > 0, written, candidates)
     return Draws(
         words=words,
-        turned=[w if w.by_letter else wording(w.template, not with_options, w.position) for w in words],
+        turned=[w if w.by_letter else wording(w.template, not w.with_options, w.position) for w in words],
         word=word,
         style=np.where(by_letter[word], _LETTERED[style % len(LETTERED)], style % len(STYLES)),
         counts=exemplars,

@@ -27,6 +27,7 @@ from flannb.build.ragged import Ragged
 from flannb.build.records import LeftOut, Records
 from flannb.build.tokenizer import Texts
 from flannb.collection import Record, Task
+from flannb.collection.submixtures import is_few_shot, shows_options
 from flannb.errors import UserError
 from flannb.vocabulary import EOS_ID
 
@@ -63,9 +64,8 @@ class Lengths:
 
 def settings_of(task: Task, settings: Sequence[str]) -> tuple[str, ...]:
     """The settings that a task is rendered in: without answer options, ``opt`` would repeat ``noopt``."""
-    if task.has_options or not any(s.endswith("noopt") for s in settings):
-        return tuple(settings)
-    return tuple(s for s in settings if s.endswith("noopt"))
+    without = tuple(setting for setting in settings if not shows_options(setting))
+    return tuple(settings) if task.has_options or not without else without
 
 
 def make_examples(
@@ -112,7 +112,7 @@ def make_examples(
     inputs = by_key(draws.word, lambda word, at: asked.phrases(words[word].input, at, styles[at]))
     targets = by_key(draws.word, lambda word, at: asked.phrases(words[word].target, at, styles[at]))
     made, exemplars, left_out = np.arange(len(records)), NO_EXEMPLARS, LeftOut()
-    if setting.startswith("fs"):
+    if is_few_shot(setting):
         exemplars = choose_exemplars(draws, asked, records, shots, pool)
         prompts = _Prompts(draws, inputs, asked, shots, pool, exemplars)
         fits = prompts.fitting(texts.tokens(), lengths.input - 1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from flannb.build.index import Build
-from flannb.build.inversion import SUFFIX
+from flannb.build.inversion import regular_name
 from flannb.build.shards import Shard, TokenColumns, read_shard
 from flannb.files import digest
 
@@ -33,7 +33,7 @@ class Holdout:
         Args:
             records: the record of each of its examples, by its row in the data.
         """
-        task = shard.task.removesuffix(SUFFIX) if shard.inverted else shard.task
+        task = regular_name(shard.task, shard.inverted)
         rng = np.random.default_rng(int(digest([self.seed, "held out", task])[:16], 16))
         apart = rng.random(int(records.max()) + 1)[records] < self.share
         return np.flatnonzero((apart & ~apart.all()) == self.inside)
@@ -55,7 +55,7 @@ def part_of(build: Build, holdout: Holdout) -> PartOfBuild:
     return PartOfBuild(**vars(build), holdout=holdout)
 
 
-def columns(build: Build, shard: Shard) -> TokenColumns:
+def token_columns(build: Build, shard: Shard) -> TokenColumns:
     """Token ids of a shard's examples, of those that are read where the build is a part.
 
     Raises:

@@ -41,6 +41,7 @@ class Holding:
 
     @property
     def available(self) -> bool:
+        """Whether the task can be built from the source."""
         return not self.reason
 
 
@@ -108,7 +109,7 @@ def _absent(source: Source, wanted: set[Data]) -> dict[Data, str]:
 
     def reasons(some: list[Data]) -> dict[Data, str]:
         try:
-            return {data: "" if hub.has(data) else f"the Hub has no Parquet form of {data}" for data in some}
+            return {data: "" if hub.has(data) else _not_there(data) for data in some}
         except UserError:
             return dict.fromkeys(some, UNANSWERED)
 
@@ -127,6 +128,10 @@ def _absent(source: Source, wanted: set[Data]) -> dict[Data, str]:
             for answer in pool.map(reasons, others):
                 found |= answer
     return found
+
+
+def _not_there(data: Data) -> str:
+    return f"there is no file {data}" if isinstance(data, RawFile) else f"the Hub has no Parquet form of {data}"
 
 
 def _repository(data: Data) -> str:

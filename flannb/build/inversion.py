@@ -28,6 +28,11 @@ def invert(task: Task) -> Task:
     )
 
 
+def regular_name(name: str, inverted: bool) -> str:
+    """The name of a task, or of the one that an inverted one is the twin of."""
+    return name.removesuffix(SUFFIX) if inverted else name
+
+
 def with_inversions(tasks: tuple[Task, ...]) -> tuple[Task, ...]:
     """The tasks, each followed by its inverted twin where its submixture has inversions."""
     return tuple(

@@ -21,6 +21,7 @@ class OptionStyle:
 
     @property
     def lettered(self) -> bool:
+        """Whether options bear letters, so that a target can name one by its letter."""
         return "{letter}" in self.mark
 
     def block(self, options: tuple[str, ...]) -> str:

@@ -35,6 +35,7 @@ class Phrases:
     spans: Ragged
 
     def take(self, order: np.ndarray) -> "Phrases":
+        """The phrases at these positions, in this order."""
         return Phrases(self.text.take(pa.array(order)), self.spans.take(order))
 
 

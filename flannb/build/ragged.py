@@ -22,6 +22,7 @@ class Ragged:
 
     @classmethod
     def from_lengths(cls, values: np.ndarray, lengths: np.ndarray) -> "Ragged":
+        """Sequences of these lengths, which sum to the number of values."""
         return cls(values, np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)]))
 
     def __len__(self) -> int:
@@ -29,6 +30,7 @@ class Ragged:
 
     @cached_property
     def lengths(self) -> np.ndarray:
+        """Number of values of each sequence, int64 (sequences,)."""
         return np.diff(self.offsets)
 
     @classmethod

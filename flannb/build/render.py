@@ -9,12 +9,12 @@ from typing import Any
 
 from flannb.build.options import STYLES, OptionStyle
 from flannb.collection import Task, Template, templates
+from flannb.collection.submixtures import is_few_shot, shows_options
 from flannb.collection.task import Record
 from flannb.collection.template import Segments, parse
 from flannb.errors import UserError
 
 _OPTIONS_LINE = re.compile(r"\n?\{options\}")
-
 
 Fill = Callable[[Mapping[str, Any]], str]
 
@@ -138,6 +138,13 @@ def wording(template: Template, with_options: bool, position: int = 0) -> Wordin
         position=position,
         explained=Pattern(parse(template.explained)),
     )
+
+
+def wordings_of(task: Task, setting: str) -> list[Wording]:
+    """The wordings that an example of a task may have in a setting."""
+    family = templates()[task.templates]
+    shown = family.few_shot if is_few_shot(setting) else family.zero_shot
+    return wordings(shown, shows_options(setting) and task.has_options)
 
 
 def wordings(templates: Sequence[Template], with_options: bool) -> list[Wording]:

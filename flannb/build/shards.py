@@ -47,6 +47,7 @@ class Shard:
     bytes: int = 0
 
     def as_json(self) -> dict[str, Any]:
+        """The entry as ``Shard(**entry)`` reads it."""
         return asdict(self)
 
 

@@ -24,18 +24,17 @@ MANIFEST = "MANIFEST.json"
 
 
 class Source(Protocol):
-    """A root of data.
-
-    Attributes:
-        name: ``mini``, ``hub``, or the folder's name; recorded in manifests and reports.
-        collection: which tasks it holds, ``mini`` or ``flan2022``.
-    """
+    """A root of data."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """``mini``, ``hub``, or the name of the mirror's folder; manifests and reports record it."""
+        ...
 
     @property
-    def collection(self) -> str: ...
+    def collection(self) -> str:
+        """Which tasks it holds: ``mini`` or ``flan2022``."""
+        ...
 
     def has(self, data: Data) -> bool:
         """Whether the data are there."""
@@ -70,6 +69,7 @@ class Mini:
     collection: str = "mini"
 
     def has(self, data: Data) -> bool:
+        """Whether it is a split that is generated, or a file of one's own that is there."""
         if isinstance(data, RawFile):
             return bool(own_files(data))
         try:
@@ -78,9 +78,11 @@ class Mini:
             return False
 
     def promises(self, data: Data | str, optional: bool = False) -> bool:
+        """Always, but for what is optional."""
         return not optional
 
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
+        """The generated table, or the file's. Raises as ``Source.read``."""
         from flannb.collection.mini import table
 
         if isinstance(data, RawFile):
@@ -89,15 +91,17 @@ class Mini:
         return whole.select(present(columns, whole.column_names, str(data)))
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
+        """One table in batches, or the file's rows."""
         if isinstance(data, RawFile):
             yield from stream_files(data, columns, own_files(data), Path(data.path))
         else:
             yield str(data), self.read(data, columns).to_reader(BATCH_ROWS)
 
     def fingerprint(self, data: Data) -> str:
+        """A hash of the number of rows: what they say is code, which manifests hash."""
         if isinstance(data, RawFile):
             return digest([_sha256(path) for path in own_files(data)])
-        return digest(self.read(data, ()).num_rows)  # its content is code, which manifests hash
+        return digest(self.read(data, ()).num_rows)
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ class Mirror:
 
     @property
     def name(self) -> str:
+        """The name of the folder."""
         return self.root.absolute().name
 
     def files(self, data: Data) -> list[Path]:
@@ -135,6 +140,7 @@ class Mirror:
         return sorted(folder.glob("*.parquet"))
 
     def has(self, data: Data) -> bool:
+        """Whether all of the data's files are there."""
         return bool(self.files(data))
 
     @cached_property
@@ -167,17 +173,21 @@ class Mirror:
         return files
 
     def promises(self, data: Data | str, optional: bool = False) -> bool:
+        """Whether the manifest names the data; without a manifest, whether they are not optional."""
         if Path(str(data)).is_absolute():  # a file of one's own is in no manifest
             return True
         return not optional if self._manifest is None else str(data) in self._manifest
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
+        """The data's files, whose hashes are checked first. Raises as ``Source.stream``."""
         return stream_files(data, columns, self._sound(data), self.root / str(data))
 
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
+        """One table of all files. Raises as ``Source.read``."""
         return _together(self.stream(data, columns), columns)
 
     def fingerprint(self, data: Data) -> str:
+        """A hash of the files' hashes. Raises a ``UserError`` where one is not what the manifest says."""
         return digest([_sha256(path) for path in self._sound(data)])
 
 
@@ -299,6 +309,7 @@ class Hub:
         return self._listings.setdefault((repo_id, revision), (commit, files))
 
     def has(self, data: Data) -> bool:
+        """Whether the Hub, or GitHub, lists the data. Raises a ``UserError`` if it does not answer."""
         if not isinstance(data, RawFile):
             return bool(self.remotes(data))
         if is_own(data):
@@ -306,9 +317,11 @@ class Hub:
         return self.github.cached(data).is_file() or self.github.remote(data) is not None
 
     def promises(self, data: Data | str, optional: bool = False) -> bool:
+        """Always, but for what is optional."""
         return not optional
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
+        """The data's files, all fetched and verified first. Raises as ``Source.stream``."""
         from huggingface_hub import hf_hub_download
 
         where = Path("hub") / str(data)
@@ -342,9 +355,11 @@ class Hub:
         return stream_files(data, columns, paths, where)
 
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
+        """One table of all files. Raises as ``Source.read``."""
         return _together(self.stream(data, columns), columns)
 
     def fingerprint(self, data: Data) -> str:
+        """A hash of commit and file names, which pin the bytes."""
         if isinstance(data, RawFile):
             if is_own(data):
                 return digest([_sha256(path) for path in own_files(data)])

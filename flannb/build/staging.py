@@ -59,6 +59,7 @@ class StagedFile:
 
     @cached_property
     def rows(self) -> int:
+        """Number of rows, those of all its batches."""
         return sum(self.batches)
 
 
@@ -70,6 +71,7 @@ class Staged:
 
     @property
     def rows(self) -> int:
+        """Number of rows of all files."""
         return sum(file.rows for file in self.files)
 
     def place(self, row: int) -> tuple[str, int]:

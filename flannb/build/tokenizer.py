@@ -87,6 +87,7 @@ class Tokenizer:
 
     @cached_property
     def fingerprint(self) -> str:
+        """The SHA-256 of the file."""
         return sha256(self.path)
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:

@@ -103,8 +103,8 @@ def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | No
 
     Raises:
         UserError: a name used twice (by two tasks, or by two sets of a suite), an unknown submixture or suite, a
-            template set that does not exist, or a template that names a field which its task lacks. An evaluation
-            set's own ``wordings`` are checked like a file of templates, too.
+            template set that does not exist, options without an answer, or a template that names a field which its
+            task lacks. An evaluation set's own ``wordings`` are checked like a file of templates, too.
     """
     tasks, sets = tuple(tasks), templates() if sets is None else sets
     named: dict[str, Task | EvalTask] = {}
@@ -119,6 +119,8 @@ def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | No
         known = (*SUITES, *MORE_SUITES) if isinstance(task, EvalTask) else tuple(SUBMIXTURES)
         if _group(task) not in known:
             raise UserError(f"{_title(task)}: unknown '{_group(task)}'; use one of {', '.join(known)}")
+        if "options" in task.fields and "answer" not in task.fields:
+            raise UserError(f"{_title(task)}: has options, but no field 'answer' that says which of them is right")
         _check_fields(task, _templates_of(task, sets))
 
 

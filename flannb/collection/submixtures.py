@@ -9,6 +9,16 @@ SETTINGS = ("zs_opt", "zs_noopt", "fs_opt", "fs_noopt")
 ALWAYS_OPTIONS = ("zs_opt", "fs_opt")
 
 
+def is_few_shot(setting: str) -> bool:
+    """Whether prompts of a setting show exemplars."""
+    return setting.startswith("fs_")
+
+
+def shows_options(setting: str) -> bool:
+    """Whether prompts of a setting show answer options, of tasks that have some."""
+    return setting.endswith("_opt")
+
+
 @dataclass(frozen=True)
 class Submixture:
     """A source of tasks.

@@ -34,6 +34,7 @@ class RawFile:
 
     ``columns`` names the columns of a headerless ``.tsv``; a ``.json`` file holds a list of objects, or an object that
     has the list under ``key``; a ``.jsonl`` file has an object a line; a ``.parquet`` file names its columns itself.
+    Any other file is one row, whose column ``text`` has all of it.
     """
 
     path: str
@@ -55,9 +56,13 @@ class Field(Protocol):
     """
 
     @property
-    def columns(self) -> tuple[str, ...]: ...
+    def columns(self) -> tuple[str, ...]:
+        """The source columns whose values the field is called with, in their order."""
+        ...
 
-    def __call__(self, *values: Any) -> str | tuple[str, ...]: ...
+    def __call__(self, *values: Any) -> str | tuple[str, ...]:
+        """The field's text, or a tuple of texts. Raises ``RowError`` where the row has none that can be used."""
+        ...
 
 
 def _text(value: Any, column: str) -> str:
@@ -75,9 +80,11 @@ class Column:
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """The one column that is read."""
         return (self.name,)
 
     def __call__(self, value: Any) -> str:
+        """The text without white space at its ends. Raises ``RowError`` where nothing is left."""
         return _text(value, self.name)
 
 
@@ -89,9 +96,11 @@ class Optional:
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """The one column that is read."""
         return (self.name,)
 
     def __call__(self, value: Any) -> str:
+        """The text without white space at its ends, which may be empty."""
         return "" if value is None else str(value).strip()
 
 
@@ -104,9 +113,11 @@ class Label:
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """The one column that is read."""
         return (self.name,)
 
     def __call__(self, value: Any) -> str:
+        """The label's name. Raises ``RowError`` where there is none."""
         if value is None or not 0 <= int(value) < len(self.names):
             raise RowError(f"{self.name} out of range")
         return self.names[int(value)]
@@ -120,6 +131,7 @@ class Constant:
     columns: tuple[str, ...] = ()
 
     def __call__(self) -> str | tuple[str, ...]:
+        """The value."""
         return self.value
 
 
@@ -131,9 +143,11 @@ class Options:
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """The list column, or the struct that holds the list."""
         return (self.name.split(".")[0],)
 
     def __call__(self, value: Any) -> tuple[str, ...]:
+        """The texts of the list; none for a null. Raises ``RowError`` where one is empty."""
         for part in self.name.split(".")[1:]:
             value = value[part] if value is not None else None
         return tuple(_text(item, self.name) for item in value or ())
@@ -150,9 +164,11 @@ class Pick:
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """Those of the options, and the key column last."""
         return (*self.options.columns, self.key)
 
     def __call__(self, *values: Any) -> str:
+        """The option's text. Raises ``RowError`` where the key names none."""
         options, key = self.options(*values[:-1]), values[-1]
         if isinstance(key, str):
             key = key.strip()
@@ -175,6 +191,7 @@ class Apply:
     columns: tuple[str, ...]
 
     def __call__(self, *values: Any) -> str | tuple[str, ...]:
+        """What the function gives; a text without white space at its ends. Raises ``RowError`` for an empty text."""
         value = self.function(*values)
         if isinstance(value, str) and (text := value.strip()):  # by far the most frequent case first
             return text

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from flannb.build import Build, Holdout, Shard, columns, open_source, part_of
+from flannb.build import Build, Holdout, Shard, open_source, part_of, token_columns
 from flannb.errors import UserError
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.steps import built, train_options
@@ -124,7 +124,7 @@ def held_out(apart: Build, weights: Mapping[Shard, float], shape: BatchShape, se
     """
     from flannb.train import HeldOut
 
-    present = {shard: weight for shard, weight in weights.items() if len(columns(apart, shard))}
+    present = {shard: weight for shard, weight in weights.items() if len(token_columns(apart, shard))}
     if not present:
         raise UserError("no record is held out: the tasks have too few rows; build more of them")
     stream = iter(batches(apart, present, shape, seed))

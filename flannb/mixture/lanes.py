@@ -39,6 +39,7 @@ class LanesIterator(grain.DatasetIterator):
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def get_state(self) -> dict[str, Any]:
+        """``{"lanes": {lane: state}}``, as ``set_state`` takes it."""
         return {"lanes": {str(number): lane.get_state() for number, lane in self._lanes.items()}}
 
     def set_state(self, state: dict[str, Any]) -> None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from flannb.build import Build, Shard, Tokenizer, columns, open_tokenizer
+from flannb.build import Build, Shard, Tokenizer, open_tokenizer, token_columns
 from flannb.errors import UserError
 from flannb.files import digest
 from flannb.mixture.packing import pack
@@ -97,7 +97,7 @@ def mixed_examples(build: Build, weights: Mapping[Shard, float], seed: int) -> g
     import grain  # brings JAX, which those who only weigh and list need not wait for
 
     ordered = in_order(weights)
-    parts = [grain.MapDataset.source(Epochs(columns(build, shard), shard_seed(shard, seed))) for shard in ordered]
+    parts = [grain.MapDataset.source(Epochs(token_columns(build, shard), shard_seed(shard, seed))) for shard in ordered]
     return grain.MapDataset.mix(parts, [weights[shard] for shard in ordered])
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from flannb.build import Build, Shard, read_shard
-from flannb.collection import SUBMIXTURES
 from flannb.mixture.pipeline import epoch_order, in_order, shard_seed
+from flannb.mixture.table import by_submixture
 
 ROUNDS = 4
 """Of finding how many examples have so many target tokens; each brings it a hundred times nearer or more."""
@@ -56,9 +56,7 @@ def seen(build: Build, weights: Mapping[Shard, float], seed: int, targets: float
     )
     table["share"] = table["tokens"] / max(1, table["tokens"].sum())
     table["epochs"] = table["examples"] / table.pop("records")
-    place = table["submixture"].map({name: i for i, name in enumerate(SUBMIXTURES)})
-    table = table.assign(place=place).sort_values(["place", "tokens", "task"], ascending=[True, False, True])
-    return table.drop(columns="place").reset_index(drop=True)
+    return by_submixture(table, "tokens")
 
 
 class _Reader:
@@ -72,6 +70,7 @@ class _Reader:
 
     @property
     def mean_target(self) -> float:
+        """Target tokens of an example on average."""
         return float(self._lengths[:, 1].mean())
 
     def tokens(self, count: int) -> np.ndarray:

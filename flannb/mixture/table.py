@@ -4,12 +4,13 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from flannb.build import INVERTED_SHARE, Shard, with_inversions
+from flannb.build import Shard, with_inversions
 from flannb.build.examples import settings_of
 from flannb.build.inventory import Holding
 from flannb.collection import SUBMIXTURES
+from flannb.collection.submixtures import is_few_shot
 from flannb.errors import UserError
-from flannb.mixture.weights import Mixture, shard_weights
+from flannb.mixture.weights import Mixture, shard_weights, task_weight
 
 
 def planned_shards(holdings: Iterable[Holding]) -> list[Shard]:
@@ -53,23 +54,26 @@ def expected(shards: Iterable[Shard], mixture: Mixture, examples: int) -> pd.Dat
     few_shot: dict[tuple[str, str], float] = {}
     for shard, share in shard_weights(shards, mixture).items():
         key = (shard.submixture, shard.task)
-        cap = SUBMIXTURES[shard.submixture].cap
         rows[key] = {
             "task": shard.task,
             "submixture": shard.submixture,
             "inverted": shard.inverted,
             "rows": shard.records,
-            "cap": cap,
-            "weight": min(cap, shard.records) * (INVERTED_SHARE if shard.inverted else 1.0),
+            "cap": SUBMIXTURES[shard.submixture].cap,
+            "weight": task_weight(shard),
         }
         shares[key] = shares.get(key, 0.0) + share
-        few_shot[key] = few_shot.get(key, 0.0) + share * shard.setting.startswith("fs")
+        few_shot[key] = few_shot.get(key, 0.0) + share * is_few_shot(shard.setting)
     table = pd.DataFrame(list(rows.values()))
     table["share"] = list(shares.values())
     table["few_shot"] = [few_shot[key] / share for key, share in shares.items()]
     table["examples"] = table["share"] * examples
     table["epochs"] = table["examples"] / table["rows"]
-    order = {name: place for place, name in enumerate(SUBMIXTURES)}
-    table = table.assign(place=table["submixture"].map(order))
-    table = table.sort_values(["place", "share", "task"], ascending=[True, False, True], ignore_index=True)
-    return table.drop(columns="place")
+    return by_submixture(table, "share")
+
+
+def by_submixture(table: pd.DataFrame, largest: str) -> pd.DataFrame:
+    """A table of tasks ordered by submixture, as ``SUBMIXTURES`` has them, and the column ``largest``, falling."""
+    places = table["submixture"].map({name: place for place, name in enumerate(SUBMIXTURES)})
+    ordered = table.assign(place=places).sort_values(["place", largest, "task"], ascending=[True, False, True])
+    return ordered.drop(columns="place").reset_index(drop=True)

@@ -8,8 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 
 from flannb.build import INVERTED_SHARE, Build, Shard, read_shard
-from flannb.build.inversion import SUFFIX
+from flannb.build.inversion import regular_name
 from flannb.collection import SUBMIXTURES, Task
+from flannb.collection.submixtures import is_few_shot
 from flannb.errors import UserError
 from flannb.files import digest
 
@@ -114,11 +115,10 @@ def draw_tasks(tasks: Iterable[Task], number: int, seed: int) -> frozenset[str]:
 
 
 def _takes_part(shard: Shard, mixture: Mixture) -> bool:
-    kind = mixture.few_shot if _few_shot(shard) else mixture.zero_shot
+    kind = mixture.few_shot if is_few_shot(shard.setting) else mixture.zero_shot
     if not mixture.rates.get(shard.submixture) or not kind or (shard.inverted and not mixture.inversion):
         return False
-    name = shard.task.removesuffix(SUFFIX) if shard.inverted else shard.task
-    return mixture.tasks is None or name in mixture.tasks
+    return mixture.tasks is None or regular_name(shard.task, shard.inverted) in mixture.tasks
 
 
 def shard_weights(shards: Iterable[Shard], mixture: Mixture) -> dict[Shard, float]:
@@ -140,7 +140,9 @@ def shard_weights(shards: Iterable[Shard], mixture: Mixture) -> dict[Shard, floa
             f"the mixture of {', '.join(mixture.rates) or 'nothing'} has no data in this build; try another"
         )
     shares = _task_shares([members[0] for members in tasks.values()], mixture)
-    kinds = [[[s for s in members if _few_shot(s) == few] for few in (False, True)] for members in tasks.values()]
+    kinds = [
+        [[s for s in members if is_few_shot(s.setting) == few] for few in (False, True)] for members in tasks.values()
+    ]
     part = _few_shot_part(shares, kinds, mixture)
     weights: dict[Shard, float] = {}
     for share, (zero, few) in zip(shares, kinds, strict=True):
@@ -150,13 +152,14 @@ def shard_weights(shards: Iterable[Shard], mixture: Mixture) -> dict[Shard, floa
     return {shard: weight for shard, weight in weights.items() if weight}
 
 
-def _few_shot(shard: Shard) -> bool:
-    return shard.setting.startswith("fs")
+def task_weight(shard: Shard) -> float:
+    """What the task of a shard weighs inside its submixture: min(cap, records), a twin ``INVERTED_SHARE`` of that."""
+    return min(SUBMIXTURES[shard.submixture].cap, shard.records) * (INVERTED_SHARE if shard.inverted else 1.0)
 
 
 def _task_shares(tasks: list[Shard], mixture: Mixture) -> list[float]:
     """The share of each task, of which one shard is given."""
-    sizes = [min(SUBMIXTURES[s.submixture].cap, s.records) * (INVERTED_SHARE if s.inverted else 1.0) for s in tasks]
+    sizes = [task_weight(shard) for shard in tasks]
     totals: dict[str, float] = defaultdict(float)
     for task, size in zip(tasks, sizes, strict=True):
         totals[task.submixture] += size

@@ -10,7 +10,7 @@ from flannb.build.corpus import CORPUS, build_corpus, open_corpus
 from flannb.build.decontaminate import EvaluationText
 from flannb.collection import eval_tasks
 from flannb.errors import UserError
-from flannb.files import read_json, write_json
+from flannb.files import read_sealed, write_json, write_sealed
 
 
 def made(source, tasks, build, options, folder):
@@ -85,6 +85,17 @@ def test_a_corpus_is_kept_by_what_it_was_made_from(few_tasks, build, build_optio
     assert len({each.home for each in [first, *others]}) == 3
 
 
+@pytest.mark.parametrize("name", ["training/00000.arrow", "held_out/00000.arrow", "spiece.model"])
+def test_a_corpus_with_a_changed_byte_is_made_again(name, few_tasks, build, build_options, tmp_path):
+    from flannb.build import Mini
+
+    path = made(Mini(), few_tasks, build, build_options, tmp_path).home / name
+    whole = path.read_bytes()
+    path.write_bytes(whole[:600] + bytes([whole[600] ^ 1]) + whole[601:])
+    made(Mini(), few_tasks, build, build_options, tmp_path)
+    assert path.read_bytes() == whole
+
+
 def test_sentinels_are_above_all_text(corpus, tokenizer):
     ids = corpus.read("training").values
     assert ids.max() < corpus.first_sentinel - 99 and corpus.first_sentinel < tokenizer.vocabulary_size
@@ -92,6 +103,10 @@ def test_sentinels_are_above_all_text(corpus, tokenizer):
 
 
 def test_a_damaged_corpus_is_named(corpus, tmp_path):
-    write_json(tmp_path / CORPUS, {**read_json(corpus.home / CORPUS), "parts": {}})
+    content = read_sealed(corpus.home / CORPUS)
+    write_json(tmp_path / CORPUS, content)
+    with pytest.raises(UserError, match=r"corpus\.json: is not as it was written"):
+        open_corpus(tmp_path)
+    write_sealed(tmp_path / CORPUS, {**content, "parts": {}})
     with pytest.raises(UserError, match=r"not a corpus \(KeyError\('training'\)\). Delete the folder"):
         open_corpus(tmp_path)

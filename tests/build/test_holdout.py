@@ -6,7 +6,7 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from flannb.build import Holdout, TokenColumns, columns, part_of, read_shard
+from flannb.build import Holdout, TokenColumns, part_of, read_shard, token_columns
 from flannb.build.inversion import SUFFIX
 from flannb.mixture import BatchShape, batches, mixture, shard_weights
 
@@ -14,7 +14,7 @@ from flannb.mixture import BatchShape, batches, mixture, shard_weights
 def records(build, shard):
     """The records of a shard's examples that are read."""
     rows = read_shard(build.home / shard.path)["row"].to_numpy()
-    return rows[columns(build, shard).positions]
+    return rows[token_columns(build, shard).positions]
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5])
@@ -25,8 +25,8 @@ def test_no_record_of_a_task_is_on_both_sides_in_any_setting(share, build):
         task = shard.task.removesuffix(SUFFIX) if shard.inverted else shard.task
         read[task].update(records(training, shard))
         held[task].update(records(apart, shard))
-        assert len(columns(training, shard)) + len(columns(apart, shard)) == shard.examples
-        assert len(columns(training, shard)) > 0
+        assert len(token_columns(training, shard)) + len(token_columns(apart, shard)) == shard.examples
+        assert len(token_columns(training, shard)) > 0
     assert all(not read[task] & held[task] for task in read)
     everything = sum(len(read[task]) + len(held[task]) for task in read)
     assert 0.5 * share < sum(map(len, held.values())) / everything < 1.6 * share
@@ -34,13 +34,14 @@ def test_no_record_of_a_task_is_on_both_sides_in_any_setting(share, build):
 
 def test_the_whole_build_is_read_as_before(build):
     shard = build.shards[0]
-    assert len(columns(build, shard)) == shard.examples
+    assert len(token_columns(build, shard)) == shard.examples
 
 
 def test_another_seed_holds_out_others(build):
     first, second = (part_of(build, Holdout(0.5, True, seed)) for seed in (0, 1))
     assert any(
-        list(columns(first, shard).positions) != list(columns(second, shard).positions) for shard in build.shards
+        list(token_columns(first, shard).positions) != list(token_columns(second, shard).positions)
+        for shard in build.shards
     )
 
 
@@ -67,9 +68,9 @@ def test_batches_read_the_part_only(build):
     training = part_of(build, Holdout(0.5, False, seed=0))
     weights = shard_weights(build.shards, mixture("flan2022"))
     allowed = {
-        columns(training, shard)[i]["decoder"].tobytes()
+        token_columns(training, shard)[i]["decoder"].tobytes()
         for shard in weights
-        for i in range(len(columns(training, shard)))
+        for i in range(len(token_columns(training, shard)))
     }
     stream = iter(batches(training, weights, BatchShape(8, 128, 48), 0))
     for _ in range(20):

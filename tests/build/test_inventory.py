@@ -113,3 +113,9 @@ def test_a_hub_out_of_reach_is_met_once(monkeypatch):
     held = inventory(Hub(), [*HAVE, *tasks("hub")])
     assert not any(holding.available for holding in held)
     assert {h.reason for h in held if isinstance(h.task.data, Split) and not h.task.unavailable} == {UNANSWERED}
+
+
+def test_a_file_of_one_s_own_is_not_asked_of_a_server(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    (held,) = inventory(Hub(), [task("gone", RawFile("/nowhere/rows.json"))])
+    assert held.reason == "there is no file /nowhere/rows.json"

@@ -37,7 +37,7 @@ from flannb.collection import (
     tasks,
     templates,
 )
-from flannb.collection.task import Column
+from flannb.collection.task import Column, Constant
 from flannb.collection.template import Template, TemplateSet, fill, parse
 from flannb.errors import UserError
 
@@ -177,6 +177,10 @@ def test_check_accepts():
         ([replace(A_TASK, templates="shapes")], ["colours", "shapes"]),
         ([replace(A_TASK, submixture="flan2020")], ["colours", "flan2020", "flan2021"]),
         ([replace(A_TASK, fields={"text": Column("q")})], ["colours", "zero_shot 0", "question", "text"]),
+        (
+            [replace(A_TASK, fields={**A_TASK.fields, "options": Constant(("a", "b"))})],
+            ["colours", "no field 'answer'"],
+        ),
     ],
 )
 def test_check_names_what_is_wrong(some, said):
