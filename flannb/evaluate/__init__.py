@@ -25,7 +25,7 @@ from flannb.evaluate.prompts import (
     tokenize,
 )
 from flannb.evaluate.record import MODES, read_predictions, read_problems, read_set, write_set
-from flannb.evaluate.run import evaluate, missing_data, present_tasks, suite_prompts
+from flannb.evaluate.run import evaluate, missing_data, present_tasks
 from flannb.evaluate.scores import set_scores, side_by_side, suite_differences, suite_scores
 
 __all__ = [
@@ -63,7 +63,6 @@ __all__ = [
     "share_not_worse",
     "side_by_side",
     "suite_differences",
-    "suite_prompts",
     "suite_score",
     "suite_scores",
     "tokenize",

@@ -19,6 +19,14 @@ from flannb.names import known_names
 from flannb.terminal import run_command
 
 
+def count(text: str) -> int:
+    """A whole number of 1 or more, as an option gives it."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is below 1")
+    return number
+
+
 def parser() -> argparse.ArgumentParser:
     """The options, with their help."""
     known = ", ".join([*SUITES, *MORE_SUITES])
@@ -28,17 +36,17 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--suites", default=",".join(SUITES), metavar="A,B", help=f"of {known} (default: %(default)s)")
     made.add_argument("--settings", default=",".join(KINDS), metavar="A,B", help="zs, fs, or both (default)")
     made.add_argument("--modes", default=",".join(MODES), metavar="A,B", help=f"of {', '.join(MODES)} (default: all)")
-    made.add_argument("--rows", type=int, metavar="N", help="about so many rows of each suite (default: all)")
+    made.add_argument("--rows", type=count, metavar="N", help="about so many rows of each suite (default: all)")
     made.add_argument("--seed", type=int, default=0, help="draws rows and exemplars (default: 0)")
     made.add_argument("--folder", default="runs/evaluate", metavar="DIR", help="gets the predictions (%(default)s)")
     made.add_argument("--tokenizer", default="", metavar="FILE", help="a SentencePiece model, where it has none")
-    made.add_argument("--batch-size", type=int, default=64, metavar="N", help="prompts a batch (default: 64)")
+    made.add_argument("--batch-size", type=count, default=64, metavar="N", help="prompts a batch (default: 64)")
     made.add_argument("--dtype", default="float32", help="or mixed_bfloat16 (default: float32)")
     libraries = ("flannb", "transformers")
     made.add_argument("--library", choices=libraries, default="", help="computes (flannb for T5, else transformers)")
-    made.add_argument("--prompt-limit", type=int, default=1024, metavar="N", help="most tokens of a prompt (1024)")
-    made.add_argument("--answer-limit", type=int, default=32, metavar="N", help="most tokens of a direct answer (32)")
-    made.add_argument("--explanation-limit", type=int, default=256, metavar="N", help="and of an explanation (256)")
+    made.add_argument("--prompt-limit", type=count, default=1024, metavar="N", help="most tokens of a prompt (1024)")
+    made.add_argument("--answer-limit", type=count, default=32, metavar="N", help="most tokens of a direct answer (32)")
+    made.add_argument("--explanation-limit", type=count, default=256, metavar="N", help="and of an explanation (256)")
     extra.add_option(made, "Python files that add evaluation sets")
     progress.add_options(made)
     return made

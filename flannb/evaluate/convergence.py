@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flannb.evaluate.intervals import Interval, Metric, metric_samples, percentiles
+from flannb.evaluate.intervals import Interval, Metric, interval, metric_samples
 from flannb.evaluate.metrics import METRICS
 
 NEARLY = 0.95
@@ -68,7 +68,7 @@ def convergence(
 
     samples = metric_samples(sampled, n, seed)
     later, higher = samples[:, 0], 100 * samples[:, 1]
-    return Convergence(percentiles(observed[0], later, n), percentiles(100 * observed[1], higher, n))
+    return Convergence(interval(observed[0], later, n), interval(100 * observed[1], higher, n))
 
 
 def _ways(curve: Curve, metric: str) -> list[list[Metric]]:

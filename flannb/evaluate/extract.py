@@ -89,8 +89,8 @@ def correct(extraction: str | None, gold: str, kind: str, options: Options = Non
         return False
     if kind == "option":
         if options:
-            index = _index(gold, options)
-            return index is not None and index == _index(extraction, options)
+            index = option_index(gold, options)
+            return index is not None and index == option_index(extraction, options)
         letters = [_letter(text) for text in (extraction, gold)]
         return letters[0] == letters[1] if all(letters) else _fold(extraction) == _fold(gold)
     if kind == "text":
@@ -107,11 +107,6 @@ def problem(prediction: str, extraction: str | None, kind: str, options: Options
         return None
     stated = kind == "option" and options and extract(prediction, "option", None)
     return FOREIGN_LETTER if stated else UNREADABLE
-
-
-def option_index(answer: str, options: tuple[str, ...]) -> int | None:
-    """The position of the option that an answer is: by its text, or else by its letter."""
-    return _index(answer, options)
 
 
 def _reader(kind: str) -> Reader:
@@ -297,7 +292,7 @@ def _read_option(text: str, options: Options, stated: bool) -> str | None:
     if not options:
         letter = _read_letter(text, stated)
         return None if letter is None else f"({letter})"
-    index = _index(text, options)
+    index = option_index(text, options)
     if index is None:
         index = _leading(text, options, stated)
     bare = _BARE.match(text) if stated else None
@@ -341,8 +336,8 @@ def _position(letter: str, options: tuple[str, ...]) -> int | None:
     return index if index < len(options) else None
 
 
-def _index(text: str, options: tuple[str, ...]) -> int | None:
-    """The option that is all of the text, by its text or else by its letter."""
+def option_index(text: str, options: tuple[str, ...]) -> int | None:
+    """The position of the option that is all of the text, by its text or else by its letter; None if it is none."""
     folded = _fold(text)
     for index, option in enumerate(options):
         if folded and folded == _fold(option):

@@ -67,13 +67,16 @@ class FlannbLM(TemplateLM):
 
     @property
     def eot_token_id(self) -> int:
+        """The end mark, which the harness also puts before a text that has no prompt."""
         return self.model.suffix[-1]
 
     @property
     def tokenizer_name(self) -> str:
+        """Tells the harness's caches of different models apart; without slashes, since it is part of a file's name."""
         return self.model.name.replace("/", "__")
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
+        """Token ids, with the end mark unless ``add_special_tokens`` is False."""
         ids = self.model.encode([string])[0]
         return ids if add_special_tokens is False else [*self.model.prefix, *ids, *self.model.suffix]
 
@@ -96,6 +99,7 @@ class FlannbLM(TemplateLM):
         return answers
 
     def loglikelihood_rolling(self, requests: list[Instance], disable_tqdm: bool = False) -> list[float]:
+        """Natural logarithm of the probability of each whole text, the sum over windows of ``max_length`` tokens."""
         windows: list[tuple[Any, list[int], list[int]]] = []
         owners: list[int] = []
         for owner, request in enumerate(requests):
@@ -114,6 +118,11 @@ class FlannbLM(TemplateLM):
         return sums
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = False) -> list[str]:
+        """Each request's continuation up to its first stop sequence.
+
+        Raises:
+            UserError: a task asks for beams, or for sampling with a value out of range.
+        """
         groups: dict[tuple[int, Sampling | None], list[int]] = {}
         stops: list[Sequence[str]] = []
         for i, request in enumerate(requests):

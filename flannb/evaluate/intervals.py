@@ -54,7 +54,7 @@ def suite_score(scores: Scores, seed: int = 0, over_tasks: bool = False) -> Inte
         ValueError: there are no tasks, or a task has no rows or a score that is not finite; the message names the task.
     """
     means = _Means.of([scores], np.random.default_rng(seed), over_tasks)
-    return _interval(means.observed[0], means.resampled[:, 0], means.n)
+    return interval(means.observed[0], means.resampled[:, 0], means.n)
 
 
 def difference(a: Scores, b: Scores, seed: int = 0, over_tasks: bool = False) -> Interval:
@@ -85,7 +85,7 @@ def statistic(models: Sequence[Scores], of: Statistic, seed: int = 0, over_tasks
         raise ValueError("a statistic needs at least one model")
     means = _Means.of(models, np.random.default_rng(seed), over_tasks)
     samples = of(means.resampled)
-    return _interval(of(means.observed), samples[np.isfinite(samples)], means.n)
+    return interval(of(means.observed), samples[np.isfinite(samples)], means.n)
 
 
 def lowest_lead(above: int) -> Statistic:
@@ -117,7 +117,7 @@ def share_best(cells: Sequence[tuple[Scores, Sequence[Scores]]], seed: int = 0) 
     lead = lowest_lead(1)
     won = float(np.mean([lead(cell.observed) > 0 for cell in means]))
     samples = np.mean([lead(cell.resampled) > 0 for cell in means], axis=0)
-    return _interval(100 * won, 100 * samples, sum(cell.n for cell in means))
+    return interval(100 * won, 100 * samples, sum(cell.n for cell in means))
 
 
 def of_suites(suites: Mapping[str, Scores]) -> Scores:
@@ -155,18 +155,13 @@ def metric_interval(metric: Metric, n: int, seed: int = 0, resampled: Metric | N
     if not np.isfinite(score):
         return Interval(np.nan, np.nan, np.nan, n)
     samples = metric_samples(resampled or metric, n, seed)
-    return _interval(100 * score, 100 * samples[np.isfinite(samples)], n)
+    return interval(100 * score, 100 * samples[np.isfinite(samples)], n)
 
 
 def metric_samples(metric: Callable[[NDArray[np.intp]], Any], n: int, seed: int = 0) -> NDArray[np.float64]:
     """The metric of each bootstrap sample of ``n`` rows, shape (samples,) or (samples, ...) if it gives several."""
     rng = np.random.default_rng(seed)
     return np.array([metric(rng.integers(n, size=n)) for _ in range(METRIC_RESAMPLES)])
-
-
-def percentiles(score: float, samples: NDArray[np.float64], n: int) -> Interval:
-    """An estimate with the interval of its bootstrap samples, all of one unit."""
-    return _interval(score, samples, n)
 
 
 @dataclass(frozen=True)
@@ -241,7 +236,14 @@ def _rows(task: str, scores: Sequence[NDArray[np.generic]]) -> NDArray[np.float6
     return rows
 
 
-def _interval(score: float | NDArray[np.float64], samples: NDArray[np.float64], n: int) -> Interval:
+def interval(score: float | NDArray[np.float64], samples: NDArray[np.float64], n: int) -> Interval:
+    """An estimate with the interval of its bootstrap samples, all of one unit; without samples, bounds are no numbers.
+
+    Args:
+        score: a number, or an array of one.
+        samples: shape (samples,).
+        n: rows that they were drawn from.
+    """
     if not len(samples):
         return Interval(float(score), np.nan, np.nan, n)
     low, high = np.percentile(samples, PERCENTILES)

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from flannb.evaluate.extract import option_index
-from flannb.evaluate.intervals import Interval, Metric, metric_interval, metric_samples, percentiles
+from flannb.evaluate.intervals import Interval, Metric, interval, metric_interval, metric_samples
 
 NO_CLASS = -1
 """The class of a prediction in which no answer could be read: wrong for every class."""
@@ -247,7 +247,7 @@ def share_not_worse(pairs: Sequence[tuple[pd.DataFrame, pd.DataFrame, str]], see
     samples = np.mean(
         [metric_samples(fast, n, seed + place) >= -ROUNDING for place, (_, fast, n) in enumerate(tasks)], axis=0
     )
-    return percentiles(100 * float(share), 100 * samples, sum(n for _, _, n in tasks))
+    return interval(100 * float(share), 100 * samples, sum(n for _, _, n in tasks))
 
 
 ROUNDING = 1e-9

@@ -1,8 +1,8 @@
 """What the suites need of a model, and flannb's own model in that form."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -73,9 +73,11 @@ class FlannbModel:
         self.model, self.tokenizer, self.batch_size, self.name = model, tokenizer, batch_size, name
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, without the end mark."""
         return self.tokenizer.encode(texts)
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each list of tokens; sentinels are left out."""
         return self.tokenizer.decode(ids)
 
     def generate(
@@ -85,6 +87,7 @@ class FlannbModel:
         progress: Progress = lambda done: None,
         sampling: "Sampling | None" = None,
     ) -> list[list[int]]:
+        """Continuations by ``flannb.model.generate``, greedy without ``sampling``; raises as that does."""
         from flannb.model import generate  # JAX and Keras, which reading predictions does without
 
         return generate(self.model, prompts, max_length, self.batch_size, progress=progress, sampling=sampling)
@@ -95,15 +98,25 @@ class FlannbModel:
         continuations: Sequence[Sequence[Sequence[int]]],
         progress: Progress = lambda done: None,
     ) -> "list[list[Likelihood]]":
+        """Likelihoods by ``flannb.model.score``; raises as that does."""
         from flannb.model import score
 
         return score(self.model, prompts, continuations, self.batch_size, progress=progress)
 
 
 def fingerprint(model: "T5") -> str:
-    """Tells a model from one trained further and from one computed in another type: the first row of each weight."""
-    rows = {v.path: np.asarray(v.value[0] if len(v.shape) > 1 else v.value).tobytes().hex() for v in model.variables}
-    return digest([model.dtype_policy.name, rows])[:8]
+    """Tells a model from one trained further and from one computed in another type."""
+    return digest_of(model.dtype_policy.name, {variable.path: variable.value for variable in model.variables})
+
+
+def digest_of(dtype: str, weights: Mapping[str, Any]) -> str:
+    """A short hash of the first row of each weight, and of the type that the model computes in.
+
+    Args:
+        weights: name -> array, which NumPy can read.
+    """
+    rows = {name: np.asarray(value[0] if value.ndim > 1 else value) for name, value in weights.items()}
+    return digest([dtype, {name: row.tobytes().hex() for name, row in rows.items()}])[:8]
 
 
 def open_model(

@@ -233,9 +233,10 @@ def tokenize(prompts: Sequence[Prompt], encoder: TextEncoder, limit: int) -> lis
 
     Exemplars are dropped from the far end until the prompt fits; a question that is too long by itself is cut at the
     end. Where the encoder's tokens do not cross white space, the parts of prompts, which it separates, are tokenised
-    one by one, each only once, and joined; else, whole prompts are.
+    one by one, each only once, and joined; else, whole prompts are. The marks stay, even where they are more than
+    ``limit``.
     """
-    room = limit - len(encoder.prefix) - len(encoder.suffix)
+    room = max(0, limit - len(encoder.prefix) - len(encoder.suffix))
     texts = sorted({text for p in prompts for text in (p.head, *p.exemplars, p.query) if text})
     ids = dict(zip(texts, encoder.encode(texts), strict=True))
     ids[""] = []

@@ -114,8 +114,19 @@ def read_predictions(folder: Path, modes: Sequence[str] = ("generation",)) -> pd
 
 
 def read_set(path: Path, modes: Sequence[str] = ("generation",)) -> pd.DataFrame:
-    """The predictions of one file. Raises as ``read_predictions``."""
+    """The predictions of one file.
+
+    Raises:
+        UserError: it is missing, or is not as ``write_set`` wrote it.
+    """
+    if not is_recorded(path):
+        raise _damaged(path, "it is missing, or its hash is another")
     return _read(path, modes).to_pandas()
+
+
+def is_recorded(path: Path) -> bool:
+    """Whether a file of predictions is there and as ``write_set`` wrote it."""
+    return is_intact(path, read_sums(Path(path).parent).get(Path(path).name))
 
 
 def _read(path: Path, modes: Sequence[str]) -> pa.Table:

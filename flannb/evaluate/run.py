@@ -12,7 +12,7 @@ from flannb.build import Source
 from flannb.collection import MORE_SUITES, SUITES, Data, EvalTask
 from flannb.evaluate.answers import Answers, ask, rankings, ranks, read_answers
 from flannb.evaluate.models import Seq2Seq
-from flannb.evaluate.prompts import KINDS, NoExemplars, Prompt, PromptSet, make_prompts
+from flannb.evaluate.prompts import KINDS, NoExemplars, PromptSet, make_prompts
 from flannb.evaluate.record import MODES, read_predictions, recorded_keys, set_path, write_set
 from flannb.files import digest, read_sums, write_sums
 from flannb.progress import Bar
@@ -36,17 +36,8 @@ def present_tasks(source: Source, tasks: Iterable[EvalTask]) -> tuple[list[EvalT
     return have, lack
 
 
-def suite_prompts(
-    tasks: Iterable[EvalTask], suite: str, setting: str, source: Source, rows: int | None, seed: int
-) -> list[Prompt]:
-    """Prompts of all sets of a suite, about ``rows`` in all, equally many of each set."""
-    members = [task for task in tasks if task.suite == suite]
-    each = _each(members, rows)
-    return [prompt for task in members for prompt in make_prompts(task, setting, source, each, seed).prompts]
-
-
 def _each(members: Sequence[EvalTask], rows: int | None) -> int | None:
-    """Rows of each set of a suite."""
+    """Rows of each set of a suite, so that there are about ``rows`` in all; None for all."""
     return None if rows is None else max(1, rows // max(1, len(members)))
 
 

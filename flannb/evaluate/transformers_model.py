@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from flannb.errors import UserError
-from flannb.evaluate.models import Progress
+from flannb.evaluate.models import Progress, digest_of
 
 if TYPE_CHECKING:
     from flannb.model import Likelihood
@@ -47,7 +47,6 @@ class TransformersModel:
             raise UserError(
                 f"{checkpoint}: needs transformers and torch ({error}); run pip install 'flannb[transformers]'"
             ) from error
-        self.name, self.batch_size = str(checkpoint), batch_size
         options = {"revision": revision, "trust_remote_code": False}
         self._torch, self._device = torch, device or ("cuda" if torch.cuda.is_available() else "cpu")
         try:
@@ -60,6 +59,12 @@ class TransformersModel:
                 f"{checkpoint}: not a sequence-to-sequence checkpoint in safetensors with its tokenizer ({error});"
                 " name another"
             ) from error
+        # Narrowed to what the digest reads: all weights in float32 may be twice as much as the model.
+        rows = {
+            name: (weight[0] if weight.ndim > 1 else weight).detach().float()
+            for name, weight in model.named_parameters()
+        }
+        self.name, self.batch_size = f"{checkpoint}@{digest_of(dtype, rows)}", batch_size
         self.model = model.to(self._device).eval()
         self.prefix: Sequence[int]
         self.suffix: Sequence[int]
@@ -75,9 +80,11 @@ class TransformersModel:
         return marked[:start], marked[start + len(bare) :]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, without the tokenizer's marks."""
         return self.tokenizer(list(texts), add_special_tokens=False).input_ids if texts else []
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
+        """The text of each list of tokens, without special tokens."""
         return self.tokenizer.batch_decode([list(row) for row in ids], skip_special_tokens=True)
 
     def _padded(self, rows: Sequence[Sequence[int]]) -> tuple[Any, Any]:
@@ -97,6 +104,7 @@ class TransformersModel:
     def generate(
         self, prompts: Sequence[Sequence[int]], max_length: int, progress: Progress = lambda done: None
     ) -> list[list[int]]:
+        """Greedy continuations, without the marks of their start, end and padding."""
         results: list[list[int]] = [[] for _ in prompts]
         # Others, such as T5's sentinels, are tokens that a model writes; decoding leaves them out.
         marks = {self.tokenizer.pad_token_id, self.tokenizer.eos_token_id, self.model.config.decoder_start_token_id}
@@ -119,6 +127,7 @@ class TransformersModel:
         continuations: Sequence[Sequence[Sequence[int]]],
         progress: Progress = lambda done: None,
     ) -> "list[list[Likelihood]]":
+        """The likelihood of each continuation of each prompt; each prompt passes the encoder once."""
         from flannb.model.score import Likelihood
 
         torch = self._torch

@@ -113,6 +113,7 @@ class _Chosen:
 
     @property
     def columns(self) -> tuple[str, ...]:
+        """Those of the options, if they are in each row, and then the answer's."""
         return (*self.options.columns, self.name)
 
     def __call__(self, *values: Any) -> str:
@@ -146,32 +147,42 @@ class OwnData:
 
     @property
     def name(self) -> str:
+        """The name of the training rows' file, by which reports call the source."""
         return self.files["train"].name
 
     def has(self, data: Data) -> bool:
+        """Whether a file was given for the split."""
         return isinstance(data, Split) and data.split in self.files
 
     def promises(self, data: Data | str, optional: bool = False) -> bool:
+        """Always true: what is asked for and not given is an error."""
         return True
 
     def read(self, data: Data, columns: tuple[str, ...]) -> pa.Table:
+        """These columns of a split's file, whole.
+
+        Raises:
+            UserError: the file cannot be read, has no rows, or lacks a column.
+        """
         assert isinstance(data, Split)
         path = Path(self.files[data.split])
         try:
             table = READERS[path.suffix](path)
-        except (pa.ArrowException, OSError, ValueError, csv.Error) as error:
+        except (pa.ArrowException, OSError, ValueError, OverflowError, csv.Error) as error:
             raise UserError(f"{path}: cannot be read ({error}). Write it again.") from error
         if not table.num_rows:
             raise UserError(f"{path}: has no rows; give some")
         return table.select(present(columns, table.column_names, str(path)))
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
+        """The one file of a split, in batches of rows. Raises as ``read``."""
         yield (
             str(self.files[data.split] if isinstance(data, Split) else data),
             self.read(data, columns).to_reader(BATCH_ROWS),
         )
 
     def fingerprint(self, data: Data) -> str:
+        """The SHA-256 of the split's file."""
         assert isinstance(data, Split)
         return sha256(Path(self.files[data.split]))
 
@@ -202,7 +213,7 @@ def _json_lines(path: Path) -> pa.Table:
                 continue
             try:
                 row = json.loads(line)
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"line {number}: {error}") from error
             if not isinstance(row, dict):
                 raise ValueError(f"line {number} is no object")

@@ -39,6 +39,7 @@ class Finetuned:
 
     @property
     def metric(self) -> str:
+        """A key of ``flannb.evaluate.METRICS``."""
         return str(self.about["metric"])
 
     @property

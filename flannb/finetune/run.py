@@ -22,6 +22,7 @@ from typing import Any
 from flannb.build import Lengths, Source, Tokenizer
 from flannb.collection import FinetuningTask
 from flannb.errors import UserError
+from flannb.evaluate.record import is_recorded
 from flannb.files import read_json, write_json
 from flannb.finetune.examples import Examples, example_stream
 from flannb.finetune.result import RESULT, START, TEST, Finetuned
@@ -31,7 +32,6 @@ from flannb.mixture import BatchShape
 
 WORKING = ("checkpoints", "model")
 """What a training leaves in its folder and nobody needs once it is tested."""
-
 
 PAPER_BATCH = BatchShape(128, 512, 512)
 
@@ -77,6 +77,8 @@ def finetune(
 ) -> Finetuned:
     """Finetunes a checkpoint on a task; what is done already in ``folder`` is kept, and what was killed goes on.
 
+    Answers to the test rows that are not as they were written are made again.
+
     Args:
         source: has the task's data.
         start: the checkpoint (see ``flannb.model.load_checkpoint``).
@@ -109,14 +111,14 @@ def finetune(
         return Questions(prompts, task.metric, tokenizer, *limits, options.eval_batch)
 
     validation, test = questions("validation"), questions("test")
-    if not (folder / START).is_file():
+    if not is_recorded(folder / START):
         test.ask(load_checkpoint(start, options.dtype), folder / START)
     say(f"{start}, as it is: {test.score(folder / START):.1f} ({task.metric}) on {len(test.prompts):,} test rows")
     trainings = []
     for seed in range(options.seed, options.seed + splits.repeats):
         home = folder / f"seed{seed}"
-        if not (home / TEST).is_file():
-            judge = Validation(validation, tokenizer, home)
+        judge = Validation(validation, tokenizer, home)
+        if not is_recorded(home / TEST):
             training = TrainOptions(
                 steps=options.steps,
                 shape=options.shape,
@@ -134,7 +136,6 @@ def finetune(
             test.ask(load_checkpoint(judge.best_model, options.dtype), home / TEST, step=judge.best)
             for name in WORKING:
                 shutil.rmtree(home / name, ignore_errors=True)
-        judge = Validation(validation, tokenizer, home)
         entry = {
             "seed": seed,
             "best_step": judge.best,

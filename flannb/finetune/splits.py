@@ -134,8 +134,9 @@ def split_rows(train: Pools, validation: Pools, test: Pools, seed: int = 0) -> S
         validation, test = (), validation
         notes.append(f"There is no public test split, so scores are on the {_names(test)} split.")
     train, twins = _without(train, (*validation, *test))
-    for draw, name in enumerate(("test", "validation")):
-        if test if name == "test" else validation:
+    asked = {"test": test, "validation": validation}
+    for draw, name in enumerate(asked):
+        if asked[name]:
             continue
         where, total = _names(train), size(train)
         if total < LEAST_ROWS:
@@ -144,10 +145,9 @@ def split_rows(train: Pools, validation: Pools, test: Pools, seed: int = 0) -> S
                 f" {LEAST_ROWS}, or splits of your own"
             )
         count = HELD_OUT if total >= 2 * HELD_OUT else total // SMALL_SHARE
-        held_out, train = _parted(train, count, np.random.default_rng([seed, draw]))
-        train, more = _without(train, held_out)
+        asked[name], train = _parted(train, count, np.random.default_rng([seed, draw]))
+        train, more = _without(train, asked[name])
         twins += more
-        validation, test = (validation, held_out) if name == "test" else (held_out, test)
         small = "" if count == HELD_OUT else f", one in {SMALL_SHARE}, since {HELD_OUT:,} would be more than half"
         notes.append(f"For {name}, {count:,} of {total:,} rows of the {where} split are held out{small}.")
     if twins:
@@ -159,7 +159,7 @@ def split_rows(train: Pools, validation: Pools, test: Pools, seed: int = 0) -> S
         )
     if size(train) < FEW_ROWS:
         notes.append(f"With {size(train):,} training rows, scores are means over {REPEATS} trainings.")
-    return Splits(train, validation, test, tuple(notes))
+    return Splits(train, asked["validation"], asked["test"], tuple(notes))
 
 
 def _names(pools: Pools) -> str:

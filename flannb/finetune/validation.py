@@ -11,6 +11,7 @@ import pandas as pd
 from flannb.build import Tokenizer
 from flannb.evaluate import FlannbModel, Prompt, answer, metric_value, read_set, write_set
 from flannb.evaluate.metrics import METRICS
+from flannb.files import read_sums
 
 if TYPE_CHECKING:
     from flannb.model import T5
@@ -84,10 +85,13 @@ class Validation:
     def __init__(self, questions: Questions, tokenizer: Tokenizer, folder: Path):
         self._questions, self._tokenizer = questions, tokenizer
         self._folder, self._models = Path(folder), Path(folder) / "best"
-        recorded = (self._folder / "validation").glob("*.parquet")
+        home = predictions_path(self._folder, 0).parent
+        # A kill may have left predictions that are not listed yet; their step was not saved and comes again.
+        recorded = [home / name for name in read_sums(home) if (home / name).is_file()]
         self._scores = {int(path.stem): questions.score(path) for path in recorded}
 
     def __call__(self, step: int, model: "T5") -> dict[str, float]:
+        """Scores the model after so many steps, in percent as ``SCORE``, and saves it if it is the best so far."""
         from flannb.model import save_model  # JAX and Keras, which reading predictions does without
 
         self._scores = {done: score for done, score in self._scores.items() if done < step}

@@ -9,7 +9,7 @@ import pytest
 from flannb.build import Mini, Mirror
 from flannb.collection import eval_tasks
 from flannb.errors import UserError
-from flannb.evaluate import KINDS, FlannbModel, NoExemplars, make_prompts, missing_data, suite_prompts, tokenize
+from flannb.evaluate import KINDS, FlannbModel, NoExemplars, make_prompts, missing_data, tokenize
 from flannb.vocabulary import EOS_ID
 
 MINI = eval_tasks("mini")
@@ -92,11 +92,11 @@ def test_options_are_shown_and_the_gold_answer_is_one_of_them():
             assert prompt.gold in prompt.options and all(option in prompt.text() for option in prompt.options)
 
 
-def test_a_suite_is_about_as_many_rows_as_wanted_equally_many_of_each_set():
-    for kind in KINDS:
-        prompts = suite_prompts(MINI, "mmlu", kind, Mini(), 40, 0)
-        counts = {name: sum(p.task == name for p in prompts) for name in {p.task for p in prompts}}
-        assert set(counts.values()) == {5} and len(counts) == 8
+def test_a_limit_below_the_marks_leaves_the_marks(tokenizer):
+    encoder = FlannbModel(None, tokenizer)
+    encoder.prefix, encoder.suffix = (7, 8), (EOS_ID,)
+    [prompt] = make_prompts(named("cot", "gsm8k"), "zs", Mini(), 1, 0).prompts
+    assert tokenize([prompt], encoder, 1)[0].ids == [7, 8, EOS_ID]
 
 
 def test_exemplars_are_dropped_from_the_far_end_until_the_prompt_fits(tokenizer):

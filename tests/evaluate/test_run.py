@@ -2,12 +2,23 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from flannb.build import Mini
 from flannb.collection import eval_tasks
 from flannb.errors import UserError
-from flannb.evaluate import KINDS, MODES, correct, evaluate, extract, make_prompts, read_predictions, tokenize
+from flannb.evaluate import (
+    KINDS,
+    MODES,
+    correct,
+    evaluate,
+    extract,
+    make_prompts,
+    read_predictions,
+    read_set,
+    tokenize,
+)
 from flannb.evaluate.__main__ import main
 from flannb.evaluate.models import open_model
 from flannb.model import save_model
@@ -55,6 +66,33 @@ def test_every_prediction_is_kept_with_all_its_columns(run):
     for line in table.to_dict("records"):
         assert len(line["exemplars"]) == (0 if line["setting"] == "zs" else 3 - line["dropped_exemplars"])
     assert table["dropped_exemplars"].max() > 0
+
+
+def test_a_suite_is_about_as_many_rows_as_wanted_equally_many_of_each_set(flannb_model, tmp_path):
+    tasks = [task for task in eval_tasks("mini") if task.suite == "mmlu"]
+    sizes = {"prompt_limit": 32, "answer_limit": 2, "explanation_limit": 2}
+    table = evaluate(flannb_model, Mini(), tasks, tmp_path, rows=17, seed=0, settings=("zs",), quiet=True, **sizes)
+    assert table["task"].value_counts().to_dict() == {task.name: 2 for task in tasks} and len(tasks) == 8
+
+
+def test_one_file_is_read_only_as_it_was_written(run, tmp_path):
+    for path in run[0].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    path = tmp_path / "held_in.zs.boolq.parquet"
+    assert len(read_set(path)) == 4
+    pq.write_table(pq.read_table(path).slice(1), path)
+    with pytest.raises(UserError, match=r"boolq\.parquet: not as it was written"):
+        read_set(path)
+    path.unlink()
+    with pytest.raises(UserError, match=r"boolq\.parquet: not as it was written"):
+        read_set(path)
+
+
+@pytest.mark.parametrize("option", ["--batch-size", "--rows", "--prompt-limit", "--answer-limit"])
+def test_a_number_below_1_is_refused(option, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), option, "0"])
+    assert f"argument {option}: 0 is below 1" in capsys.readouterr().err
 
 
 def test_scores_follow_from_what_is_on_record(run):

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from flannb.build import Mini
 from flannb.collection import eval_tasks
@@ -44,6 +45,18 @@ def test_suites_run_on_a_checkpoint_of_transformers(theirs, tmp_path):
     tasks = [task for task in TASKS if task.name in NAMES]
     table = evaluate(theirs, Mini(), tasks, tmp_path, rows=12, seed=0, quiet=True, **limits)
     assert set(table["task"]) == set(NAMES) and table["score"].between(0, 1).all()
+
+
+def test_predictions_of_other_weights_or_another_type_are_not_taken_for_its_own(theirs, transformers_folder, tmp_path):
+    assert theirs.name == open_model(str(transformers_folder), library="transformers").name
+    narrow = open_model(str(transformers_folder), dtype="bfloat16", library="transformers")
+    for path in transformers_folder.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    tensors = load_file(tmp_path / "model.safetensors")
+    tensors["shared.weight"][0] += 1
+    save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    other = open_model(str(tmp_path), library="transformers")
+    assert len({name.rpartition("@")[2] for name in (theirs.name, narrow.name, other.name)}) == 3
 
 
 def test_pickled_weights_are_not_read(transformers_folder, tmp_path):

@@ -109,6 +109,8 @@ def test_what_is_wrong_with_rows_is_named(rows, message, template, tmp_path):
         ("rows.txt", "a", "rows.txt: not one of .parquet, .csv, .tsv, .jsonl"),
         ("rows.jsonl", '{"a": 1}\nnonsense\n', "rows.jsonl: cannot be read .line 2: "),
         ("rows.jsonl", "[1]\n", "line 1 is no object"),
+        ("rows.jsonl", "[" * 200_000, "rows.jsonl: cannot be read .line 1: "),
+        ("rows.jsonl", f'{{"text": {2**70}, "label": 1}}\n', "rows.jsonl: cannot be read"),
         ("rows.parquet", "nonsense", "rows.parquet: cannot be read"),
     ],
 )

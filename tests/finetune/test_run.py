@@ -1,15 +1,17 @@
 """A finetuning: what it leaves behind, that it goes on after a kill, and what it says to wrong options."""
 
+import shutil
 from dataclasses import replace
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 from flannb.build import Mini
 from flannb.errors import UserError
 from flannb.evaluate import metric_score, metric_value
 from flannb.finetune import Finetuned, finetune
-from flannb.finetune.validation import Validation
+from flannb.finetune.validation import Questions, Validation, predictions_path
 from flannb.model import build_model, load_checkpoint, save_model
 
 
@@ -67,6 +69,28 @@ def test_what_is_done_is_kept(done, tasks, start, options):
     finetune(tasks["wanli"], Mini(), start, options, tuned.folder, quiet=True)
     assert files(tuned.folder) == before
     assert times == {path: path.stat().st_mtime_ns for path in tuned.folder.rglob("*.parquet")}
+
+
+def test_answers_that_are_damaged_are_made_again(done, tasks, start, options, tmp_path):
+    tuned, _ = done
+    shutil.copytree(tuned.folder, tmp_path / "copy")
+    for path in (tmp_path / "copy" / "start.parquet", tmp_path / "copy" / "seed0" / "test.parquet"):
+        pq.write_table(pq.read_table(path).slice(1), path)
+    again = finetune(tasks["wanli"], Mini(), start, options, tmp_path / "copy", quiet=True)
+    assert files(tmp_path / "copy") == files(tuned.folder)
+    assert len(again.start) == len(again.tested) == 12
+
+
+def test_damaged_validation_is_named_and_what_a_kill_left_unlisted_does_not_count(done, tokenizer, tmp_path):
+    tuned, _ = done
+    shutil.copytree(tuned.homes[0], tmp_path / "copy")
+    questions = Questions([], "accuracy", tokenizer, 128, 48, 8)
+    path = predictions_path(tmp_path / "copy", 6)
+    path.with_name("0000008.parquet").write_bytes(path.read_bytes()[:100])
+    assert Validation(questions, tokenizer, tmp_path / "copy").best == tuned.about["trainings"][0]["best_step"]
+    path.write_bytes(predictions_path(tmp_path / "copy", 0).read_bytes())
+    with pytest.raises(UserError, match=r"0000006\.parquet: not as it was written"):
+        Validation(questions, tokenizer, tmp_path / "copy")
 
 
 def test_a_killed_one_comes_to_the_same_bytes(done, tasks, start, options, tmp_path, monkeypatch):
