@@ -6,7 +6,7 @@ import jinja2
 
 
 def templates_in(folder: Path) -> jinja2.Environment:
-    """The templates of a folder."""
+    """The templates of a folder; rendering one raises ``jinja2.UndefinedError`` for a value that it is not given."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(folder),
         autoescape=True,

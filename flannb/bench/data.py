@@ -6,20 +6,21 @@ Rounds alternate between the contenders, so that a busy machine slows all of the
 import argparse
 import statistics
 import tempfile
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from flannb.bench.contenders import SETTINGS, cot_tasks
+from flannb.bench.data_contenders import SETTINGS, cot_tasks
 from flannb.bench.measure import Measured, load, measure
 from flannb.bench.synthetic import SHARES, write_source
 from flannb.build import Mirror, first_records, train_tokenizer
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
-from flannb.names import known_names, split_names
+from flannb.names import known_names
 from flannb.progress import Bar
 
-CONTENDERS = "flannb.bench.contenders"
+CONTENDERS = "flannb.bench.data_contenders"
 VOCABULARY = 16_000
 TRAINING_ROWS = 1500
 """First rows of each file, whose text trains the tokenizer."""
@@ -71,7 +72,7 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
     """
     if min(given.rows, given.rounds, given.processes) < 1:
         raise UserError("--rows, --rounds and --processes must be at least 1")
-    known_names("--settings", given.settings, SETTINGS)
+    settings = known_names("--settings", given.settings, SETTINGS)
     with tempfile.TemporaryDirectory(prefix="flannb-bench-") as folder:
         root = given.source or Path(folder) / "source"
         if given.source is None:
@@ -83,9 +84,10 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
         model = Path(folder) / "spiece.model"
         drawn = (r for task in found for r in first_records(source, task.data, task.fields, TRAINING_ROWS).records)
         train_tokenizer((str(text) for record in drawn for text in record.values()), model, VOCABULARY)
-        figures = _compare(given, root, model, Path(folder) / "work")
+        common = [str(root), str(model), str(Path(folder) / "work"), str(given.processes)]
+        figures = _compare(given, settings, common)
         if given.whole:
-            figures["whole"] = _alone(measure(CONTENDERS, "whole", "zero_shot", *_common(given, root, model, folder)))
+            figures["whole"] = _alone(measure(CONTENDERS, "whole", "zero_shot", *common))
     figures |= {
         "source": root.name if given.source else "synthetic",
         "machine": machine(),
@@ -94,15 +96,10 @@ def bench(given: argparse.Namespace) -> dict[str, Any]:
     return figures
 
 
-def _common(given: argparse.Namespace, root: Path, model: Path, folder: Path | str) -> list[str]:
-    return [str(root), str(model), str(Path(folder) / "work"), str(given.processes)]
-
-
-def _compare(given: argparse.Namespace, root: Path, model: Path, work: Path) -> dict[str, Any]:
-    common = _common(given, root, model, work.parent)
+def _compare(given: argparse.Namespace, settings: Sequence[str], common: Sequence[str]) -> dict[str, Any]:
+    """Figures of all contenders in these settings; ``common`` are the arguments that all of them get."""
     huge = given.source is None and given.rows > WITH_DATASETS
     names = ("flannb",) if huge else ("flannb", "datasets", "datasets_batched", "sentencepiece")
-    settings = split_names(given.settings)
     rounds = 1 if huge else given.rounds
     runs: dict[tuple[str, str], list[Measured]] = {}
     loads, starts = [load()], []

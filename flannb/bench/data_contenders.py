@@ -1,7 +1,8 @@
-"""The programs that the benchmark compares, each a process of its own: ``python -m flannb.bench.contenders NAME ...``.
+"""The programs that the benchmark of the build compares, each a process of its own.
 
-All of them get the same rows, the same SentencePiece model and the same number of processes. What is timed begins
-with everything imported, loaded and started, workers included, and ends with the shards on disk.
+``python -m flannb.bench.data_contenders NAME SETTING SOURCE MODEL WORK PROCESSES FILE`` runs one. All of them get the
+same rows, the same SentencePiece model and the same number of processes. What is timed begins with everything imported,
+loaded and started, workers included, and ends with the shards on disk.
 """
 
 import argparse

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from flannb.bench.generate import SIZES
 from flannb.bench.measure import Measured, load, measure
 from flannb.bench.synthetic import write_exam
 from flannb.build import Mirror, read_records, train_tokenizer
@@ -25,7 +26,6 @@ from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
 
 CONTENDERS = "flannb.bench.evaluate_contenders"
-SIZES = ("tiny", "smoke", "micro", "small", "base", "large", "xl", "xxl")
 VOCABULARY = 16_000
 TRAINING_ROWS = 100
 """Rows of each subject whose text trains the tokenizer."""

@@ -16,6 +16,8 @@ from flannb.experiments.runner import machine, versions
 
 CONTENDERS = "flannb.bench.generate_contenders"
 SIZES = ("tiny", "smoke", "micro", "small", "base", "large", "xl", "xxl")
+"""One that a CPU runs in a moment, and those of ``flannb.model.SIZES``, which takes seconds to import."""
+
 OPTIONS, OPTION_TOKENS = 4, 8
 SHAPES = {"batch": "sequences a batch", "input": "tokens of a prompt", "new": "tokens generated"}
 
@@ -49,7 +51,7 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
             name: run(CONTENDERS, name, folder, *common).result
             for name in ("flannb", "keras_hub", "transformers", "together", "one_by_one")
         }
-    figures: dict[str, Any] = {
+    return {
         "size": given.size,
         **{name: getattr(given, name) for name in SHAPES},
         "dtype": found["flannb"]["dtype"],
@@ -63,7 +65,6 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
         "machine": machine(),
         "versions": versions(),
     }
-    return figures
 
 
 def _compared(result: dict[str, Any], ours: dict[str, Any]) -> dict[str, Any]:

@@ -74,8 +74,8 @@ def _watch(process: subprocess.Popen, limit: float | None) -> int:
         process.wait()
         ended.set()
 
+    root = psutil.Process(process.pid)  # before it is waited for: what has ended by then is known no more
     threading.Thread(target=wait, daemon=True).start()
-    root = psutil.Process(process.pid)
     pause = EVERY
     while not ended.wait(pause):
         total, started = 0, time.perf_counter()

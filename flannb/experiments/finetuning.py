@@ -116,14 +116,16 @@ def single_task_step(
         folder: of the report.
         finetunings: task -> ``t5`` or ``flan_t5`` -> folder of ``finetune_step``.
     """
-    from flannb.report.single_task import Comparison, Setting, write_single_task
+    from flannb.report.single_task import Comparison, SingleTaskSetup, write_single_task
 
     done = {
         task: Comparison(*(Finetuned.read(Path(homes[start])) for start in STARTS))
         for task, homes in finetunings.items()
     }
     named = [row.name for row in artefact_of(artefact).rows]
-    return write_single_task(Path(folder), artefact, done, Setting(scale, open_source(source).name, seed, named))
+    return write_single_task(
+        Path(folder), artefact, done, SingleTaskSetup(scale, open_source(source).name, seed, named)
+    )
 
 
 # --- Plans ------------------------------------------------------------------------------------------------------------

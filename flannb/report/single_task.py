@@ -48,7 +48,7 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Setting:
+class SingleTaskSetup:
     """What was measured.
 
     Attributes:
@@ -66,27 +66,27 @@ Comparisons = Mapping[str, Comparison]
 """Task -> its finetunings, in the order of Table 3."""
 
 
-def write_single_task(folder: Path, artefact: str, done: Comparisons, setting: Setting) -> list[Path]:
+def write_single_task(folder: Path, artefact: str, done: Comparisons, setup: SingleTaskSetup) -> list[Path]:
     """Writes the report on ``table3``, ``figure5`` or ``figure6``; see ``flannb.report.figure_page.write_page``.
 
     Args:
         folder: of the report.
         done: what was finetuned.
-        setting: what was measured.
+        setup: what was measured.
     """
     pairs = {name: (each.flan_t5, each.t5) for name, each in done.items()}
     if artefact == "figure6":
-        claims = _claim_table("C11", convergence_claims(pairs, setting.seed), setting)
-        table, paper = curve_table(done, setting), FASTER
-        figures = {"figure6": (CURVES, curves(table, setting.scale))}
+        claims = _claim_table("C11", convergence_claims(pairs, setup.seed), setup)
+        table, paper = curve_table(done, setup), FASTER
+        figures = {"figure6": (CURVES, curves(table, setup.scale))}
         grids = {"How fast and how high": _convergence_grid(claims, done)}
     else:
-        claims = _claim_table("C10", pareto_claims(pairs, setting.seed), setting)
-        table, paper = score_table(done, setting), PARETO
-        figures = {"figure5": (BARS, bars(table, setting.scale))}
-        grids = {"Scores": score_grid(table, done, setting), "Rows": rows_grid(done)}
-    title = f"{TITLES[artefact]}, measured at the scale {setting.scale}"
-    page = FigurePage(title, [paper, *_about(done, setting)], figures, grids, claims)
+        claims = _claim_table("C10", pareto_claims(pairs, setup.seed), setup)
+        table, paper = score_table(done, setup), PARETO
+        figures = {"figure5": (BARS, bars(table, setup.scale))}
+        grids = {"Scores": comparison_grid(table, done, setup), "Rows": rows_grid(done)}
+    title = f"{TITLES[artefact]}, measured at the scale {setup.scale}"
+    page = FigurePage(title, [paper, *_about(done, setup)], figures, grids, claims)
     return write_page(folder, artefact, page, {artefact: table})
 
 
@@ -106,19 +106,19 @@ CURVES = (
 )
 
 
-def _about(done: Comparisons, setting: Setting) -> list[str]:
+def _about(done: Comparisons, setup: SingleTaskSetup) -> list[str]:
     """The sentences that say what the numbers are, and which tasks have none."""
     first = next(iter(done.values())).flan_t5.about
     options = first["options"]
     size, inputs, targets = (options["shape"][name] for name in ("size", "input", "target"))
     sentences = [
-        f"Scale {setting.scale}, data source {setting.source}, seed {setting.seed}. Scores are in percent of each "
+        f"Scale {setup.scale}, data source {setup.source}, seed {setup.seed}. Scores are in percent of each "
         "task's metric; 95% intervals are bootstrapped over rows, and over trainings where there are several.",
         f"Each finetuning takes {options['steps']:,} steps of {size} packed sequences of {inputs}/{targets} tokens at a"
         f" learning rate of {options['learning_rate']:g} and a dropout of {options['dropout']:g}; every"
         f" {options['checkpoint_every']} steps the validation rows are scored, and the best model is tested.",
     ]
-    if absent := [name for name in setting.tasks if name not in done]:
+    if absent := [name for name in setup.tasks if name not in done]:
         datasets = {task: dataset for dataset, task in _task_names().items()}
         sentences.append(f"Not in this source: {', '.join(datasets[name] for name in absent)}.")
     return sentences
@@ -129,7 +129,7 @@ def _task_names() -> dict[str, str]:
     return {task.title: task.name for task in finetuning_tasks("flan2022")}
 
 
-def score_table(done: Comparisons, setting: Setting) -> pd.DataFrame:
+def score_table(done: Comparisons, setup: SingleTaskSetup) -> pd.DataFrame:
     """Table 3 in long form, with the columns ``COLUMNS``: a line for each task and model.
 
     ``score`` and its interval are in percent, and empty where the metric is undefined (equal answers have no rank
@@ -138,7 +138,7 @@ def score_table(done: Comparisons, setting: Setting) -> pd.DataFrame:
     tasks, lines = _task_names(), []
     for paper in published("table3").to_dict("records"):
         name = tasks[paper["dataset"]]
-        if name not in setting.tasks:
+        if name not in setup.tasks:
             continue
         shared = {"task": name, "dataset": paper["dataset"], "paper_metric": paper["metric"], "group": paper["group"]}
         if name not in done:
@@ -152,12 +152,12 @@ def score_table(done: Comparisons, setting: Setting) -> pd.DataFrame:
                     **shared,
                     "model": model,
                     "metric": start.metric,
-                    **_numbers(metric_score(predictions, start.metric, setting.seed)),
+                    **_numbers(metric_score(predictions, start.metric, setup.seed)),
                     "train_rows": start.about["rows"]["train"],
                     "validation_rows": start.about["rows"]["validation"],
                     "trainings": len(trainings),
                     "best_steps": " ".join(str(training["best_step"]) for training in trainings),
-                    "source": setting.source,
+                    "source": setup.source,
                 }
             )
     counts = dict.fromkeys(("n", "train_rows", "validation_rows", "trainings"), "Int64")
@@ -170,7 +170,7 @@ def _numbers(interval: Interval) -> dict[str, float]:
     return {"score": interval.score, "ci_low": interval.low, "ci_high": interval.high, "n": interval.n}
 
 
-def score_grid(table: pd.DataFrame, done: Comparisons, setting: Setting) -> pd.DataFrame:
+def comparison_grid(table: pd.DataFrame, done: Comparisons, setup: SingleTaskSetup) -> pd.DataFrame:
     """The table to read: a line for each task, a column for each model, and how far the finetuned ones are apart."""
     lines = []
     for name, group in table.groupby("task", sort=False):
@@ -181,7 +181,7 @@ def score_grid(table: pd.DataFrame, done: Comparisons, setting: Setting) -> pd.D
         if name in done:
             found = done[str(name)].predictions()
             gain = metric_difference(
-                found["flan_t5_finetuned"], found["t5_finetuned"], done[str(name)].t5.metric, setting.seed
+                found["flan_t5_finetuned"], found["t5_finetuned"], done[str(name)].t5.metric, setup.seed
             )
             cells["Gain of Flan-T5"] = (
                 with_interval(gain.score, gain.low, gain.high, "+.1f") if pd.notna(gain.score) else "undefined"
@@ -205,7 +205,7 @@ def rows_grid(done: Comparisons) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def curve_table(done: Comparisons, setting: Setting) -> pd.DataFrame:
+def curve_table(done: Comparisons, setup: SingleTaskSetup) -> pd.DataFrame:
     """Figure 6 in long form, with the columns ``CURVE_COLUMNS``: a line for each task, start and evaluation.
 
     ``loss`` is the mean training loss since the evaluation before, in nats per target token.
@@ -215,7 +215,7 @@ def curve_table(done: Comparisons, setting: Setting) -> pd.DataFrame:
         for start, tuned in comparison.starts.items():
             losses = tuned.curve.set_index("step")["loss"]
             for step in tuned.steps:
-                interval = metric_score(tuned.validated(step), tuned.metric, setting.seed)
+                interval = metric_score(tuned.validated(step), tuned.metric, setup.seed)
                 found = _numbers(interval)
                 lines.append(
                     {
@@ -233,7 +233,7 @@ def curve_table(done: Comparisons, setting: Setting) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=list(CURVE_COLUMNS))
 
 
-def _claim_table(claim: str, lines: Sequence[Line], setting: Setting) -> pd.DataFrame:
+def _claim_table(claim: str, lines: Sequence[Line], setup: SingleTaskSetup) -> pd.DataFrame:
     """The verdict on a claim and on its parts, with the columns of ``flannb.report.claims``.
 
     Args:
@@ -241,7 +241,7 @@ def _claim_table(claim: str, lines: Sequence[Line], setting: Setting) -> pd.Data
     """
     paper = published("claims").set_index("id").loc[claim]
     whole, *parts = lines
-    same = {"where": paper["where"], "scale": setting.scale}
+    same = {"where": paper["where"], "scale": setup.scale}
     frame = pd.DataFrame([line | same for line in (whole | {"claim": paper["claim"]}, *parts)])
     return frame.reindex(columns=list(CLAIM_COLUMNS)).astype(
         dict.fromkeys(("difference", "ci_low", "ci_high"), "float64")

@@ -3,7 +3,6 @@
 Pages are driven by Chrome's DevTools protocol (chromedevtools.github.io/devtools-protocol), over a WebSocket.
 """
 
-import base64
 import itertools
 import json
 import shutil
@@ -76,6 +75,7 @@ class Page:
         return dict(message["result"])
 
     def open(self, address: str) -> None:
+        """Goes to an address; it may still be loading when this returns."""
         self.command("Page.navigate", url=address)
 
     def run(self, script: str) -> Any:
@@ -111,11 +111,8 @@ class Page:
         until(is_true, seconds, script)
         return value
 
-    def picture(self, path: Path) -> None:
-        """Writes what is seen as a PNG."""
-        path.write_bytes(base64.b64decode(self.command("Page.captureScreenshot", format="png")["data"]))
-
     def close(self) -> None:
+        """Hangs up; the browser goes on."""
         self._socket.close()
 
 

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -126,14 +126,7 @@ def until(condition: Callable[[], object], seconds: float, what: str) -> None:
     Raises:
         NotSurvived: it did not come about in time.
     """
-    for _ in _ticks(seconds):
-        if condition():
-            return
-    raise NotSurvived(f"{what} did not come about within {seconds:.0f} s")
-
-
-def _ticks(seconds: float) -> Iterator[None]:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        yield
+    while not condition():
+        demand(time.monotonic() < deadline, f"{what} did not come about within {seconds:.0f} s")
         time.sleep(0.01)

@@ -155,7 +155,8 @@ def _file(bench: Bench, target: Target, rng: random.Random) -> str:
 
 
 TRAIN, TEST = Split("owner/set", "default", "train"), Split("owner/set", "default", "test")
-RAW = RawFile("github/google-research/FLAN/flan/v2/cot_data/creak_train.tsv", ("question", "answer", "rationale"))
+REPOSITORY, RAW_PATH = "google-research/FLAN", "flan/v2/cot_data/creak_train.tsv"
+RAW = RawFile(f"github/{REPOSITORY}/{RAW_PATH}", ("question", "answer", "rationale"))
 Spoil = Callable[[random.Random], str]
 
 
@@ -163,12 +164,11 @@ Spoil = Callable[[random.Random], str]
 def _sources(home: Path) -> Iterator[list[tuple[str, Spoil]]]:
     """Kinds of files that sources read, each with what spoils one and sees whether it is noticed and mended."""
     with serving() as server:
-        server.datasets[TRAIN.repo_id] = {
+        files = {
             f"{data.config}/{data.split}/{n:04d}.parquet": parquet(n, 200) for data in (TRAIN, TEST) for n in range(2)
         }
-        lines = "".join(f"is {i} odd?\t{'yes' if i % 2 else 'no'}\tits last bit says so\n" for i in range(99))
-        server.repositories["google-research/FLAN"] = {RAW.path.split("/", 3)[3]: lines.encode()}
-        hub = Hub(server.url, GitHub(f"{server.url}/raw", server.url, cache=home / "github"))
+        fill(server, files, 99)
+        hub = hub_at(server.url, home / "github")
         folder = home / "mirror"
         copy_mirror(plan_mirror(hub, (TRAIN, TEST, RAW), folder), folder)
         whole = shutil.copytree(folder, home / "whole")
@@ -182,6 +182,27 @@ def _sources(home: Path) -> Iterator[list[tuple[str, Spoil]]]:
             ("the sums of GitHub's cache", partial(_cached, server, hub, home / "github", "SHA256SUMS", RAW)),
             ("a file in the Hub's cache", partial(_cached, server, hub, _hub_cache() / _repo(TRAIN), "blobs/*", TRAIN)),
         ]
+
+
+def fill(server: HubServer, files: dict[str, bytes], lines: int) -> None:
+    """Puts data on a server.
+
+    Args:
+        files: of the dataset of ``TRAIN``: path -> content.
+        lines: of the file ``RAW``.
+    """
+    server.datasets[TRAIN.repo_id] = files
+    text = "".join(f"is {i} odd?\t{'yes' if i % 2 else 'no'}\tits last bit says so\n" for i in range(lines))
+    server.repositories[REPOSITORY] = {RAW_PATH: text.encode()}
+
+
+def hub_at(address: str, cache: Path) -> Hub:
+    """The Hub, and with it GitHub, at the address of a server.
+
+    Args:
+        cache: of GitHub's files.
+    """
+    return Hub(address, GitHub(f"{address}/raw", address, cache=cache))
 
 
 def parquet(seed: int, rows: int) -> bytes:

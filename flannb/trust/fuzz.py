@@ -95,7 +95,9 @@ def _refused(read: Callable[[], object], what: bytes) -> bool:
     except UserError as error:
         printable(str(error)).encode()
         refused = True
-    except BaseException as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a panic of Rust is no Exception
         raise AssertionError(f"{type(error).__name__}: {error} from {what[:200]!r}") from error
     demand(time.monotonic() - began < SLOWEST, f"took too long: {what[:200]!r}")
     return refused

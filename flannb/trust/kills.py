@@ -7,12 +7,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from pathlib import Path
 from queue import Queue
 
-from flannb.files import INPUTS
-from flannb.trust.case import Bench, NotHere, demand, until
-from flannb.trust.reproduction import PLAIN, Pretraining, Rehearsed, ended, kill, rehearse
+from flannb.trust.case import Bench, NotHere, demand
+from flannb.trust.reproduction import PLAIN, Pretraining, Rehearsed, ended, kill, none_left, rehearse
 
 AREA = "kill"
 KILLS = 40
@@ -71,16 +69,16 @@ def run(bench: Bench) -> None:
 
 def _kill(stage: str, moment: float, through: bool, compiled: bool, rehearsed: Rehearsed) -> str:
     rehearsed.back_to(stage, compiled)
-    folder = Path(rehearsed.steps()[stage].folder)
     options = () if through else PLAIN
     process = rehearsed.start(*options)
-    if moment < 0:
-        time.sleep(-moment)
-    else:
-        until(lambda: (folder / INPUTS).is_file() or process.poll() is not None, 120, f"the beginning of {stage}")
-        time.sleep(moment * rehearsed.seconds[stage])
-    alive = process.poll() is None
-    kill(process)
+    try:
+        if moment < 0:
+            time.sleep(-moment)
+        else:
+            rehearsed.reach(process, stage, moment)
+        alive = process.poll() is None
+    finally:
+        kill(process)
     rehearsed.finish(*options)
     rehearsed.compare()
     return "killed, run again, the same bytes" if alive else "had ended before, the same bytes"
@@ -88,13 +86,12 @@ def _kill(stage: str, moment: float, through: bool, compiled: bool, rehearsed: R
 
 def _stop(stage: str, number: signal.Signals, rehearsed: Rehearsed) -> str:
     rehearsed.back_to(stage)
-    folder = Path(rehearsed.steps()[stage].folder)
     process = rehearsed.start(*PLAIN)
-    until(lambda: (folder / INPUTS).is_file() or process.poll() is not None, 120, f"the beginning of {stage}")
-    time.sleep(0.2 * rehearsed.seconds[stage])
-    if process.poll() is None:
-        os.killpg(process.pid, number)
-    code, said = ended(process, 120)
+    with none_left(process):
+        rehearsed.reach(process, stage, 0.2)
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+        code, said = ended(process, 120)
     if not code:
         raise NotHere("the run had ended before the signal came")
     # Python ends by Ctrl-C itself, though that was caught, where it was raised inside ``exec`` (of a dataclass, say).

@@ -3,10 +3,10 @@
 import io
 import os
 import shutil
-import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -15,9 +15,9 @@ import psutil
 
 from flannb.build import BuildOptions, Lengths, Mini, build_data
 from flannb.collection import tasks
-from flannb.files import INPUTS, SUMS
+from flannb.files import SUMS
 from flannb.trust.case import Bench, demand, until
-from flannb.trust.reproduction import PLAIN, ROW, Rehearsed, ended, kill, rehearse
+from flannb.trust.reproduction import PLAIN, ROW, Rehearsed, ended, kill, none_left, rehearse
 
 AREA = "distributed"
 NEAR = 1e-4
@@ -65,12 +65,12 @@ def _lost_process(rehearsed: Rehearsed, lost: int, left: int) -> str:
     checkpoints = Path(rehearsed.steps()["train"].folder) / "checkpoints"
     port = _port()
     both = [rehearsed.start(*PLAIN, command="train", environment=_together(i, 2, port)) for i in range(2)]
-    until(lambda: any(checkpoints.glob(f"[0-9]*/{SUMS}")) or both[lost].poll() is not None, LONGEST, "a checkpoint")
-    os.killpg(both[lost].pid, signal.SIGKILL)
-    both[lost].communicate()
-    began = time.monotonic()
-    code, said = ended(both[1 - lost], LONGEST)
-    waited = time.monotonic() - began
+    with none_left(*both):
+        until(lambda: any(checkpoints.glob(f"[0-9]*/{SUMS}")) or both[lost].poll() is not None, LONGEST, "a checkpoint")
+        kill(both[lost])
+        began = time.monotonic()
+        code, said = ended(both[1 - lost], LONGEST)
+        waited = time.monotonic() - began
     if code:  # it may have been done already
         # Where the coordinator was lost, JAX may end the others in its own words before they can speak.
         words = ("goes on from the last checkpoint", "another task died")
@@ -80,9 +80,10 @@ def _lost_process(rehearsed: Rehearsed, lost: int, left: int) -> str:
     else:
         port = _port()
         again = [rehearsed.start(*PLAIN, command="train", environment=_together(i, 2, port)) for i in range(2)]
-        for process in again:
-            code_again, more = ended(process)
-            demand(code_again == 0, f"ended with {code_again}: {more[-500:]}")
+        with none_left(*again):
+            for process in again:
+                code_again, more = ended(process)
+                demand(code_again == 0, f"ended with {code_again}: {more[-500:]}")
     losses = _losses(rehearsed)
     demand(len(losses) == len(alone), f"{len(losses)} steps instead of {len(alone)}")
     worst = max(abs(a - b) for a, b in zip(losses, alone, strict=True))
@@ -92,27 +93,27 @@ def _lost_process(rehearsed: Rehearsed, lost: int, left: int) -> str:
 
 def workers_of(pid: int) -> list[psutil.Process]:
     """The Dask workers that a process has started, the busiest first."""
-    found = [p for p in psutil.Process(pid).children(recursive=True) if "spawn_main" in " ".join(p.cmdline())]
-    found = [p for p in found if not any(child in found for child in p.children())]
-    return sorted(found, key=lambda p: -sum(p.cpu_times()[:2]))
+    found = []
+    for process in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # it has ended meanwhile
+            if "spawn_main" in " ".join(process.cmdline()):
+                found.append((sum(process.cpu_times()[:2]), process.ppid(), process))
+    parents = {parent for _, parent, _ in found}
+    workers = [(busy, process) for busy, _, process in found if process.pid not in parents]
+    return [process for _, process in sorted(workers, key=lambda pair: -pair[0])]
 
 
 def _lost_worker(rehearsed: Rehearsed, stage: str) -> str:
     rehearsed.back_to(stage)
-    folder = Path(rehearsed.steps()[stage].folder)
     process = rehearsed.start("--plain", "--workers", "2")
-    until(lambda: (folder / INPUTS).is_file() or process.poll() is not None, 180, f"the beginning of {stage}")
-    time.sleep(0.3 * rehearsed.seconds[stage])
-    if process.poll() is None and (running := workers_of(process.pid)):
-        running[0].kill()
-        seen = "killed"
-    else:
-        seen = "had ended before"
-    try:
+    with none_left(process):
+        rehearsed.reach(process, stage, 0.3)
+        if process.poll() is None and (running := workers_of(process.pid)):
+            running[0].kill()
+            seen = "killed"
+        else:
+            seen = "had ended before"
         code, said = ended(process, LONGEST)
-    except BaseException:
-        kill(process)
-        raise
     if code:
         demand(code == 2 and "goes on" in said, f"ended with {code}: {said[-500:]}")
     rehearsed.finish(*PLAIN)
@@ -126,9 +127,10 @@ def _lost_builder(home: Path) -> str:
     shutil.rmtree(home, ignore_errors=True)
     undisturbed = build_data(Mini(), some, options, home / "one", count=1)
     killed: list[int] = []
+    built = threading.Event()
 
     def kill_one() -> None:
-        while not killed:
+        while not killed and not built.is_set():
             found = workers_of(os.getpid())
             if len(found) > 1 and any((home / "two").rglob("*.arrow")):
                 found[0].kill()
@@ -137,8 +139,11 @@ def _lost_builder(home: Path) -> str:
 
     watcher = threading.Thread(target=kill_one, daemon=True)
     watcher.start()
-    index = build_data(Mini(), some, options, home / "two", count=2)
-    watcher.join(5)
+    try:
+        index = build_data(Mini(), some, options, home / "two", count=2)
+    finally:  # the workers of what comes after it are let alone
+        built.set()
+        watcher.join()
     demand(killed, "the build was done before a worker could be killed")
     for path in sorted(undisturbed.parent.rglob("*")):
         if path.is_file():

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
@@ -19,7 +19,7 @@ from flannb.experiments.artefacts import TABLE1
 from flannb.experiments.reproduce import Options, artefact_steps, pretrain_report_steps, project_root
 from flannb.experiments.step import Step
 from flannb.files import INPUTS
-from flannb.trust.case import Bench, NotSurvived, demand
+from flannb.trust.case import Bench, NotSurvived, demand, until
 
 ROW = "flan2022"
 PLAIN = ("--plain", "--workers", "1")
@@ -27,6 +27,9 @@ PLAIN = ("--plain", "--workers", "1")
 
 COMPILED = "runs/.cache/jax"
 """JAX's cache of compiled programs, below a reproduction's home."""
+
+BEGINNING = 180.0
+"""Seconds within which a run comes to the stage that it starts with."""
 
 TIMEOUT = 600.0
 """Seconds after which a run counts as one that hangs."""
@@ -138,6 +141,17 @@ def ended(process: subprocess.Popen[str], timeout: float = TIMEOUT) -> tuple[int
     return process.returncode, out + err
 
 
+@contextlib.contextmanager
+def none_left(*processes: subprocess.Popen[str]) -> Iterator[None]:
+    """Kills what of these runs is left when the block ends, however it ends, so that no case disturbs the next."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                kill(process)
+
+
 def kill(process: subprocess.Popen[str]) -> str:
     """Kills a run and all processes of its group; returns what it had said."""
     with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
@@ -179,6 +193,16 @@ class Rehearsed(Reproduction):
         if compiled:
             shutil.copytree(self._kept("end") / COMPILED, self.home / COMPILED, dirs_exist_ok=True)
 
+    def reach(self, process: subprocess.Popen[str], stage: str, share: float) -> None:
+        """Waits until a run that starts with ``stage`` is at this share of it, or has ended.
+
+        Raises:
+            NotSurvived: the stage does not begin.
+        """
+        inputs = Path(self.steps()[stage].folder) / INPUTS
+        until(lambda: inputs.is_file() or process.poll() is not None, BEGINNING, f"the beginning of {stage}")
+        time.sleep(share * self.seconds[stage])
+
     def compare(self) -> None:
         """Compares the outcome with the undisturbed one.
 
@@ -205,9 +229,11 @@ class Pretraining(Rehearsed):
     CHOSEN: ClassVar[tuple[str, ...]] = ()
 
     def steps(self) -> dict[str, Step]:
+        """The build, and the first step of pretraining, with which the stage begins."""
         return dict(zip(self.STAGES, pretrain_report_steps(self.options), strict=False))
 
     def outcome(self) -> dict[str, bytes]:
+        """Sums of the build, logs, weights and findings of both stages, and the report's numbers, by file."""
         stages = Path(self.steps()["pretrain"].folder).parent
         kept = [
             *sorted((self.home / "runs/data").glob("*/SHA256SUMS")),

@@ -9,11 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from flannb.build import Hub, Mirror, download
-from flannb.build.github import GitHub
 from flannb.build.mirror import copy_mirror, plan_mirror
 from flannb.errors import UserError
 from flannb.trust.case import Bench, NotHere, demand
-from flannb.trust.damage import RAW, TRAIN, parquet
+from flannb.trust.damage import RAW, RAW_PATH, REPOSITORY, TRAIN, fill, hub_at, parquet
 from flannb.trust.reproduction import PLAIN, Rehearsed, Reproduction, ended, rehearse
 from flannb.trust.server import HubServer, serving
 
@@ -157,17 +156,15 @@ def _impatient() -> Iterator[None]:
         download.FIRST_WAIT, download.TIMEOUT = before
 
 
-def _fill(server: HubServer) -> list[str]:
+def _filled(server: HubServer) -> list[str]:
     """Puts data on a server; returns the paths that are asked for."""
     files = {f"{TRAIN.config}/{TRAIN.split}/{n:04d}.parquet": parquet(n, 500) for n in range(2)}
-    server.datasets[TRAIN.repo_id] = files
-    path = RAW.path.split("/", 3)[3]
-    server.repositories["google-research/FLAN"] = {path: b"is it?\tyes\tit is\n" * 500}
+    fill(server, files, 500)
     commit = server.commit
     return [
         f"/api/datasets/{TRAIN.repo_id}/revision/{Hub().branch}",
         *(f"/datasets/{TRAIN.repo_id}/resolve/{commit}/{name}" for name in files),
-        f"/raw/google-research/FLAN/{commit}/{path}",
+        f"/raw/{REPOSITORY}/{commit}/{RAW_PATH}",
     ]
 
 
@@ -184,7 +181,7 @@ def _server(folder: Path, rng: random.Random) -> str:
             lambda: ("no ranges",),
             lambda: ("huge",),
         )
-        listing, *files = _fill(server)
+        listing, *files = _filled(server)
         server.faults[listing] = [("status", rng.choice((500, 503))) for _ in range(rng.randrange(3))]
         for path in files:
             server.faults[path] = [rng.choice(kinds)() for _ in range(rng.randint(1, 4))]
@@ -192,13 +189,12 @@ def _server(folder: Path, rng: random.Random) -> str:
             while [fault[0] for fault in server.faults[path]].count("garble") > 1:
                 server.faults[path].remove(("garble",))
         faults = [fault for path in (listing, *files) for fault in server.faults[path]]
-        hub = Hub(server.url, GitHub(f"{server.url}/raw", server.url, cache=folder / "cache"))
+        hub = hub_at(server.url, folder / "cache")
         plan = plan_mirror(hub, (TRAIN, RAW), folder / "mirror")
         copy_mirror(plan, folder / "mirror")
         for item in plan.items:
-            wanted = server.datasets[TRAIN.repo_id].get(item.path.removeprefix(f"{TRAIN.repo_id}/")) or next(
-                iter(server.repositories["google-research/FLAN"].values())
-            )
+            name = item.path.removeprefix(f"{TRAIN.repo_id}/")
+            wanted = server.datasets[TRAIN.repo_id].get(name) or server.repositories[REPOSITORY][RAW_PATH]
             demand((folder / "mirror" / item.path).read_bytes() == wanted, f"{item.path} has other bytes")
         demand(Mirror(folder / "mirror").read(TRAIN, ("text",)).num_rows == 1000, "rows are missing")
         demand(not list((folder / "mirror").rglob(".*.part")), "half a file is left")
@@ -208,9 +204,9 @@ def _server(folder: Path, rng: random.Random) -> str:
 def _hopeless(folder: Path, fault: tuple) -> str:
     shutil.rmtree(folder, ignore_errors=True)
     with serving() as server, _impatient():
-        _, path, *_ = _fill(server)
+        _, path, *_ = _filled(server)
         server.faults[path] = [fault] * 100
-        hub = Hub(server.url, GitHub(f"{server.url}/raw", server.url, cache=folder / "cache"))
+        hub = hub_at(server.url, folder / "cache")
         plan = plan_mirror(hub, (TRAIN,), folder / "mirror")
         try:
             copy_mirror(plan, folder / "mirror")

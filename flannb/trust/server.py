@@ -44,10 +44,12 @@ class HubServer(ThreadingHTTPServer):
 
     @property
     def commit(self):
+        """That of the converted branch."""
         return self.commits[-1]
 
     @property
     def url(self):
+        """The address, without a slash at its end."""
         return f"http://127.0.0.1:{self.server_port}"
 
     def ranges(self, name):

@@ -1,7 +1,6 @@
 """Together: reproductions in one folder and users of one cache, at once, do the work once and spoil nothing."""
 
 import multiprocessing
-import os
 import re
 import signal
 from collections import Counter
@@ -11,11 +10,9 @@ from typing import Any
 
 from filelock import FileLock
 
-from flannb.build import Hub
-from flannb.build.github import GitHub
 from flannb.trust.case import Bench, demand, until
-from flannb.trust.damage import RAW, TRAIN, parquet
-from flannb.trust.reproduction import PLAIN, Rehearsed, ended, rehearse
+from flannb.trust.damage import RAW, TRAIN, fill, hub_at, parquet
+from flannb.trust.reproduction import PLAIN, Rehearsed, ended, none_left, rehearse
 from flannb.trust.server import serving
 
 AREA = "together"
@@ -35,7 +32,9 @@ def run(bench: Bench) -> None:
 
 def _two(rehearsed: Rehearsed, options: tuple[tuple[str, ...], tuple[str, ...]]) -> str:
     rehearsed.back_to("data")
-    said = [_well(ended(process)) for process in [rehearsed.start(*some) for some in options]]
+    both = [rehearsed.start(*some) for some in options]
+    with none_left(*both):
+        said = [_well(ended(process)) for process in both]
     rehearsed.compare()
     worked = Counter(name for each in said for name, seconds in re.findall(r"(\w+): (\d+) s", each) if seconds != "0")
     twice = [name for name in rehearsed.STAGES if worked[name] > 1]
@@ -45,8 +44,10 @@ def _two(rehearsed: Rehearsed, options: tuple[tuple[str, ...], tuple[str, ...]])
 
 def _forced(rehearsed: Rehearsed) -> str:
     rehearsed.back_to("train")
-    for process in [rehearsed.start(*PLAIN), rehearsed.start(*PLAIN, "--force")]:
-        _well(ended(process))
+    both = [rehearsed.start(*PLAIN), rehearsed.start(*PLAIN, "--force")]
+    with none_left(*both):
+        for process in both:
+            _well(ended(process))
     rehearsed.finish(*PLAIN)
     rehearsed.compare()
     return "both ended well, the same bytes"
@@ -63,10 +64,10 @@ def _dead_holder(rehearsed: Rehearsed) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     context = multiprocessing.get_context("spawn")
     has = context.Event()
-    holder = context.Process(target=_hold, args=(str(folder.parent / f".{folder.name}.lock"), has))
+    holder = context.Process(target=_hold, args=(str(folder.parent / f".{folder.name}.lock"), has), daemon=True)
     holder.start()
     demand(has.wait(60), "the lock could not be taken")
-    os.kill(holder.pid or 0, signal.SIGKILL)
+    holder.kill()
     holder.join()
     rehearsed.finish(*PLAIN)
     rehearsed.compare()
@@ -81,20 +82,14 @@ def _hold(path: str, has: Any) -> None:
 
 def _one_cache(cache: Path) -> str:
     with serving() as server:
-        content = parquet(0, 20_000)
-        server.datasets[TRAIN.repo_id] = {f"{TRAIN.config}/{TRAIN.split}/0000.parquet": content}
-        lines = "".join(f"is {i} odd?\t{'yes' if i % 2 else 'no'}\tits last bit says so\n" for i in range(9000))
-        server.repositories["google-research/FLAN"] = {RAW.path.split("/", 3)[3]: lines.encode()}
+        fill(server, {f"{TRAIN.config}/{TRAIN.split}/0000.parquet": parquet(0, 20_000)}, 9000)
         context = multiprocessing.get_context("spawn")
         found = context.Queue()
-        readers = [context.Process(target=_read, args=(server.url, cache, found)) for _ in range(READERS)]
+        some = (server.url, cache, found)
+        readers = [context.Process(target=_read, args=some, daemon=True) for _ in range(READERS)]
         for reader in readers:
             reader.start()
-        until(
-            lambda: not any(reader.is_alive() for reader in readers) or found.qsize() == READERS, 240, "the end of all"
-        )
-        for reader in readers:
-            reader.join()
+        until(lambda: not any(reader.is_alive() for reader in readers), 240, "the end of all")
         demand([reader.exitcode for reader in readers] == [0] * READERS, "a reader failed")
         read = {found.get() for _ in readers}
         demand(read == {(20_000, 9000)}, f"they read {sorted(read)} rows")
@@ -104,5 +99,5 @@ def _one_cache(cache: Path) -> str:
 
 
 def _read(url: str, cache: Path, found: Any) -> None:
-    hub = Hub(url, GitHub(f"{url}/raw", url, cache=cache))
+    hub = hub_at(url, cache)
     found.put((hub.read(TRAIN, ("text",)).num_rows, hub.read(RAW, RAW.columns).num_rows))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from flannb.bench.__main__ import main
-from flannb.bench.contenders import cot_tasks
+from flannb.bench.data_contenders import cot_tasks
 from flannb.bench.synthetic import SHARES, write_source
 from flannb.build import Mirror, read_records
 

@@ -8,7 +8,7 @@ import pytest
 
 from flannb.evaluate import write_set
 from flannb.finetune import Finetuned
-from flannb.report.single_task import Comparison, Setting, curve_table, score_table, write_single_task
+from flannb.report.single_task import Comparison, SingleTaskSetup, curve_table, score_table, write_single_task
 from flannb.report.single_task_claims import convergence_claims, pareto_claims
 
 STEPS = (0, 10, 20)
@@ -93,11 +93,11 @@ def done(tmp_path_factory):
     return found
 
 
-SETTING = Setting("smoke", "mini", 0, ["boolq", "rte", "wanli", "cxc"])
+SETUP = SingleTaskSetup("smoke", "mini", 0, ["boolq", "rte", "wanli", "cxc"])
 
 
 def test_the_table_has_a_line_for_each_task_and_model(done):
-    table = score_table(done, SETTING)
+    table = score_table(done, SETUP)
     assert table["task"].tolist() == [name for name in ("boolq", "rte", "wanli", "cxc") for _ in range(3)]
     by_key = table.set_index(["task", "model"])
     assert by_key.loc[("wanli", "t5_finetuned"), "score"] == 60
@@ -110,7 +110,7 @@ def test_the_table_has_a_line_for_each_task_and_model(done):
 
 
 def test_curves_have_a_point_for_each_evaluation(done):
-    table = curve_table(done, SETTING)
+    table = curve_table(done, SETUP)
     wanli = table[(table["task"] == "wanli") & (table["start"] == "T5")]
     assert wanli["step"].tolist() == list(STEPS)
     assert wanli["validation"].tolist() == [0, 30, 60]
@@ -121,8 +121,8 @@ def test_curves_have_a_point_for_each_evaluation(done):
 @pytest.mark.parametrize("artefact", ["table3", "figure6"])
 def test_reports_are_whole_and_the_same_each_time(artefact, done, tmp_path):
     some = {name: done[name] for name in ("wanli", "cxc")}
-    first = {path.name: path.read_bytes() for path in write_single_task(tmp_path / "a", artefact, some, SETTING)}
-    again = {path.name: path.read_bytes() for path in write_single_task(tmp_path / "b", artefact, some, SETTING)}
+    first = {path.name: path.read_bytes() for path in write_single_task(tmp_path / "a", artefact, some, SETUP)}
+    again = {path.name: path.read_bytes() for path in write_single_task(tmp_path / "b", artefact, some, SETUP)}
     assert first == again
     drawn = "figure6" if artefact == "figure6" else "figure5"
     assert first.keys() == {

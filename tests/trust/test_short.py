@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
+from flannb.trust import fuzz, together
 from flannb.trust.__main__ import main
-from flannb.trust.case import Bench, Figure, NotHere, demand
+from flannb.trust.case import Bench, Figure, NotHere, NotSurvived, demand, until
+from flannb.trust.processes import workers_of
 from flannb.trust.report import CASES, PAGE, summary, write_report
+from flannb.trust.reproduction import Rehearsed
 
 
 def test_a_reproduction_survives_a_few_faults(tmp_path):
@@ -66,3 +70,55 @@ def test_a_case_tried_again_leaves_the_figures_of_the_others(bench, tmp_path):
 def test_wrong_options_end_with_2(options, tmp_path, capsys):
     assert main([*options, "--to", str(tmp_path)]) == 2
     assert f"error: {options[0]} {options[1]}" in capsys.readouterr().err
+
+
+def test_ctrl_c_among_mutants_ends_the_run():
+    def pressed():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fuzz._refused(pressed, b"")
+
+
+class Scripts(Rehearsed):
+    """Runs that are shell scripts instead of reproductions, one after the other."""
+
+    def __init__(self, home, *scripts):
+        self.home, self.environment, self.scripts, self.started = home, {}, list(scripts), []
+
+    def back_to(self, stage, compiled=False):
+        self.home.mkdir(exist_ok=True)
+
+    def command(self, *options, command=""):
+        return ["sh", "-c", self.scripts.pop(0)]
+
+    def start(self, *options, **how):
+        self.started.append(super().start(*options, **how))
+        return self.started[-1]
+
+
+def test_no_run_is_left_where_another_of_its_case_fails(tmp_path):
+    scripts = Scripts(tmp_path, "echo it failed; exit 1", "sleep 60")
+    with pytest.raises(NotSurvived, match="one ended with 1: it failed"):
+        together._two(scripts, ((), ()))
+    ends = [process.poll() for process in scripts.started]
+    for process in scripts.started:
+        process.kill()
+        process.communicate()
+    assert ends == [1, -9]
+
+
+def test_what_is_so_already_is_not_waited_for():
+    until(lambda: True, 0, "nothing")
+    began = time.monotonic()
+    with pytest.raises(NotSurvived, match="a miracle did not come about within 0 s"):
+        until(lambda: False, 0, "a miracle")
+    assert time.monotonic() - began < 5
+
+
+def test_children_that_end_while_workers_are_looked_for_are_none():
+    with subprocess.Popen(["sh", "-c", "while :; do /bin/true; done"]) as busy:
+        try:
+            assert not any(workers_of(busy.pid) for _ in range(300))
+        finally:
+            busy.kill()
