@@ -13,14 +13,12 @@ from types import FrameType
 from typing import Any
 
 from flannb import extra, progress
-from flannb.build.workers import WORKERS
 from flannb.errors import ProcessLost, UserError
 from flannb.experiments import listing
 from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
-from flannb.experiments.devices import default_workers
 from flannb.experiments.durations import Durations
 from flannb.experiments.everything import Results, all_steps, changes, read_results
-from flannb.experiments.options import add_how, add_models, add_what, options_of, settle
+from flannb.experiments.options import add_how, add_models, add_what, options_of, settle, workers_of
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, pretrain_report_steps
 from flannb.experiments.runner import forget, run_all
@@ -201,12 +199,8 @@ def _run(given: argparse.Namespace) -> None:
         again = again[-1:]  # what it reads took hours, and this command would not make it
     for step in again:
         forget(step)
-    if given.workers is not None:
-        os.environ[WORKERS] = str(given.workers)
-    trainings = sum(step.function == "train_step" for step in steps)
-    workers = given.workers or default_workers(trainings)
     durations = Durations.at(options.scale, options.runs, options.reports)
-    run_all(steps, workers, given.cluster, papermill=not given.plain, durations=durations)
+    run_all(steps, workers_of(given, steps), given.cluster, papermill=not given.plain, durations=durations)
     if given.command == ALL:
         _show_changes(before, options)
     elif given.command == PRETRAIN:

@@ -26,6 +26,7 @@ from flannb.build import (
 from flannb.collection import MORE_SUITES, EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
 from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_tasks, read_predictions
+from flannb.experiments.artefacts import Row
 from flannb.experiments.artefacts import artefact as artefact_of
 from flannb.experiments.scales import Scale
 from flannb.experiments.scales import scale as scale_of
@@ -35,6 +36,7 @@ from flannb.mixture import mixture as mixture_of
 
 if TYPE_CHECKING:
     from flannb.report import Setup
+    from flannb.report.figure4 import Point
     from flannb.train import TrainOptions
 
 BUILD_JSON = "build.json"
@@ -300,29 +302,19 @@ def report_step(
         evaluations: row -> folders of ``evaluate_step``, one for each model trained of the row.
         models: row -> folder of the first ``train_step``.
     """
-    from flannb.model.checkpoint import parameters
     from flannb.report import layout, majority_baseline, one_model, write_table
     from flannb.report.figure1 import write_figure1
     from flannb.report.figure3 import write_figure3
-    from flannb.report.figure4 import Point, layout_of, write_figure4
+    from flannb.report.figure4 import layout_of, write_figure4
     from flannb.train import LOSS_CSV
 
     opened = open_source(source)
     chosen = scale_of(scale, opened.collection)
     training = present_training(opened)
     found = artefact_of(artefact).at(chosen, training)
-    rows = found.rows
     predictions, setup = predictions_of(evaluations), setup_of(opened, scale, seed)
     if artefact == "figure4":
-        members = {row.name: len(mixture_of(row.mixture).members(training)) for row in rows}
-        points = {
-            row.name: Point(
-                row.size or chosen.size,
-                row.tasks or members[row.name],
-                parameters(Path(models[row.name]) / "model") if row.name in models else None,
-            )
-            for row in rows
-        }
+        points = _points(found.rows, training, chosen.size, models)
         return write_figure4(Path(folder), predictions, replace(setup, layout=layout_of(points)), points)
     suites = [suite for suite in MORE_SUITES if suite in setup.sets]
     setup = replace(setup, layout=layout(artefact).extended({row.name: row.title for row in found.own_rows()}, suites))
@@ -337,11 +329,31 @@ def report_step(
         predictions,
         losses,
         setup,
-        {row.name: row.title for row in rows},
+        {row.name: row.title for row in found.rows},
         majority_baseline(one_model(predictions)),
         tokens,
         predictions_of(evaluations, "ranking") if chosen.ranking else None,
     )
+
+
+def _points(rows: Sequence[Row], training: Sequence[Task], size: str, models: Mapping[str, str]) -> "dict[str, Point]":
+    """Row of Figure 4 -> its size, number of tasks, and parameters where it was trained.
+
+    Args:
+        size: of rows that do not say theirs.
+        models: row -> folder of its training.
+    """
+    from flannb.model.checkpoint import parameters
+    from flannb.report.figure4 import Point
+
+    return {
+        row.name: Point(
+            row.size or size,
+            row.tasks or len(mixture_of(row.mixture).members(training)),
+            parameters(Path(models[row.name]) / "model") if row.name in models else None,
+        )
+        for row in rows
+    }
 
 
 def figure2_step(folder: str) -> list[Path]:
