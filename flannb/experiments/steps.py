@@ -117,7 +117,7 @@ def build_step(
     vocabulary: str = "",
     quiet: bool = False,
 ) -> Build:
-    """Builds the data of a source at a scale.
+    """Builds the data of a source at a scale; returns the build.
 
     Args:
         folder: gets ``build.json``, which names the index.
@@ -126,6 +126,9 @@ def build_step(
         store: builds live below it, named by what they were made from, so that runs share them.
         drop_contaminated: leave out training rows that hold evaluation text (``flannb.build.decontaminate``).
         vocabulary: whose tokenizer makes the ids (see ``tokenizer_file``); one is trained where it is empty.
+
+    Raises:
+        UserError: as ``available``, ``tokenizer_file`` and ``flannb.build.build_data``.
     """
     opened = open_source(source)
     training, _ = available(opened, allow_missing)
@@ -201,6 +204,9 @@ def train_step(
         mixture, tasks_drawn: as in ``weights_of``.
         size: a key of ``flannb.model.SIZES``; the scale's where it is empty.
         start: checkpoint that it starts from; random weights where it is empty.
+
+    Raises:
+        UserError: as ``weights_of`` and ``flannb.train.train``.
     """
     import jax
 
@@ -262,6 +268,9 @@ def predictions_of(evaluations: Mapping[str, Sequence[str]], mode: str = "genera
     Args:
         evaluations: row -> folders of ``evaluate_step``, one for each model trained of the row.
         mode: of ``flannb.evaluate.MODES``.
+
+    Raises:
+        UserError: a folder has none, or they are damaged.
     """
     return {
         row: pd.concat(
@@ -301,6 +310,9 @@ def report_step(
         artefact: a key of ``flannb.experiments.ARTEFACTS``.
         evaluations: row -> folders of ``evaluate_step``, one for each model trained of the row.
         models: row -> folder of the first ``train_step``.
+
+    Raises:
+        UserError: predictions are missing or damaged.
     """
     from flannb.report import layout, majority_baseline, one_model, write_table
     from flannb.report.figure1 import write_figure1
