@@ -22,7 +22,7 @@ LOCKS = {"cpu": "requirements.lock", "cuda": "requirements-cuda.lock", "tpu": "r
 # The Python that runs nox where the locked packages have wheels for it; else one that nox finds or uv downloads.
 PYTHON = None if (3, 11) <= sys.version_info[:2] <= (3, 13) else "3.11"
 
-# A session per row: its name, the words after `python -m flannb.experiments`, what `nox -l` says.
+# A session per row: its name, the command of `python -m flannb.experiments`, what `nox -l` says.
 EXPERIMENTS = (
     ("reproduce_table1", "table1", "Reproduce Table 1 of the paper: data, training, evaluation, report."),
     ("reproduce_table2", "table2", "Reproduce Table 2: mixtures that leave one submixture out."),
@@ -150,11 +150,11 @@ def lock(session: nox.Session) -> None:
         )
 
 
-def register(name: str, words: str, description: str) -> None:
-    """Make a session that hands its options to `python -m flannb.experiments`."""
+def register(name: str, command: str, description: str) -> None:
+    """Make a session that hands its options to a command of `python -m flannb.experiments`."""
 
     def experiment(session: nox.Session) -> None:
-        shared(session, "flannb.experiments", *words.split(), *session.posargs)
+        shared(session, "flannb.experiments", command, *session.posargs)
 
     experiment.__doc__ = description
     nox.session(experiment, name=name, python=False, requires=["environment"])

@@ -81,7 +81,7 @@ class Bar(tqdm):
         self._note()
 
     def update(self, n: float | None = 1) -> bool | None:
-        """Counts and notes ``n`` more; returns whether the bar was drawn anew, as tqdm does."""
+        """Counts ``n`` more; returns whether the bar was drawn anew, as tqdm does."""
         shown = super().update(n)
         if self.disable:
             self.n += n or 0

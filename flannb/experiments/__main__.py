@@ -6,21 +6,19 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from flannb import extra, progress
-from flannb.build.workers import WORKERS
 from flannb.errors import ProcessLost, UserError
 from flannb.experiments import listing
 from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
-from flannb.experiments.devices import default_workers
 from flannb.experiments.durations import Durations
 from flannb.experiments.everything import Results, all_steps, changes, read_results
-from flannb.experiments.options import add_how, add_models, add_what, options_of, settle
+from flannb.experiments.options import add_how, add_models, add_what, options_of, settle, workers_of
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, pretrain_report_steps
 from flannb.experiments.runner import forget, run_all
@@ -179,11 +177,7 @@ def _run(given: argparse.Namespace) -> None:
         listing.show(given)
         return
     chosen = None if given.command in (ALL, PRETRAIN) else artefact(given.artefact)
-    rows = split_names(given.rows or "") if chosen else ()
-    if chosen and given.rows is not None and not rows:
-        known = ", ".join(row.name for row in chosen.rows)
-        raise UserError(f"--rows: names no row{f'; choose from {known}' if known else ''}")
-    options = options_of(given, rows)
+    options = options_of(given, _rows(given.rows, chosen) if chosen else ())
     if chosen and getattr(given, "dry_run", False):
         _plan(given, chosen, options)
         return
@@ -192,21 +186,16 @@ def _run(given: argparse.Namespace) -> None:
         listing.check_options(given)
     steps = _steps(given.command, chosen, options)
     before = read_results(Path(options.reports), options.scale) if given.command == ALL else {}
-    again = steps if given.force else []
+    made = steps
     if chosen and given.command == "report":
-        for step in steps[:-1]:
-            if not is_done(step):
-                raise UserError(f"{step.name} is not done; run 'nox -s {chosen.session}' with the same options first")
-        (Path(steps[-1].folder) / MANIFEST).unlink(missing_ok=True)
-        again = again[-1:]  # what it reads took hours, and this command would not make it
-    for step in again:
-        forget(step)
-    if given.workers is not None:
-        os.environ[WORKERS] = str(given.workers)
-    trainings = sum(step.function == "train_step" for step in steps)
-    workers = given.workers or default_workers(trainings)
+        made = steps[-1:]
+        _check_done(steps[:-1], chosen)
+        (Path(made[0].folder) / MANIFEST).unlink(missing_ok=True)
+    if given.force:
+        for step in made:
+            forget(step)
     durations = Durations.at(options.scale, options.runs, options.reports)
-    run_all(steps, workers, given.cluster, papermill=not given.plain, durations=durations)
+    run_all(steps, workers_of(given, steps), given.cluster, papermill=not given.plain, durations=durations)
     if given.command == ALL:
         _show_changes(before, options)
     elif given.command == PRETRAIN:
@@ -219,6 +208,30 @@ def _run(given: argparse.Namespace) -> None:
         write_site(Path(options.reports))
     if exports:
         listing.export_build(built(steps[0].folder), given)
+
+
+def _rows(names: str | None, of: Artefact) -> tuple[str, ...]:
+    """The rows that ``--rows`` names; none where it is not given.
+
+    Raises:
+        UserError: it is given and names none.
+    """
+    rows = split_names(names or "")
+    if names is not None and not rows:
+        known = ", ".join(row.name for row in of.rows)
+        raise UserError(f"--rows: names no row{f'; choose from {known}' if known else ''}")
+    return rows
+
+
+def _check_done(steps: Iterable[Step], of: Artefact) -> None:
+    """Checks that what a report reads is there.
+
+    Raises:
+        UserError: a step is not done; the message says which command does it.
+    """
+    for step in steps:
+        if not is_done(step):
+            raise UserError(f"{step.name} is not done; run 'nox -s {of.session}' with the same options first")
 
 
 def _plan(given: argparse.Namespace, of: Artefact, options: Options) -> None:

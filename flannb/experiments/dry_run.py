@@ -35,7 +35,7 @@ class RowPlan:
     Attributes:
         row, title, mixture, models: which row it is, and how many models are trained of it.
         tasks, examples, tokens: of its mixture; an example is a row in one setting.
-        positions: of tokens that the training goes through, padding included; the same for all rows.
+        positions: token positions that the training goes through, padding included; the same for all rows.
         real_tokens, drawn: tokens and examples among them.
         epochs, most_epochs: how often a row of the data is drawn, on average, and one of the task that is drawn most.
         training_flops, evaluation_flops: the latter at most: prompts and answers are as long as the scale lets them be.

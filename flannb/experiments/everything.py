@@ -51,9 +51,12 @@ def read_results(reports: Path, scale: str) -> Results:
                 raise UserError(f"{path}: cannot be read ({error}). Delete it, or write its report again.") from None
             values = [name for name in table if name == "verdict" or pd.api.types.is_float_dtype(table[name])]
             keys = [name for name in table if name not in values and name not in ABOUT_VALUES]
-            if values and keys and not table.duplicated(keys).any():
-                index = table[keys].map(lambda value: "" if pd.isna(value) else str(value)).agg(", ".join, axis=1)
-                found[folder.relative_to(reports).as_posix(), path.name] = table[values].set_index(index)
+            lines = [
+                ", ".join("" if pd.isna(v) else str(v) for v in line)
+                for line in zip(*(table[key] for key in keys), strict=True)
+            ]
+            if values and keys and len(set(lines)) == len(lines):
+                found[folder.relative_to(reports).as_posix(), path.name] = table[values].set_index(pd.Index(lines))
     return found
 
 

@@ -83,7 +83,7 @@ def finetune_step(
     metric: str = "accuracy",
     quiet: bool = False,
 ) -> Finetuned:
-    """Finetunes a checkpoint on a task of Table 3, or on one's own rows.
+    """Finetunes a checkpoint on a task of Table 3, or on one's own rows; returns what was found.
 
     Args:
         folder: see ``flannb.finetune.run``.
@@ -91,6 +91,9 @@ def finetune_step(
         task: its key; empty for one's own.
         file, template, metric: instead of ``task`` and ``source`` a file of rows, how they read, and their metric (see
             ``flannb.finetune.own``).
+
+    Raises:
+        UserError: an unknown task or scale; or as ``flannb.finetune.own_task`` and ``flannb.finetune.finetune``.
     """
     if task:
         opened = open_source(source)

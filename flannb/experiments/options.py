@@ -1,12 +1,17 @@
 """The options of commands that are about runs: what is run, of which models, and how."""
 
 import argparse
+import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from flannb import extra
+from flannb.build.workers import WORKERS
 from flannb.errors import UserError
+from flannb.experiments.devices import default_workers
 from flannb.experiments.reproduce import RANDOM, Options, enter_project, from_project
 from flannb.experiments.scales import PRETRAINED, SCALES
+from flannb.experiments.step import Step
 from flannb.names import split_names
 
 
@@ -86,6 +91,16 @@ def settle(given: argparse.Namespace) -> None:
         if value and value not in ("mini", "hub", "-", PRETRAINED, RANDOM) and "://" not in value:
             setattr(given, name, from_project(value))
     enter_project()
+
+
+def workers_of(given: argparse.Namespace, steps: Iterable[Step]) -> int:
+    """How many steps run side by side: what ``--workers`` says, which builds then keep to as well, or what suits the
+    devices and the number of trainings.
+    """
+    if given.workers is not None:
+        os.environ[WORKERS] = str(given.workers)
+        return int(given.workers)
+    return default_workers(sum(step.function in ("train_step", "trial_step") for step in steps))
 
 
 def options_of(given: argparse.Namespace, rows: tuple[str, ...]) -> Options:

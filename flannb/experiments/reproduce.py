@@ -226,7 +226,7 @@ def pretraining_steps(base: Ground, options: Options, size: str = "") -> list[St
 
 
 def pretrain_report_steps(options: Options) -> list[Step]:
-    """Pretraining, and the report on it."""
+    """The steps of pretraining, the report on it last. Raises as ``ground`` and ``pretraining_steps``."""
     base = ground(options)
     steps = pretraining_steps(base, options)
     report = Step(

@@ -92,7 +92,7 @@ class Scale:
 
     @property
     def positions(self) -> int:
-        """Of tokens that a training goes through, padding included."""
+        """How many token positions a training goes through, padding included."""
         return self.steps * self.batch.size * (self.batch.input + self.batch.target)
 
     def settings(self, names: Sequence[str]) -> dict[str, Any]:

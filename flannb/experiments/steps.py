@@ -26,6 +26,7 @@ from flannb.build import (
 from flannb.collection import MORE_SUITES, EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
 from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_tasks, read_predictions
+from flannb.experiments.artefacts import Row
 from flannb.experiments.artefacts import artefact as artefact_of
 from flannb.experiments.scales import Scale
 from flannb.experiments.scales import scale as scale_of
@@ -35,6 +36,7 @@ from flannb.mixture import mixture as mixture_of
 
 if TYPE_CHECKING:
     from flannb.report import Setup
+    from flannb.report.figure4 import Point
     from flannb.train import TrainOptions
 
 BUILD_JSON = "build.json"
@@ -115,7 +117,7 @@ def build_step(
     vocabulary: str = "",
     quiet: bool = False,
 ) -> Build:
-    """Builds the data of a source at a scale.
+    """Builds the data of a source at a scale; returns the build.
 
     Args:
         folder: gets ``build.json``, which names the index.
@@ -124,6 +126,9 @@ def build_step(
         store: builds live below it, named by what they were made from, so that runs share them.
         drop_contaminated: leave out training rows that hold evaluation text (``flannb.build.decontaminate``).
         vocabulary: whose tokenizer makes the ids (see ``tokenizer_file``); one is trained where it is empty.
+
+    Raises:
+        UserError: as ``available``, ``tokenizer_file`` and ``flannb.build.build_data``.
     """
     opened = open_source(source)
     training, _ = available(opened, allow_missing)
@@ -199,6 +204,9 @@ def train_step(
         mixture, tasks_drawn: as in ``weights_of``.
         size: a key of ``flannb.model.SIZES``; the scale's where it is empty.
         start: checkpoint that it starts from; random weights where it is empty.
+
+    Raises:
+        UserError: as ``weights_of`` and ``flannb.train.train``.
     """
     import jax
 
@@ -260,6 +268,9 @@ def predictions_of(evaluations: Mapping[str, Sequence[str]], mode: str = "genera
     Args:
         evaluations: row -> folders of ``evaluate_step``, one for each model trained of the row.
         mode: of ``flannb.evaluate.MODES``.
+
+    Raises:
+        UserError: a folder has none, or they are damaged.
     """
     return {
         row: pd.concat(
@@ -299,30 +310,23 @@ def report_step(
         artefact: a key of ``flannb.experiments.ARTEFACTS``.
         evaluations: row -> folders of ``evaluate_step``, one for each model trained of the row.
         models: row -> folder of the first ``train_step``.
+
+    Raises:
+        UserError: predictions are missing or damaged.
     """
-    from flannb.model.checkpoint import parameters
     from flannb.report import layout, majority_baseline, one_model, write_table
     from flannb.report.figure1 import write_figure1
     from flannb.report.figure3 import write_figure3
-    from flannb.report.figure4 import Point, layout_of, write_figure4
+    from flannb.report.figure4 import layout_of, write_figure4
     from flannb.train import LOSS_CSV
 
     opened = open_source(source)
     chosen = scale_of(scale, opened.collection)
     training = present_training(opened)
     found = artefact_of(artefact).at(chosen, training)
-    rows = found.rows
     predictions, setup = predictions_of(evaluations), setup_of(opened, scale, seed)
     if artefact == "figure4":
-        members = {row.name: len(mixture_of(row.mixture).members(training)) for row in rows}
-        points = {
-            row.name: Point(
-                row.size or chosen.size,
-                row.tasks or members[row.name],
-                parameters(Path(models[row.name]) / "model") if row.name in models else None,
-            )
-            for row in rows
-        }
+        points = _points(found.rows, training, chosen.size, models)
         return write_figure4(Path(folder), predictions, replace(setup, layout=layout_of(points)), points)
     suites = [suite for suite in MORE_SUITES if suite in setup.sets]
     setup = replace(setup, layout=layout(artefact).extended({row.name: row.title for row in found.own_rows()}, suites))
@@ -337,11 +341,31 @@ def report_step(
         predictions,
         losses,
         setup,
-        {row.name: row.title for row in rows},
+        {row.name: row.title for row in found.rows},
         majority_baseline(one_model(predictions)),
         tokens,
         predictions_of(evaluations, "ranking") if chosen.ranking else None,
     )
+
+
+def _points(rows: Sequence[Row], training: Sequence[Task], size: str, models: Mapping[str, str]) -> "dict[str, Point]":
+    """Row of Figure 4 -> its size, number of tasks, and parameters where it was trained.
+
+    Args:
+        size: of rows that do not say theirs.
+        models: row -> folder of its training.
+    """
+    from flannb.model.checkpoint import parameters
+    from flannb.report.figure4 import Point
+
+    return {
+        row.name: Point(
+            row.size or size,
+            row.tasks or len(mixture_of(row.mixture).members(training)),
+            parameters(Path(models[row.name]) / "model") if row.name in models else None,
+        )
+        for row in rows
+    }
 
 
 def figure2_step(folder: str) -> list[Path]:

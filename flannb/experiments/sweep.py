@@ -4,16 +4,13 @@ No suite takes part, so what is chosen by it is not chosen by what tables report
 """
 
 import argparse
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from flannb.build import Source, open_source
-from flannb.build.workers import WORKERS
 from flannb.errors import UserError
-from flannb.experiments.devices import default_workers
 from flannb.experiments.durations import Durations
-from flannb.experiments.options import settle
+from flannb.experiments.options import settle, workers_of
 from flannb.experiments.reproduce import (
     RANDOM,
     TRAIN_CODE,
@@ -79,11 +76,8 @@ def run(given: argparse.Namespace) -> None:
         reports=given.reports,
     )
     steps = sweep_steps(options, settings(given))
-    if given.workers is not None:
-        os.environ[WORKERS] = str(given.workers)
-    workers = given.workers or default_workers(sum(step.function == "trial_step" for step in steps))
     durations = Durations.at(options.scale, options.runs, options.reports)
-    run_all(steps, workers, "", papermill=not given.plain, durations=durations)
+    run_all(steps, workers_of(given, steps), "", papermill=not given.plain, durations=durations)
     folder = Path(steps[-1].folder)
     show_markdown((folder / "sweep.md").read_text(encoding="utf-8"))
     remark(f"The report: {folder}")

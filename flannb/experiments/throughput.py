@@ -22,8 +22,8 @@ TRAINING_SHARE, EVALUATION_SHARE = 0.35, 0.10
 its arithmetic.
 """
 
-TWICE = 4 / 3
-"""The work of a step, relative to its FLOPs, whose forward pass is computed again in full."""
+FORWARD_AGAIN = 4 / 3
+"""What a step computes, relative to its model FLOPs, where the whole forward pass is computed again."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,8 @@ def _recorded_generation(scale: Scale, config: T5Config, devices: Devices, folde
 
 
 def _work(remat: str) -> float:
-    return TWICE if remat == "full" else 1.0
+    """What a step computes, relative to its model FLOPs."""
+    return FORWARD_AGAIN if remat == "full" else 1.0
 
 
 def _assumed(devices: Devices, share: float) -> Throughput:

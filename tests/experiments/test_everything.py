@@ -36,6 +36,14 @@ def write(folder, name, text):
 CLAIMS = "id,verdict,detail,difference,ci_low,ci_high\nC1,{},{},{},1.0,2.0\nC2,undecided,,,,\n"
 
 
+def test_a_file_without_lines_and_lines_that_read_alike_are_no_trouble(tmp_path):
+    folder = tmp_path / "table1" / "smoke"
+    write(folder, "claims.csv", "id,verdict\n")
+    write(folder, "a.csv", 'row,set,score\n"x, y",z,1.5\nx,"y, z",2.5\n')
+    before = read_results(tmp_path, "smoke")
+    assert list(before) == [("table1/smoke", "claims.csv")] and changes(before, before) == []
+
+
 def test_changes_tell_verdicts_first_and_only_what_differs(tmp_path):
     folder = tmp_path / "table1" / "smoke"
     write(folder, "a.csv", "row,score,n\nx,1.5,10\ny,2.5,10\n")
