@@ -26,6 +26,8 @@ COLUMNS = (
 )
 MARKS = "osD^vP*X"
 
+LOSS = "Held-out loss (nats per target token)"
+
 
 def write_sweep(
     folder: Path, results: Sequence[Mapping[str, Any]], scale: str, source: str, seed: int, share: float, start: str
@@ -76,7 +78,10 @@ def draw(table: pd.DataFrame) -> Figure:
         for mark, ((size, dropout), lines) in zip(MARKS * len(table), groups, strict=False):
             label = f"{size}, dropout {dropout:g}" if several else size
             axes.plot(lines["rate"], lines["held_out_loss"].astype(float), marker=mark, markersize=4, label=label)
-        axes.set(xscale="log", xlabel="learning rate", ylabel="held-out loss (nats a token)")
+        axes.set(xscale="log", xlabel="Learning rate", ylabel=LOSS)
+        rates = sorted(table["rate"].unique())
+        axes.set_xticks(rates, [f"{rate:g}" for rate in rates])
+        axes.minorticks_off()
         return _framed(figure)
 
 
@@ -99,8 +104,8 @@ def draw_curves(results: Sequence[Mapping[str, Any]]) -> Figure:
         groups = curves(results).groupby(["size", "rate", "dropout"], sort=False)
         for mark, ((size, rate, dropout), lines) in zip(MARKS * len(results), groups, strict=False):
             axes.plot(lines["step"], lines["loss"], marker=mark, markersize=4, label=f"{size}, {rate:g}, {dropout:g}")
-        axes.set(xlabel="step", ylabel="held-out loss (nats a token)")
-        return _framed(figure, "size, learning rate, dropout")
+        axes.set(xlabel="Step", ylabel=LOSS)
+        return _framed(figure, "Size, learning rate, dropout")
 
 
 def _framed(figure: Figure, title: str | None = None) -> Figure:
