@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -58,6 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> None:
+    began = time.monotonic()
     extra.as_asked(given)
     source = open_source(given.source)
     tasks = eval_tasks(source.collection, known_names("--suites", given.suites, [*SUITES, *MORE_SUITES]))
@@ -84,6 +86,7 @@ def _run(given: argparse.Namespace) -> None:
     if predictions.empty:
         raise UserError(f"{given.source} has none of the sets of {given.suites}; name other --suites")
     print(suite_scores(predictions, tasks, given.seed).round(1).to_string(index=False))
+    progress.remark(f"{progress.spoken(time.monotonic() - began)} in all")
 
 
 def _counted(problems: pd.DataFrame) -> pd.DataFrame:
