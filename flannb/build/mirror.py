@@ -148,7 +148,7 @@ def copy_mirror(
     planned = {item.path: item.entry for item in plan.items}
     # Files of a split that its new revision no longer has would be read along with it.
     splits = {path.rpartition("/")[0] for path, entry in planned.items() if "file" in entry}
-    gone = [path for path in before if path.rpartition("/")[0] in splits and path not in planned]
+    gone = {path for path in before if path.rpartition("/")[0] in splits and path not in planned}
     entries = {path: entry for path, entry in before.items() if path not in gone} | planned
     _write_manifest(folder, entries)
     for path in gone:
