@@ -39,7 +39,7 @@ def table(heads: Sequence[str], rows: Iterable[Iterable[str]], right: Iterable[i
     Args:
         heads: the columns' names.
         rows: the texts of each row.
-        right: the places of columns that stand to the right.
+        right: the positions of columns that are aligned to the right.
     """
     numbers = set(right)
     rule = ("---:" if place in numbers else "---" for place in range(len(heads)))

@@ -14,7 +14,7 @@ def check_name(what: str, name: str, known: Iterable[str]) -> None:
     """Checks that there is something of a name.
 
     Args:
-        what: is named, such as ``--scale``.
+        what: what the name is of, such as ``--scale``; the message begins with it.
 
     Raises:
         UserError: the name is not among those known; the message lists them.

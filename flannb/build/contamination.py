@@ -17,7 +17,7 @@ from flannb.build.records import as_text, no_usable_row, to_records
 from flannb.build.sources import Source
 from flannb.collection import Data, EvalTask, Task
 from flannb.errors import UserError
-from flannb.files import atomic, write_json, write_text
+from flannb.files import write_json, write_text
 
 EXAMPLES = 3
 """Flagged rows of a task that the report shows."""
@@ -148,7 +148,11 @@ def _rows_of(tasks: Sequence[Task], table: pa.Table) -> Iterator[tuple[Task, np.
 
 
 def write_overlap(overlap: Overlap, folder: Path) -> None:
-    """Writes ``contamination.csv`` (a line a task), ``flagged.csv`` (a line a row), and both as JSON and Markdown."""
+    """Writes the report: ``contamination.csv`` (a line a task), ``.json`` and ``.md``; ``flagged.csv`` (a line a row).
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
     folder = Path(folder)
     lines = [_line(entry) for entry in overlap.tasks]
     rows: list[dict[str, Any]] = [
@@ -164,9 +168,9 @@ def write_overlap(overlap: Overlap, folder: Path) -> None:
         for entry in overlap.tasks
         for row, match in entry.flagged.items()
     ]
-    _write_csv(folder / "contamination.csv", pd.DataFrame(lines))
     columns = ["task", "row", "kind", "evaluation_set", "evaluation_row", "all_sets", "words"]
-    _write_csv(folder / "flagged.csv", pd.DataFrame(rows, columns=columns))
+    for name, table in (("contamination", pd.DataFrame(lines)), ("flagged", pd.DataFrame(rows, columns=columns))):
+        write_text(folder / f"{name}.csv", table.to_csv(index=False, lineterminator="\n"))
     examples: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         examples.setdefault(row["task"], []).append(row)
@@ -227,8 +231,3 @@ def _page(overlap: Overlap) -> str:
     if overlap.absent:
         parts.append(f"Evaluation sets that are not here: {', '.join(overlap.absent)}.")
     return "\n\n".join(parts) + "\n"
-
-
-def _write_csv(path: Path, table: pd.DataFrame) -> None:
-    with atomic(path) as temporary:
-        table.to_csv(temporary, index=False, lineterminator="\n")

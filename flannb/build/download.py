@@ -23,7 +23,6 @@ FIRST_WAIT, LONGEST_WAIT = 1.0, 30.0
 TIMEOUT = 30.0
 """Seconds without an answer or a byte after which an attempt has failed."""
 
-
 FINAL = {
     400: "a bad request",
     401: "not allowed: log in with `hf auth login` or set HF_TOKEN, and accept the dataset's terms on its page",

@@ -18,8 +18,8 @@ from flannb.collection import Data, EvalTask, FinetuningTask, RawFile, Split, Ta
 from flannb.files import SUMS, sha256, write_json, write_sums
 
 Entry = dict[str, Any]
-"""An object of the manifest: ``repo_id``, and ``config``, ``split`` and ``file`` or ``path``; ``revision``, ``bytes``,
-``sha256`` (empty until the file was fetched, where the server does not say it)."""
+"""An object of the manifest: ``repo_id``; ``config``, ``split`` and ``file`` of a Parquet file, or ``path`` of a raw
+one; ``revision``; ``bytes``; and ``sha256``, empty before a file was fetched whose server does not say it."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def copy_mirror(
     planned = {item.path: item.entry for item in plan.items}
     # Files of a split that its new revision no longer has would be read along with it.
     splits = {path.rpartition("/")[0] for path, entry in planned.items() if "file" in entry}
-    gone = [path for path in before if path.rpartition("/")[0] in splits and path not in planned]
+    gone = {path for path in before if path.rpartition("/")[0] in splits and path not in planned}
     entries = {path: entry for path, entry in before.items() if path not in gone} | planned
     _write_manifest(folder, entries)
     for path in gone:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flannb.build.ragged import runs
+
 _NO_WORD = re.compile(r"[\W_]+")
 _NO_WORD_IN_LINE = re.compile(r"[^\w\n]+|_+")
 
@@ -65,9 +67,7 @@ def split_words(texts: Sequence[str]) -> Words:
     lowered = [text.lower() for text in texts]
     encoded = [(t if t.isascii() else _NO_WORD_IN_LINE.sub(" ", t)).encode("utf-8", "replace") for t in lowered]
     data = np.frombuffer(b"\n".join(encoded) + b"\n", np.uint8)
-    inside = _IN_WORD[data]
-    edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
-    starts, ends = edges[::2], edges[1::2]
+    starts, ends = runs(_IN_WORD[data])
     newlines = np.flatnonzero(data == ord("\n"))
     line = np.searchsorted(newlines, starts)
     text_ends = np.cumsum([len(text) + 1 for text in encoded])

@@ -65,6 +65,12 @@ class Ragged:
         return pa.ListArray.from_arrays(pa.array(self.offsets.astype(np.int32)), pa.array(self.values))
 
 
+def runs(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where the runs of true values in a mask, bool (length,), start; and where they end, one after their last."""
+    edges = np.flatnonzero(np.diff(mask, prepend=False, append=False))
+    return edges[::2], edges[1::2]
+
+
 def _indices(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """``starts[0], starts[0] + 1, ...``, ``lengths[0]`` of them, then the same for the next start."""
     ends = np.cumsum(lengths)

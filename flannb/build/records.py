@@ -16,8 +16,8 @@ from flannb.collection.task import Data, Field, Record, RowError, columns_of
 from flannb.errors import UserError
 
 LONGEST_TEXT = 1_000_000
-"""Characters of the longest field that is used. No length limit of an example is near it; a longer text is a mistake in
-the data, and would hold a worker up for minutes."""
+"""Characters of the longest field that is used, those of all options together. No length limit of an example is near;
+a longer text is a mistake in the data, and would hold a worker up for minutes."""
 
 LeftOut = list[tuple[int, str]]
 """Rows that gave nothing, and the reason for each."""
@@ -164,7 +164,8 @@ def _read(name: str, field: Field, cells: Sequence[list[Any]], n: int) -> tuple[
     if not any(_BROKEN in column for column in cells):
         try:
             values = list(map(field, *cells)) if cells else [field()] * n  # nearly always, all rows are good
-            if max(map(len, values), default=0) <= LONGEST_TEXT:
+            size = len if values and isinstance(values[0], str) else _characters
+            if max(map(size, values), default=0) <= LONGEST_TEXT:
                 return values, {}
         except Exception:  # whatever it is, it is found again below
             pass
@@ -178,13 +179,17 @@ def _read_one(name: str, field: Field, row: tuple[Any, ...]) -> str | tuple[str,
         if _BROKEN in row:
             raise RowError(f"{BROKEN_UNICODE} in {field.columns[row.index(_BROKEN)]}")
         value = field(*row)
-        if len(value) > LONGEST_TEXT:
+        if _characters(value) > LONGEST_TEXT:
             raise RowError(f"{name} longer than {LONGEST_TEXT:,} characters")
     except RowError as error:
         return error
     except (TypeError, ValueError, LookupError, AttributeError) as error:
         return RowError(f"{name} cannot be read from {'+'.join(field.columns)} ({type(error).__name__})")
     return value
+
+
+def _characters(value: str | tuple[str, ...]) -> int:
+    return len(value) if isinstance(value, str) else sum(map(len, value))
 
 
 _BROKEN = object()

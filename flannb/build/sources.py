@@ -41,7 +41,11 @@ class Source(Protocol):
         ...
 
     def promises(self, data: Data | str, optional: bool = False) -> bool:
-        """Whether the data ought to be there, so that absence is an error: optional ones if a manifest has them."""
+        """Whether the data ought to be there, so that it is an error if they are not.
+
+        Args:
+            optional: data that a source may lack; they ought to be there only if a manifest names them.
+        """
         ...
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:

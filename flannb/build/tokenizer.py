@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import sentencepiece as spm
 
-from flannb.build.ragged import Ragged
+from flannb.build.ragged import Ragged, runs
 from flannb.build.tokenizer_json import sentencepiece_model
 from flannb.errors import UserError
 from flannb.files import atomic, sha256
@@ -133,8 +133,7 @@ def _split(texts: Sequence[str]) -> tuple[pa.LargeBinaryArray, np.ndarray]:
     encoded = [text.encode() for text in texts]
     data = np.frombuffer(b"\n".join(encoded), np.uint8)
     inside = _IN_WORD[data]
-    edges = np.flatnonzero(np.diff(inside, prepend=False, append=False))
-    starts, ends = edges[::2], edges[1::2]
+    starts, ends = runs(inside)
     offsets = np.concatenate([[0], np.cumsum(ends - starts)])
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data[inside])]
     words = pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(starts), buffers)

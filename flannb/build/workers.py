@@ -26,7 +26,6 @@ TRIES = 3
 AHEAD = 1000
 """Items handed to Dask at a time."""
 
-
 WORKERS, CLUSTER = "FLANNB_WORKERS", "FLANNB_CLUSTER"
 """Environment variables by which a run tells its builds, wherever they are executed, which workers to use."""
 

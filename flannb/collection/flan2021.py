@@ -6,7 +6,6 @@ Translation is two tasks for each pair of languages, one for each direction, whe
 
 from collections.abc import Mapping
 from functools import partial
-from operator import itemgetter
 from typing import Any
 
 from flannb.collection.task import (
@@ -153,6 +152,8 @@ STARS = ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
 LANGUAGES = {
     "cs": "Czech",
     "de": "German",
+    "en": "English",
+    "es": "Spanish",
     "fi": "Finnish",
     "fr": "French",
     "ro": "Romanian",
@@ -178,6 +179,21 @@ def _summary(name: str, data: Data, text: str, summary: str, templates: str = "s
     return _task(name, templates, data, {"text": Column(text), "answer": Column(summary)})
 
 
+def spoken(pair: Mapping[str, str], code: str) -> str:
+    """One side of a pair of sentences, by the code of its language; empty where there is none."""
+    return ((pair or {}).get(code) or "").strip()
+
+
+def translation(source: str, goal: str) -> Fields:
+    """The fields of a translation between two languages, of which ``LANGUAGES`` has the codes."""
+    return {
+        "text": Apply(partial(spoken, code=source), ("translation",)),
+        "answer": Apply(partial(spoken, code=goal), ("translation",)),
+        "source": Constant(LANGUAGES[source]),
+        "goal": Constant(LANGUAGES[goal]),
+    }
+
+
 def _translations(year: int, code: str) -> tuple[Task, ...]:
     """Both directions of a WMT language pair."""
     config = f"{code}-en"
@@ -186,12 +202,7 @@ def _translations(year: int, code: str) -> tuple[Task, ...]:
             f"wmt{year}_{source}{goal}",
             "translation",
             _train(f"wmt/wmt{year}", config),
-            {
-                "text": Apply(itemgetter(source), ("translation",)),
-                "answer": Apply(itemgetter(goal), ("translation",)),
-                "source": Constant({**LANGUAGES, "en": "English"}[source]),
-                "goal": Constant({**LANGUAGES, "en": "English"}[goal]),
-            },
+            translation(source, goal),
         )
         for source, goal in ((code, "en"), ("en", code))
     )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from flannb.collection.flan2021 import NO_YES, Fields, first, labelled
+from flannb.collection.flan2021 import NO_YES, Fields, first, labelled, spoken, translation
 from flannb.collection.task import Apply, Column, Constant, Data, RawFile, RowError, Split, Task
 
 YES_NO = NO_YES[::-1]
@@ -124,18 +124,13 @@ def endings(one: str, two: str) -> tuple[str, ...]:
     return (one.strip(), two.strip())
 
 
-def spoken(translation: Mapping[str, str], code: str) -> str:
-    """One side of a pair of sentences."""
-    return ((translation or {}).get(code) or "").strip()
-
-
-def damaged(translation: Mapping[str, str], damage: Callable[[str], str]) -> str:
+def damaged(pair: Mapping[str, str], damage: Callable[[str], str]) -> str:
     """The English side of a pair, damaged.
 
     Raises:
         RowError: the damage leaves it as it was, so there is nothing to mend.
     """
-    text = spoken(translation, "en")
+    text = spoken(pair, "en")
     result = damage(text)
     if result == text:
         raise RowError("nothing to mend")
@@ -175,15 +170,7 @@ def _mend(name: str, damage: Callable[[str], str]) -> Task:
 
 def _translation(name: str, data: Data, goal: str, **said: str) -> Task:
     """Between English and Spanish, into ``goal``, a code."""
-    source = "en" if goal == "es" else "es"
-    names = {"en": "English", "es": "Spanish"}
-    fields: Fields = {
-        "text": Apply(partial(spoken, code=source), ("translation",)),
-        "answer": Apply(partial(spoken, code=goal), ("translation",)),
-        "source": Constant(names[source]),
-        "goal": Constant(names[goal]),
-    }
-    return _task(name, "translation", data, fields, **said)
+    return _task(name, "translation", data, translation("en" if goal == "es" else "es", goal), **said)
 
 
 PARA_CRAWL = Split("para_crawl", "enes", "train")

@@ -50,7 +50,6 @@ def better_intent(rewritten: str | None, intent: str) -> str:
 
 MBPP = Split("google-research-datasets/mbpp", "full", "train")
 
-
 DR_REPAIR = ("error_comments", "line_numbers", "no_errors", "plain_code")
 """The forms of DrRepair in the paper's list: how the program is shown."""
 

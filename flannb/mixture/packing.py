@@ -9,7 +9,6 @@ from flannb.vocabulary import PAD_ID
 Batch = dict[str, np.ndarray]
 """The four inputs of ``flannb.model.T5`` and ``targets``, int32 (batch, length); masks hold segment ids."""
 
-
 SAVES = 0.98
 """Packing by ``_spread`` is taken where it needs less than this share of the sequences of first fit."""
 

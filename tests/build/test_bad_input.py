@@ -16,7 +16,7 @@ import flannb.build.records as records_module
 from flannb.build import BuildOptions, Lengths, Mirror, build_data, open_build, read_shard
 from flannb.build.parts import bundle
 from flannb.collection import RawFile, Split, Task
-from flannb.collection.task import Apply, Column, Constant, Label
+from flannb.collection.task import Apply, Column, Constant, Label, Options
 from flannb.errors import UserError
 from flannb.files import read_json
 
@@ -133,6 +133,15 @@ def test_a_row_longer_than_any_limit_is_reported_and_a_long_one_cut(options, tmp
     report, rows = build(parquet(tmp_path, table), QUESTIONS, options, tmp_path)
     assert reasons(report["unusable"]) == {"question longer than 1,000 characters": (1, [1])}
     assert rows["zs_noopt"] == [1, 2] and report["settings"]["zs_noopt"]["truncated"] == 1
+
+
+def test_options_longer_than_any_limit_together_are_reported(options, tmp_path, monkeypatch):
+    monkeypatch.setattr(records_module, "LONGEST_TEXT", 1000)
+    fields = {"question": Column("question"), "options": Options("options"), "answer": Constant("a")}
+    table = pa.table({"question": ["why?", "who?"], "options": [["a", "b " * 600], ["a", "b"]]})
+    report, rows = build(parquet(tmp_path, table), replace(LABELS, fields=fields), options, tmp_path)
+    assert reasons(report["unusable"]) == {"options longer than 1,000 characters": (1, [1])}
+    assert rows["zs_opt"] == [1]
 
 
 def test_a_template_s_own_placeholders_are_text(options, tmp_path):

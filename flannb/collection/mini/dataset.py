@@ -87,8 +87,5 @@ def split_of(text: str) -> str:
 def _words(value: Any) -> list[str]:
     if isinstance(value, dict):
         value = value["text"]
-    return (
-        str(value).lower().split()
-        if not isinstance(value, list)
-        else [w for item in value for w in item.lower().split()]
-    )
+    texts = value if isinstance(value, list) else [str(value)]
+    return [word for text in texts for word in text.lower().split()]
