@@ -194,8 +194,11 @@ def _begin(folder: Path, about: dict[str, Any]) -> None:
     """
     path = folder / BEGUN
     about = json.loads(json.dumps(about))
-    if path.is_file() and (before := read_json(path)) != about:
-        differing = [name for name in about if before.get(name) != about[name]]
+    before = read_json(path) if path.is_file() else about
+    if not isinstance(before, dict):
+        raise UserError(f"{path}: says of no finetuning what it is; delete {folder}, or name another folder")
+    if before != about:
+        differing = [name for name in about | before if before.get(name) != about.get(name)]
         raise UserError(
             f"{folder}: holds a finetuning with other {', '.join(differing)}; name another folder, or delete it"
         )

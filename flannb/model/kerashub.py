@@ -100,6 +100,9 @@ def save_kerashub(model: T5, folder: str | Path, tokenizer: Tokenizer | str | Pa
     Args:
         tokenizer: its vocabulary is written too, and ``keras_hub.models.T5Tokenizer.from_preset`` finds it.
 
+    Returns:
+        The folder.
+
     Raises:
         UserError: the vocabulary cannot be read, or the folder cannot be written.
     """

@@ -33,7 +33,8 @@ def together(predictions: pd.DataFrame) -> dict[str, dict[str, np.ndarray]]:
     """The scores of a model with both settings in one: those of a row are averaged, and rows without one left out.
 
     Args:
-        predictions: of one model in one or more suites, as ``flannb.report.table.Predictions`` describes them.
+        predictions: of one model in one or more suites, with the columns ``suite``, ``task``, ``setting``, ``row`` and
+            ``score``, and, of one trained several times, ``REPEAT``.
 
     Returns:
         Suite -> set -> scores of its rows in order, shape (rows, repeats), as ``flannb.evaluate.intervals`` takes them.

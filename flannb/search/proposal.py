@@ -44,5 +44,6 @@ def propose(shares: pd.DataFrame, regression: Regression) -> pd.Series:
         ).x
         for start in starts
     ]
-    parts = [np.clip(each, 0, None) / np.clip(each, 0, None).sum() for each in (*starts, *found)]
-    return pd.Series(min(parts, key=loss) @ runs, shares.columns).round(DECIMALS)
+    positive = [np.clip(each, 0, None) for each in (*starts, *found)]  # the search may end a rounding error below 0
+    best = min((each / each.sum() for each in positive), key=loss)
+    return pd.Series(best @ runs, shares.columns).round(DECIMALS)

@@ -246,8 +246,9 @@ def _fit(
                 state, metrics = step(state, next(feed))
                 waiting.append(metrics)
                 save = number % options.checkpoint_every == 0 and number < options.steps
-                alone = stop.asked and jax.process_count() == 1
-                if not (save or alone or number in (start + 1, options.steps) or number % options.log_every == 0):
+                # One process may stop after any step; several must agree on it, for which all of them wait.
+                stops = stop.asked and jax.process_count() == 1
+                if not (save or stops or number in (start + 1, options.steps) or number % options.log_every == 0):
                     continue
                 fetched = [{name: float(value) for name, value in entry.items()} for entry in jax.device_get(waiting)]
                 waiting.clear()
@@ -280,12 +281,12 @@ def _fit(
 
 def _check_batch(options: TrainOptions, distribution: Distribution) -> None:
     size, replicas = options.shape.size, distribution.num_model_replicas
+    what = "devices" if options.model_parallel == 1 else f"groups of {options.model_parallel} devices"
     if size % replicas:
-        what = "devices" if options.model_parallel == 1 else f"groups of {options.model_parallel} devices"
         raise UserError(f"batch size {size} is not divisible by {replicas} {what}; choose a multiple")
     if options.accumulation < 1 or size % (replicas * options.accumulation):
         raise UserError(
-            f"batch size {size} does not come apart into {options.accumulation} parts for each of {replicas} devices;"
+            f"batch size {size} does not come apart into {options.accumulation} parts for each of {replicas} {what};"
             " choose another accumulation"
         )
 

@@ -132,6 +132,12 @@ def test_another_finetuning_in_the_folder_is_a_user_error(done, tasks, start, op
         finetune(tasks["wanli"], Mini(), start, replace(options, steps=8), done[0].folder)
 
 
+def test_a_folder_that_does_not_say_what_it_holds_is_a_user_error(tasks, start, options, tmp_path):
+    (tmp_path / "begun.json").write_text("[]")
+    with pytest.raises(UserError, match=r"begun\.json: says of no finetuning what it is"):
+        finetune(tasks["wanli"], Mini(), start, options, tmp_path)
+
+
 def test_what_cannot_be_had_is_named(tasks, options, start, tokenizer, tmp_path):
     with pytest.raises(UserError, match="no such folder"):
         finetune(tasks["wanli"], Mini(), tmp_path / "nowhere", options, tmp_path / "out")
