@@ -4,13 +4,12 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from flannb.bench.measure import processor_seconds
+from flannb.bench.measure import absent, processor_seconds
 from flannb.build import Mirror, Tokenizer
 from flannb.collection import eval_tasks
 from flannb.evaluate import Prompt, make_prompts, tokenize
@@ -129,6 +128,18 @@ CONTENDERS = {"flannb": flannb, "harness": harness}
 NEEDS = {"harness": ("torch", "transformers", "accelerate", "lm_eval")}
 
 
+def measured(given: argparse.Namespace) -> dict[str, Any]:
+    """What a contender did with the questions: ``tune`` and batch sizes are asked for, or ``run`` and one of them."""
+    prompts = questions(Mirror(given.source), given.questions)
+    answer, facts = CONTENDERS[given.name](given)
+    what, value = given.more
+    sizes = [int(size) for size in value.split(",")]
+    result = (tune(answer, prompts, sizes) if what == "tune" else timed(answer, prompts, sizes[0])) | facts
+    if given.name == "flannb" and what != "tune":
+        result["uncut"] = uncut(given, prompts)
+    return result
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs one contender and writes what it measured as JSON."""
     parser = argparse.ArgumentParser()
@@ -139,20 +150,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("more", nargs=2)
     parser.add_argument("result", type=Path)
     given = parser.parse_args(arguments)
-    missing = [package for package in NEEDS.get(given.name, ()) if find_spec(package) is None]
-    if missing:
-        result: dict[str, Any] = {"absent": f"{' and '.join(missing)} not installed"}
-    elif given.name == "checkpoint":
-        result = checkpoint(given)
-    else:
-        prompts = questions(Mirror(given.source), given.questions)
-        answer, facts = CONTENDERS[given.name](given)
-        what, value = given.more
-        sizes = [int(size) for size in value.split(",")]
-        result = (tune(answer, prompts, sizes) if what == "tune" else timed(answer, prompts, sizes[0])) | facts
-        if given.name == "flannb" and what != "tune":
-            result["uncut"] = uncut(given, prompts)
-    given.result.write_text(json.dumps(result))
+    what = checkpoint if given.name == "checkpoint" else measured
+    given.result.write_text(json.dumps(absent(NEEDS.get(given.name, ())) or what(given)))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import jax
 import numpy as np
 
 from flannb.bench.generate import OPTION_TOKENS, OPTIONS
+from flannb.bench.measure import absent
 from flannb.model import SIZES, T5, T5Config, build_model, generate, save_huggingface, score
 from flannb.vocabulary import EOS_ID, PAD_ID
 
@@ -161,6 +161,14 @@ def _device(name: str) -> str:
     return jax.devices()[0].device_kind
 
 
+def measured(given: argparse.Namespace) -> dict[str, Any]:
+    """What a contender measured, and with which numbers on which device."""
+    device = _device(given.name)
+    if given.dtype == "auto":
+        given.dtype = "float32" if device == "cpu" else "bfloat16"
+    return CONTENDERS[given.name](given) | {"dtype": given.dtype, "device": device}
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Runs one contender and writes what it measured as JSON."""
     parser = argparse.ArgumentParser()
@@ -172,15 +180,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("dtype")
     parser.add_argument("result", type=Path)
     given = parser.parse_args(arguments)
-    missing = [package for package in NEEDS.get(given.name, ()) if find_spec(package) is None]
-    if missing:
-        result: dict[str, Any] = {"absent": f"{' and '.join(missing)} not installed"}
-    else:
-        device = _device(given.name)
-        if given.dtype == "auto":
-            given.dtype = "float32" if device == "cpu" else "bfloat16"
-        result = CONTENDERS[given.name](given) | {"dtype": given.dtype, "device": device}
-    given.result.write_text(json.dumps(result))
+    given.result.write_text(json.dumps(absent(NEEDS.get(given.name, ())) or measured(given)))
 
 
 if __name__ == "__main__":

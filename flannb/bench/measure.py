@@ -7,8 +7,10 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +116,12 @@ def processor_seconds() -> float:
         except psutil.Error:
             continue
     return times.user + times.system + times.children_user + times.children_system + running
+
+
+def absent(packages: Iterable[str]) -> dict[str, str]:
+    """What a contender reports that needs packages which are not installed; empty where all are."""
+    missing = [package for package in packages if find_spec(package) is None]
+    return {"absent": f"{' and '.join(missing)} not installed"} if missing else {}
 
 
 def load() -> float:

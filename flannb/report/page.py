@@ -106,13 +106,17 @@ def markdown(
     return "\n".join(lines) + "\n"
 
 
+CLAIM_HEADS = ("Claim", "Verdict", "Difference", "Detail")
+
+
+def claim_cells(claim: Mapping[str, str]) -> tuple[str, ...]:
+    """One of ``shown_claims`` as the texts below ``CLAIM_HEADS``."""
+    return f"{claim['id']}: {claim['claim']}", claim["verdict"], claim["difference"], claim["detail"]
+
+
 def claims_markdown(claims: pd.DataFrame) -> list[str]:
     """The lines of a section on the verdicts."""
-    rows = (
-        (f"{claim['id']}: {claim['claim']}", claim["verdict"], claim["difference"], claim["detail"])
-        for claim in shown_claims(claims)
-    )
-    return ["## Claims", "", *markdown_table(("Claim", "Verdict", "Difference", "Detail"), rows, right=[2])]
+    return ["## Claims", "", *markdown_table(CLAIM_HEADS, map(claim_cells, shown_claims(claims)), right=[2])]
 
 
 def _section_markdown(section: Section) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from flannb.report.figure_page import score_grid
-from flannb.report.page import shown_claims
+from flannb.report.page import CLAIM_HEADS, claim_cells, shown_claims
 from flannb.report.sections import Section, beside_majority
 from flannb.report.table import Setup
 
@@ -35,16 +35,14 @@ def ranking_sections(
         sentences += beside_majority(table, setup, baselines, suite)
     ranked = set(measured["suite"] + "." + measured["setting"])
     verdicts = tuple(
-        (f"{line['id']}: {line['claim']}", line["verdict"], line["difference"], line["detail"])
-        for line in shown_claims(claims)
-        if not line["part"] or line["id"].partition(".")[2] in ranked
+        claim_cells(line) for line in shown_claims(claims) if not line["part"] or line["id"].partition(".")[2] in ranked
     )
     return [
         Section("Answers ranked by likelihood", tuple(sentences), tuple(grid), tuple(map(tuple, grid.to_numpy()))),
         Section(
             "Claims by ranked answers",
             ("The same claims, asked of these scores; of a suite that is not ranked nothing is known here.",),
-            ("Claim", "Verdict", "Difference", "Detail"),
+            CLAIM_HEADS,
             verdicts,
         ),
     ]
