@@ -66,14 +66,15 @@ def exhausted(error: BaseException) -> UserError | None:
     """What to tell people where an error, or one that it came of, says that disk or memory ran out; else ``None``."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, MemoryError) or "Cannot allocate memory" in str(cause):
+        words = str(cause)
+        if isinstance(cause, MemoryError) or "Cannot allocate memory" in words or "can't start new thread" in words:
             return UserError(
                 "memory ran out. Pass a smaller --workers, or use a machine with more; the same command goes on."
             )
         if isinstance(cause, OSError) and cause.errno in _NO_ROOM:
             return unwritable(cause.filename, cause)
-        if (full := os.strerror(errno.ENOSPC)) in str(cause):  # of TensorStore, which has no errors of its own kind
-            named = re.search(r'(?:[Ww]riting:|local file) "([^"]+)"', str(cause))
+        if (full := os.strerror(errno.ENOSPC)) in words:  # of TensorStore, which has no errors of its own kind
+            named = re.search(r'(?:[Ww]riting:|local file) "([^"]+)"', words)
             return unwritable(named and named[1], OSError(errno.ENOSPC, full))
         cause = cause.__cause__ or cause.__context__
     return None

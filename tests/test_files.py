@@ -190,4 +190,5 @@ def test_what_ran_out_is_said_in_words():
     store = ValueError('Error writing "0.1/0" in OCDBT database at local file "/c/d/": No space left on device')
     assert str(exhausted(store)).startswith("/c/d/: cannot be written (No space left on device)")
     assert "memory ran out" in str(exhausted(MemoryError()))
+    assert "memory ran out" in str(exhausted(RuntimeError("can't start new thread")))
     assert exhausted(KeyError("x")) is None and exhausted(FileNotFoundError(2, "No such file")) is None

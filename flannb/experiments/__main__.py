@@ -16,6 +16,7 @@ from flannb import extra, progress
 from flannb.errors import ProcessLost, UserError
 from flannb.experiments import listing
 from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
+from flannb.experiments.devices import check_memory
 from flannb.experiments.durations import Durations
 from flannb.experiments.everything import Results, all_steps, changes, read_results
 from flannb.experiments.options import add_how, add_models, add_what, options_of, settle, workers_of
@@ -117,6 +118,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser().parse_args(arguments)
     started = time.monotonic()
     try:
+        check_memory()
         extra.as_asked(given)
         with _heard_signals(), progress.as_asked(given):
             if given.command in TOOLS:

@@ -135,3 +135,22 @@ def share(slot: int, workers: int, found: tuple[str, ...]) -> Mapping[str, str]:
     together = -(-workers // len(found))
     memory = {"XLA_PYTHON_CLIENT_MEM_FRACTION": f"{0.9 / together:.2f}"} if together > 1 else {}
     return {GPUS: ",".join(own), **memory}
+
+
+LEAST_MEMORY = 3 * 2**29
+"""Bytes that the smallest run takes, its libraries included; with less, some of them end the process or spin."""
+
+
+def check_memory() -> None:
+    """Raises ``UserError`` where a limit of this process (``ulimit``) leaves less memory than any run takes."""
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return
+    for name, option in (("RLIMIT_DATA", "-d"), ("RLIMIT_AS", "-v")):
+        limit, _ = resource.getrlimit(getattr(resource, name))
+        if limit != resource.RLIM_INFINITY and limit < LEAST_MEMORY:
+            raise UserError(
+                f"this process may use {limit / 2**20:,.0f} MiB of memory only, and a run takes at least"
+                f" {LEAST_MEMORY >> 20:,}; raise the limit (ulimit {option} unlimited, or the memory that the batch system grants)"
+            )

@@ -64,7 +64,9 @@ def read_sample(source: Source, task: Task, limit: int = ROWS) -> Sample:
     if not found:
         raise UserError(f"{task.name}: {task.data} {no_usable_row(found.rejected)}.")
     positives = positives_at(source, task)
-    written = first_records(source, positives, task.positive_fields or task.fields, POSITIVES).records if positives else ()
+    written = (
+        first_records(source, positives, task.positive_fields or task.fields, POSITIVES).records if positives else ()
+    )
     return Sample(task, found, tuple(written))
 
 

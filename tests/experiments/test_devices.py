@@ -4,6 +4,7 @@ import stat
 import pytest
 
 from flannb.errors import UserError
+from flannb.experiments.__main__ import main
 from flannb.experiments.devices import GPUS, at_hand, default_workers, gpu_names, gpus, has_accelerator, named, share
 
 EIGHT = tuple(map(str, range(8)))
@@ -89,3 +90,15 @@ def test_devices_elsewhere_are_named():
     for text in ("H100", "0xH100", "2x", "2xAbacus"):
         with pytest.raises(UserError, match=f"--devices {text}: write 8xH100; kinds are B200"):
             named(text)
+
+
+@pytest.mark.parametrize(("name", "option"), [("RLIMIT_DATA", "-d"), ("RLIMIT_AS", "-v")])
+def test_a_limit_below_what_any_run_takes_is_told_before_anything_runs(name, option, monkeypatch, tmp_path, capsys):
+    resource = pytest.importorskip("resource")
+    limits = {getattr(resource, name): (300 * 2**20, resource.RLIM_INFINITY)}
+    endless = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+    monkeypatch.setattr(resource, "getrlimit", lambda which: limits.get(which, endless))
+    assert main(["data", "--scale", "tiny", "--runs", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert f"may use 300 MiB of memory only, and a run takes at least 1,536; raise the limit (ulimit {option}" in said
+    assert not list(tmp_path.iterdir())
