@@ -152,5 +152,6 @@ def check_memory() -> None:
         if limit != resource.RLIM_INFINITY and limit < LEAST_MEMORY:
             raise UserError(
                 f"this process may use {limit / 2**20:,.0f} MiB of memory only, and a run takes at least"
-                f" {LEAST_MEMORY >> 20:,}; raise the limit (ulimit {option} unlimited, or the memory that the batch system grants)"
+                f" {LEAST_MEMORY >> 20:,}; raise the limit (ulimit {option} unlimited, or the memory that the batch"
+                " system grants)"
             )
