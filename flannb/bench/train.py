@@ -75,7 +75,7 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
     options = {
         name: value for name, value in vars(given).items() if name not in ("json", "contenders", "command", "limit")
     }
-    runs = {name: (name, options | {"devices": None}) for name in names}
+    runs = {name: (name, options) for name in names}
     if given.devices:
         runs = {
             _on(number): ("flannb", options | {"devices": number, "batch": number * given.batch})
@@ -93,7 +93,7 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
 
 def _devices(text: str) -> list[int]:
     numbers = split_names(text)
-    if not all(number.isdigit() and int(number) for number in numbers):
+    if not all(number.isdecimal() and int(number) for number in numbers):
         raise UserError(f"--devices {text}: give numbers of devices, such as 1,2")
     return [int(number) for number in numbers]
 

@@ -82,7 +82,7 @@ def flannb(given: Namespace) -> dict[str, Any]:
     from flannb.train.step import make_step
 
     if given.devices:
-        _use(int(given.devices))
+        _use(given.devices)
     config, packed = configuration(given), bool(given.packed or given.data)
     stream: Iterator[dict[str, np.ndarray]]
     if given.data:

@@ -92,6 +92,7 @@ def test_parts_of_a_batch_train_as_the_whole(here):
     [
         (["--parts", "3"], "--parts 3: --batch 128 is not divisible by it"),
         (["--devices", "1,x"], "--devices 1,x: give numbers of devices"),
+        (["--devices", "²"], "--devices ²: give numbers of devices"),
         (["--rounds", "0"], "--rounds must be at least 1"),
         (["--contenders", "fairseq"], "fairseq: unknown; choose one of flannb, keras_hub"),
     ],
