@@ -113,7 +113,8 @@ class Tokenizer:
 
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """Text of each list of ids; ids beyond the pieces (sentinels, padding of the vocabulary) are skipped."""
-        return self._model.decode([[i for i in row if i < self.piece_count] for row in ids])
+        end = self.piece_count
+        return self._model.decode([[i for i in row if i < end] for row in ids])
 
     def has_pieces_of(self, other: "Tokenizer") -> bool:
         """Whether every id means the same in both."""

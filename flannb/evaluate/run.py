@@ -1,9 +1,7 @@
 """Evaluating a model on the suites: prompts, answers by generation and by ranking, and a record of every prediction."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -11,6 +9,7 @@ from flannb import extra
 from flannb.build import Source
 from flannb.collection import MORE_SUITES, SUITES, Data, EvalTask
 from flannb.evaluate.answers import Answers, ask, rankings, ranks, read_answers
+from flannb.evaluate.beside import Behind, ahead
 from flannb.evaluate.models import Seq2Seq
 from flannb.evaluate.prompts import KINDS, NoExemplars, PromptSet, make_prompts
 from flannb.evaluate.record import MODES, read_predictions, recorded_keys, set_path, write_set
@@ -19,6 +18,10 @@ from flannb.progress import Bar
 
 BATCHES = 8
 """Sets are run together until they have prompts for so many batches: then their predictions are written."""
+
+
+Sets = list[tuple[EvalTask, PromptSet]]
+"""Sets that are run together, with their prompts."""
 
 
 def missing_data(source: Source, task: EvalTask, setting: str = "fs") -> list[Data]:
@@ -78,46 +81,26 @@ def evaluate(
     tasks = list(tasks)
     limits = (prompt_limit, answer_limit, explanation_limit)
     recorded = recorded_keys(folder)
-    with _Behind() as behind:
+
+    def groups() -> Iterator[tuple[str, str, str, Sets]]:
+        """Title, setting, and key of the record, of the sets that are run together."""
         for suite in [suite for suite in (*SUITES, *MORE_SUITES) if any(task.suite == suite for task in tasks)]:
             members = [task for task in tasks if task.suite == suite]
             for setting in settings:
                 asked = [_each(members, rows), seed, limits, sorted(modes), *_own(members, source)]
                 key = digest([model.name, source.name, *asked])
                 wanted = [t for t in members if recorded.get(set_path(folder, suite, setting, t.name).name) != key]
-                sets = _read_sets(wanted, setting, source, _each(members, rows), seed, folder, key, behind)
+                sets = _read_sets(wanted, setting, source, _each(members, rows), seed, folder, key)
                 for group in _groups(sets, BATCHES * model.batch_size):
-                    title = f"{(SUITES | MORE_SUITES)[suite]} {setting}"
-                    found = _ask_all(group, model, limits, modes, title, quiet)
-                    behind(_record, group, setting, found, modes, folder, key)
+                    yield f"{(SUITES | MORE_SUITES)[suite]} {setting}", setting, key, group
+
+    with Behind() as behind:
+        for title, setting, key, group in ahead(groups()):
+            found = _ask_all(group, model, limits, modes, title, quiet)
+            behind(_record, group, setting, found, modes, folder, key)
     # In order, whatever order the sets were finished in, and without names that damage has made.
     write_sums(folder, {name: sha for name, sha in read_sums(folder).items() if (Path(folder) / name).is_file()})
     return read_predictions(folder, ("generation",) if "generation" in modes else modes[:1])
-
-
-class _Behind:
-    """Works while the model goes on: reads and writes its answers, one thing after the other, one waiting at most."""
-
-    def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1)
-        self._last: Future | None = None
-
-    def __enter__(self) -> "_Behind":
-        return self
-
-    def __call__(self, work: Callable[..., object], *arguments: Any) -> None:
-        """Has work done, once what was given before is done; raises what that raised."""
-        self._settle()
-        self._last = self._pool.submit(work, *arguments)
-
-    def _settle(self) -> None:
-        if self._last is not None:
-            self._last.result()
-
-    def __exit__(self, kind: object, *error: object) -> None:
-        self._pool.shutdown()
-        if kind is None:
-            self._settle()
 
 
 def _own(tasks: Iterable[EvalTask], source: Source) -> list[str]:
@@ -125,9 +108,6 @@ def _own(tasks: Iterable[EvalTask], source: Source) -> list[str]:
     own = [task for task in tasks if task in extra.declared("EVAL_TASKS")]
     rows = [source.fingerprint(data) for task in own for data in (task.data, task.exemplars) if data is not None]
     return [extra.fingerprint("EVAL_TASKS", "TEMPLATES"), *rows] if own else []
-
-
-Sets = list[tuple[EvalTask, PromptSet]]
 
 
 def _read_sets(
@@ -138,7 +118,6 @@ def _read_sets(
     seed: int,
     folder: Path,
     key: str,
-    behind: _Behind,
 ) -> Iterator[tuple[EvalTask, PromptSet]]:
     """The sets' prompts; of a set that is absent, that it is goes on record."""
     for task in tasks:
@@ -154,7 +133,7 @@ def _read_sets(
             absent = str(error)
         meta = {"key": key, "suite": task.suite, "task": task.name, "setting": setting}
         path = set_path(folder, task.suite, setting, task.name)
-        behind(write_set, path, [], {**meta, "rejected": {}, "absent": absent})
+        write_set(path, [], {**meta, "rejected": {}, "absent": absent})
 
 
 def _groups(sets: Iterable[tuple[EvalTask, PromptSet]], size: int) -> Iterator[Sets]:
