@@ -42,7 +42,11 @@ def test_work_is_done_in_order_and_before_the_end():
 
 @pytest.mark.parametrize("more", [0, 1])
 def test_an_error_of_the_work_is_raised(more):
-    with pytest.raises(ZeroDivisionError), Behind() as behind:
-        behind(lambda: 1 / 0)
-        for _ in range(more):
-            behind(int)
+    def work():
+        with Behind() as behind:
+            behind(lambda: 1 / 0)
+            for _ in range(more):
+                behind(int)
+
+    with pytest.raises(ZeroDivisionError):
+        work()
