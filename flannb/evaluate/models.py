@@ -18,6 +18,10 @@ Progress = Callable[[int], object]
 """Called with the number of prompts done, after each batch."""
 
 
+OPTIONS = 128, 512
+"""Tokens of all options of a question, for whose scoring programs are prepared."""
+
+
 class TextEncoder(Protocol):
     """How a model reads text.
 
@@ -51,6 +55,16 @@ class Seq2Seq(TextEncoder, Protocol):
         """The text of each list of generated tokens."""
         ...
 
+    def prepare(self, longest: int, lengths: Sequence[int], scores: bool) -> None:
+        """Is told what many calls will be about, before them.
+
+        Args:
+            longest: most tokens of a prompt.
+            lengths: most tokens generated, for some prompts and for others.
+            scores: whether options are scored.
+        """
+        ...
+
     def generate(self, prompts: Sequence[Sequence[int]], max_length: int, progress: Progress = ...) -> list[list[int]]:
         """Greedy continuations, of at most ``max_length`` tokens, in the order of the prompts."""
         ...
@@ -79,6 +93,19 @@ class FlannbModel:
     def decode(self, ids: Sequence[Sequence[int]]) -> list[str]:
         """The text of each list of tokens; sentinels are left out."""
         return self.tokenizer.decode(ids)
+
+    def prepare(self, longest: int, lengths: Sequence[int], scores: bool) -> None:
+        """Begins to compile on an accelerator; a CPU compiles the many shapes that it has as they come."""
+        import jax
+
+        from flannb.model import prepare_generation, prepare_scoring
+
+        if jax.default_backend() == "cpu":
+            return
+        for length in lengths:
+            prepare_generation(self.model, longest, length, self.batch_size)
+        for size in OPTIONS if scores else ():
+            prepare_scoring(self.model, longest, size, self.batch_size)
 
     def generate(
         self,

@@ -94,6 +94,9 @@ def evaluate(
                 for group in _groups(sets, BATCHES * model.batch_size):
                     yield f"{(SUITES | MORE_SUITES)[suite]} {setting}", setting, key, group
 
+    if rows is None or rows >= model.batch_size:
+        longest = sorted({explanation_limit if task.chain_of_thought else answer_limit for task in tasks})
+        model.prepare(prompt_limit, longest if "generation" in modes else (), bool(rankings(modes)))
     with Behind() as behind:
         for title, setting, key, group in ahead(groups()):
             found = _ask_all(group, model, limits, modes, title, quiet)

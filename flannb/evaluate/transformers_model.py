@@ -101,6 +101,9 @@ class TransformersModel:
         for start in range(0, len(order), self.batch_size):
             yield order[start : start + self.batch_size]
 
+    def prepare(self, longest: int, lengths: Sequence[int], scores: bool) -> None:
+        """Does nothing: nothing is compiled."""
+
     def generate(
         self, prompts: Sequence[Sequence[int]], max_length: int, progress: Progress = lambda done: None
     ) -> list[list[int]]:

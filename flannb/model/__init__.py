@@ -3,11 +3,11 @@
 from flannb.model.checkpoint import Checkpoint, NotT5, load_checkpoint, open_checkpoint
 from flannb.model.config import SIZES, T5Config
 from flannb.model.flops import mfu, peak_flops, training_flops
-from flannb.model.generate import generate
+from flannb.model.generate import generate, prepare_generation
 from flannb.model.huggingface import save_huggingface
 from flannb.model.kerashub import save_kerashub
 from flannb.model.sample import Sampling
-from flannb.model.score import Likelihood, score
+from flannb.model.score import Likelihood, prepare_scoring, score
 from flannb.model.t5 import T5, build_model, parameters
 from flannb.model.weights import save_model
 
@@ -26,6 +26,8 @@ __all__ = [
     "open_checkpoint",
     "parameters",
     "peak_flops",
+    "prepare_generation",
+    "prepare_scoring",
     "save_huggingface",
     "save_kerashub",
     "save_model",

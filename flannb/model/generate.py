@@ -9,7 +9,16 @@ import numpy as np
 
 from flannb.errors import UserError
 from flannb.model.decode import Decoder, bound
-from flannb.model.inference import Placement, Programs, check_tokens, default_bucket, pad, padded_length, read_behind
+from flannb.model.inference import (
+    Placement,
+    Programs,
+    check_tokens,
+    default_bucket,
+    pad,
+    padded_length,
+    padded_lengths,
+    read_behind,
+)
 from flannb.model.sample import DTYPES, Sampling, draw, prompt_seeds
 from flannb.model.t5 import T5
 from flannb.vocabulary import EOS_ID, PAD_ID
@@ -60,6 +69,37 @@ _GENERATE = Programs(_generate)
 CACHE = 32
 """Caches are multiples of so many tokens, so that limits that differ by a few share a program."""
 
+Drawn = dict[str, np.ndarray] | None
+"""The fields of a ``Sampling`` as arrays; none where tokens are not drawn."""
+
+
+def _program(
+    model: T5,
+    placement: Placement,
+    rows: int,
+    width: int,
+    max_length: int,
+    drawn: Drawn = None,
+    truncates: bool = False,
+) -> Callable[..., jax.Array]:
+    """Begins to compile the generation for batches of (rows, width) tokens; returns it."""
+    like = placement.like((rows, width)), np.int32(max_length), drawn, placement.like((rows,), "uint32")
+    fixed = {"length": padded_length(max_length, CACHE), "truncates": truncates}
+    return _GENERATE.prepare(model, placement.weights, *like, **fixed)
+
+
+def prepare_generation(model: T5, longest: int, max_length: int, batch_size: int = 64) -> None:
+    """Begins to compile all that greedy generation for prompts of up to ``longest`` tokens takes, and does not wait.
+
+    Worth it before many calls of ``generate``, each of which compiles what it needs and waits for that.
+
+    Args:
+        max_length, batch_size: as ``generate`` will get them.
+    """
+    placement = Placement(model)
+    for width in padded_lengths(longest, default_bucket()):
+        _program(model, placement, placement.rows(batch_size), width, max_length)
+
 
 def generate(
     model: T5,
@@ -97,15 +137,14 @@ def generate(
     rows, bucket = placement.rows(batch_size), bucket or default_bucket()
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     seeds = prompt_seeds(prompts) if sampling else np.zeros(len(prompts), np.uint32)
-    drawn = sampling and {name: np.asarray(getattr(sampling, name), dtype) for name, dtype in DTYPES.items()}
-    fixed = {"length": padded_length(max_length, CACHE), "truncates": bool(sampling and sampling.truncates)}
+    drawn = {name: np.asarray(getattr(sampling, name), dtype) for name, dtype in DTYPES.items()} if sampling else None
+    truncates = bool(sampling and sampling.truncates)
 
     batches = []
     for start in range(0, len(order), rows):
         chosen = order[start : start + rows]
         width = padded_length(len(prompts[chosen[-1]]), bucket)
-        like = placement.like((rows, width)), np.int32(max_length), drawn, placement.like((rows,), "uint32")
-        batches.append((chosen, width, _GENERATE.prepare(model, placement.weights, *like, **fixed)))
+        batches.append((chosen, width, _program(model, placement, rows, width, max_length, drawn, truncates)))
 
     def outputs() -> Iterator[tuple[list[int], jax.Array]]:
         for chosen, width, program in batches:

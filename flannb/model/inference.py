@@ -1,7 +1,7 @@
 """What generation and scoring share: batches of prompts of like length, spread over all devices, and their programs."""
 
 import os
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain
@@ -76,6 +76,10 @@ class Programs:
         self._programs: WeakKeyDictionary[T5, dict[Hashable, Future]] = WeakKeyDictionary()
         self._pool = ThreadPoolExecutor(os.cpu_count())
 
+    def known(self, model: T5) -> Collection[Hashable]:
+        """What tells the programs of a model apart that are compiled, or begun to be."""
+        return self._programs.get(model, {}).keys()
+
     def prepare(self, model: T5, *arguments: Any, **fixed: Hashable) -> Callable[..., Any]:
         """Begins to compile, if that is not done yet, for arguments like these, which may be ``ShapeDtypeStruct``.
 
@@ -122,6 +126,14 @@ def padded_length(length: int, bucket: int, fine: int = 0) -> int:
     while buckets > fine * step:
         step *= 2
     return -(-buckets // step) * step * bucket
+
+
+def padded_lengths(longest: int, bucket: int) -> Iterator[int]:
+    """The lengths to which batches of prompts of up to ``longest`` tokens are padded, the shortest first."""
+    width = 0
+    while width < longest:
+        width = padded_length(width + 1, bucket)
+        yield width
 
 
 def pad(rows: Sequence[Sequence[int]], height: int, width: int) -> np.ndarray:

@@ -6,7 +6,7 @@ output; since T5's positions are differences, each gets the likelihood that it w
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,16 @@ import numpy as np
 
 from flannb.errors import UserError
 from flannb.model.decode import bound
-from flannb.model.inference import Placement, Programs, check_tokens, default_bucket, pad, padded_length, read_behind
+from flannb.model.inference import (
+    Placement,
+    Programs,
+    check_tokens,
+    default_bucket,
+    pad,
+    padded_length,
+    padded_lengths,
+    read_behind,
+)
 from flannb.model.t5 import T5
 from flannb.vocabulary import PAD_ID
 
@@ -82,6 +91,24 @@ def _target_length(tokens: int, bucket: int) -> int:
     return length
 
 
+def _program(model: T5, placement: Placement, rows: int, width: int, length: int) -> Callable[..., Any]:
+    """Begins to compile the scoring of batches of (rows, width) and (rows, length) tokens; returns it."""
+    like = [placement.like((rows, width)), *[placement.like((rows, length))] * 3]
+    return _TOKEN_SCORES.prepare(model, placement.weights, *like, np.int32(0))
+
+
+def prepare_scoring(model: T5, longest: int, continuations: int, batch_size: int = 64) -> None:
+    """Begins to compile what ``score`` takes for prompts of up to ``longest`` tokens, as ``prepare_generation`` does.
+
+    Args:
+        continuations: tokens that a prompt's continuations have together; those that have a few more share programs.
+        batch_size: as ``score`` will get it.
+    """
+    placement, bucket = Placement(model), default_bucket()
+    for width in padded_lengths(longest, bucket):
+        _program(model, placement, placement.rows(batch_size), width, _target_length(continuations, bucket))
+
+
 def score(
     model: T5,
     prompts: Sequence[Sequence[int]],
@@ -123,9 +150,7 @@ def score(
         chosen = order[start : start + rows]
         width = padded_length(max(len(prompts[i]) for i in chosen), bucket)
         length = _target_length(max(sizes[i] for i in chosen), bucket)
-        like = [placement.like((rows, width)), *[placement.like((rows, length))] * 3]
-        program = _TOKEN_SCORES.prepare(model, placement.weights, *like, np.int32(0))
-        batches.append((chosen, width, length, program))
+        batches.append((chosen, width, length, _program(model, placement, rows, width, length)))
 
     def outputs() -> Iterator[tuple[list[int], tuple[jax.Array, jax.Array]]]:
         for chosen, width, length, program in batches:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from flannb.errors import UserError
-from flannb.model import build_model, generate
+from flannb.model import T5Config, build_model, generate, prepare_generation
 from flannb.model.decode import attend_by_products, attend_by_sums
+from flannb.model.generate import _GENERATE
 from flannb.vocabulary import EOS_ID, PAD_ID
 
 RNG = np.random.default_rng(0)
@@ -74,6 +75,15 @@ def test_progress_counts_the_prompts(model):
     done = []
     generate(model, PROMPTS, max_length=2, batch_size=3, progress=done.append)
     assert done == [3, 6, 7]
+
+
+def test_what_is_prepared_is_all_that_is_compiled():
+    model = build_model(T5Config(40, 1, 2, 8, 16, 4), seed=0)
+    prepare_generation(model, 70, max_length=2, batch_size=2)
+    prepared = set(_GENERATE.known(model))
+    assert len(prepared) == 3
+    generate(model, [[5] * length for length in (3, 3, 40, 60, 65, 70)], max_length=2, batch_size=2)
+    assert set(_GENERATE.known(model)) == prepared
 
 
 def test_no_prompts_give_no_results(model):

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from flannb.errors import UserError
-from flannb.model import generate, score
+from flannb.model import T5Config, build_model, generate, prepare_scoring, score
 from flannb.model.inference import padded_length
+from flannb.model.score import _TOKEN_SCORES
 from flannb.vocabulary import EOS_ID, PAD_ID
 
 RNG = np.random.default_rng(0)
@@ -81,6 +82,17 @@ def test_progress_counts_the_prompts_and_none_give_none(model):
 def test_bad_input_is_named(model, prompts, options, message):
     with pytest.raises(UserError, match=message):
         score(model, prompts, options)
+
+
+def test_what_is_prepared_is_all_that_is_compiled():
+    model = build_model(T5Config(40, 1, 2, 8, 16, 4), seed=0)
+    for continuations in (32, 128):
+        prepare_scoring(model, 70, continuations, batch_size=2)
+    prepared = set(_TOKEN_SCORES.known(model))
+    assert len(prepared) == 2 * 3
+    prompts = [[5] * length for length in (3, 3, 40, 60, 65, 70)]
+    score(model, prompts, [[[7] * 10] * number for number in (1, 2, 3, 4, 12, 2)], batch_size=2)
+    assert set(_TOKEN_SCORES.known(model)) == prepared
 
 
 def test_lengths_are_padded_to_few_and_never_to_twice_as_many():
