@@ -1,6 +1,6 @@
 """The likelihood of given continuations, with each prompt encoded once for all of them.
 
-The continuations of a prompt are packed into one row of the decoder, masked from each other, and read the same encoder
+The continuations of a prompt are packed into a row of the decoder, masked from each other, and read the same encoder
 output; since T5's positions are differences, each gets the likelihood that it would have alone.
 """
 
@@ -43,6 +43,10 @@ class Likelihood(NamedTuple):
 
 CHUNK = 16
 """Positions of each row whose logits are computed, and held, at a time."""
+
+TOGETHER = 512
+"""Most tokens of continuations that share a row. A prompt with more is read several times: a few of MMLU's have, and a
+program of four times the length for them compiled for longer than all other questions took (T5 Base, H200)."""
 
 
 def _token_scores(
@@ -141,35 +145,53 @@ def score(
         check_tokens(model, options, f"prompt {index}: continuation")
     placement = Placement(model)
     rows, bucket = placement.rows(batch_size), bucket or default_bucket()
-    sizes = [sum(map(len, options)) for options in continuations]
+    reads = [(i, part) for i, options in enumerate(continuations) for part in _parts(options)]
+    sizes = [sum(map(len, part)) for _, part in reads]
+    widths = [padded_length(len(prompts[i]), bucket) for i, _ in reads]
     # By padded length, so that prompts whose continuations are of like length come together as well.
-    order = sorted(range(len(prompts)), key=lambda i: (padded_length(len(prompts[i]), bucket), sizes[i]))
+    order = sorted(range(len(reads)), key=lambda read: (widths[read], sizes[read]))
 
     batches = []
     for start in range(0, len(order), rows):
         chosen = order[start : start + rows]
-        width = padded_length(max(len(prompts[i]) for i in chosen), bucket)
-        length = _target_length(max(sizes[i] for i in chosen), bucket)
+        width = widths[chosen[-1]]
+        length = _target_length(max(sizes[read] for read in chosen), bucket)
         batches.append((chosen, width, length, _program(model, placement, rows, width, length)))
 
     def outputs() -> Iterator[tuple[list[int], tuple[jax.Array, jax.Array]]]:
         for chosen, width, length, program in batches:
-            packed = [_packed(continuations[i]) for i in chosen]
-            arrays = [pad([prompts[i] for i in chosen], rows, width)]
+            packed = [_packed(reads[read][1]) for read in chosen]
+            arrays = [pad([prompts[reads[read][0]] for read in chosen], rows, width)]
             arrays += [pad([row[part] for row in packed], rows, length) for part in range(3)]
-            longest = np.int32(max(sizes[i] for i in chosen))
+            longest = np.int32(max(sizes[read] for read in chosen))
             yield chosen, program(placement.weights, *map(placement.put, arrays), longest)
 
-    results: list[list[Likelihood]] = [[] for _ in prompts]
-    done = 0
+    found: list[list[Likelihood]] = [[] for _ in reads]
+    done: set[int] = set()
     for chosen, (logs, best) in read_behind(outputs()):
-        for i, log, greedy in zip(chosen, np.asarray(logs), np.asarray(best), strict=False):
-            ends = np.cumsum([len(option) for option in continuations[i]], dtype=int)
+        for read, log, greedy in zip(chosen, np.asarray(logs), np.asarray(best), strict=False):
+            ends = np.cumsum([len(option) for option in reads[read][1]], dtype=int)
             pieces = zip(np.split(log, ends)[:-1], np.split(greedy, ends)[:-1], strict=True)
-            results[i] = [Likelihood(float(piece.sum(dtype=np.float64)), bool(g.all())) for piece, g in pieces]
-        done += len(chosen)
-        progress(done)
+            found[read] = [Likelihood(float(piece.sum(dtype=np.float64)), bool(g.all())) for piece, g in pieces]
+        done.update(reads[read][0] for read in chosen)
+        progress(len(done))
+    results: list[list[Likelihood]] = [[] for _ in prompts]
+    for (i, _), likelihoods in zip(reads, found, strict=True):
+        results[i] += likelihoods
     return results
+
+
+def _parts(options: Sequence[Sequence[int]]) -> list[list[Sequence[int]]]:
+    """The continuations of a prompt, in order, as they share a row: up to ``TOGETHER`` tokens, but one at least."""
+    parts: list[list[Sequence[int]]] = [[]]
+    tokens = 0
+    for option in options:
+        tokens += len(option)
+        if parts[-1] and tokens > TOGETHER:
+            parts.append([])
+            tokens = len(option)
+        parts[-1].append(option)
+    return parts
 
 
 def _packed(options: Sequence[Sequence[int]]) -> tuple[list[int], list[int], list[int]]:

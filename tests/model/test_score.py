@@ -50,6 +50,19 @@ def test_each_continuation_has_the_likelihood_that_it_has_alone(model):
     assert [likelihood.greedy for likelihood in flat] == [greedy for _, greedy in expected]
 
 
+def test_many_continuations_are_read_in_several_rows_and_have_the_same_likelihoods(model, monkeypatch):
+    expected, counts = score(model, PROMPTS, OPTIONS, batch_size=3, bucket=16), []
+    monkeypatch.setattr(sys.modules["flannb.model.score"], "TOGETHER", 5)
+    found = score(model, PROMPTS, OPTIONS, batch_size=3, bucket=16, progress=counts.append)
+    assert [len(row) for row in found] == [len(row) for row in expected]
+    for row, other in zip(found, expected, strict=True):
+        assert [each.log for each in row] == pytest.approx([each.log for each in other], abs=1e-5)
+        assert [each.greedy for each in row] == [each.greedy for each in other]
+    assert len(counts) == 3  # batches of 7 rows: two prompts have two
+    assert counts == sorted(counts)
+    assert counts[-1] == len(PROMPTS)
+
+
 def test_what_greedy_decoding_writes_is_greedy_and_nothing_else_is(model):
     written = generate(model, PROMPTS, max_length=4, batch_size=8, bucket=16)
     others = [[*tokens[:-1], (tokens[-1] + 1) % 40] if tokens else [5] for tokens in written]
