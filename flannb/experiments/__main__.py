@@ -117,16 +117,19 @@ def main(arguments: list[str] | None = None) -> int:
     """
     given = parser().parse_args(arguments)
     started = time.monotonic()
+    heard: list[type[KeyboardInterrupt]] = []
     try:
         check_memory()
         extra.as_asked(given)
-        with _heard_signals(), progress.as_asked(given):
+        with _heard_signals(heard), progress.as_asked(given):
             if given.command in TOOLS:
                 TOOLS[given.command].run(given)
             else:
                 _run(given)
             progress.remark(f"{progress.spoken(time.monotonic() - started)} in all")
     except Exception as error:
+        if heard:  # a library made another error of it, as optree does while it is imported
+            return _stopped(heard[-1])
         told = error if isinstance(error, UserError) else exhausted(error)
         if told is None:
             raise
@@ -135,20 +138,27 @@ def main(arguments: list[str] | None = None) -> int:
             os._exit(2)  # at a usual exit, JAX would wait for the lost one and then abort
         return 2
     except KeyboardInterrupt as stop:
-        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 143 if isinstance(stop, Terminated) else 130
+        return _stopped(type(stop))
     return 0
 
 
-@contextmanager
-def _heard_signals() -> Iterator[None]:
-    """SIGTERM ends the block with ``Terminated``.
+def _stopped(how: type[KeyboardInterrupt]) -> int:
+    """Tells how to go on, and returns the exit code."""
+    print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+    return 143 if issubclass(how, Terminated) else 130
 
-    Where Python cannot raise an exception, as in JAX's callback of the garbage collector, it and Ctrl-C come again.
+
+@contextmanager
+def _heard_signals(heard: list[type[KeyboardInterrupt]]) -> Iterator[None]:
+    """Ctrl-C ends the block with ``KeyboardInterrupt`` and SIGTERM with ``Terminated``; ``heard`` gets which.
+
+    Where Python cannot raise an exception, as in JAX's callback of the garbage collector, they come again. Ctrl-C that
+    is ignored, as in the background of a shell, stays so.
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+        heard.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+        raise heard[-1]
 
     def not_raised(unraisable: Any) -> None:
         lost = unraisable.exc_value
@@ -162,13 +172,17 @@ def _heard_signals() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, stop)
+    numbers = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+        numbers.append(signal.SIGINT)
+    before = {number: signal.signal(number, stop) for number in numbers}
     hook_before, sys.unraisablehook = sys.unraisablehook, not_raised
     try:
         yield
     finally:
         sys.unraisablehook = hook_before
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _run(given: argparse.Namespace) -> None:

@@ -152,24 +152,35 @@ from flannb.experiments import __main__ as command
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever started the tests may ignore Ctrl-C
 
-def send(phase, info):
-    gc.callbacks.remove(send)
+def send():
     os.kill(os.getpid(), int(sys.argv[1]))
+    time.sleep(0.1)
 
-def run(given):
-    gc.callbacks.append(send)
+def callback(phase, info):
+    gc.callbacks.remove(callback)
+    send()
+
+def cannot_raise(given):
+    gc.callbacks.append(callback)
     gc.collect()
     for _ in range(6000):
         time.sleep(0.1)
 
-command._run = run
+def becomes_another(given):
+    try:
+        send()
+    except KeyboardInterrupt:
+        raise ImportError("KeyboardInterrupt: <EMPTY MESSAGE>") from None
+
+command._run = {"cannot_raise": cannot_raise, "becomes_another": becomes_another}[sys.argv[2]]
 sys.exit(command.main(["data"]))
 """
 
 
+@pytest.mark.parametrize("where", ["cannot_raise", "becomes_another"])
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_signal_is_not_lost_where_python_cannot_raise(number, code):
-    words = [sys.executable, "-c", SENT, str(int(number))]
+def test_a_signal_is_not_lost_where_python_cannot_raise_or_a_library_makes_another_error_of_it(number, code, where):
+    words = [sys.executable, "-c", SENT, str(int(number)), where]
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == code and "goes on from the last checkpoint" in done.stderr
 
