@@ -14,13 +14,14 @@ from flannb.terminal import run_command
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs a benchmark; returns the exit code: 0, or 2 for what the user can mend."""
-    from flannb.bench import data, evaluate, generate, train
+    from flannb.bench import data, evaluate, generate, suites, train
 
     benchmarks = {
         "data": (data, "rows to shards on disk, beside datasets.map and sentencepiece"),
         "train": (train, "a training step, beside KerasHub and transformers"),
         "generate": (generate, "greedy generation and scoring, beside KerasHub and transformers"),
         "evaluate": (evaluate, "MMLU 5-shot by likelihood, beside lm-evaluation-harness"),
+        "suites": (suites, "a full evaluation: every suite of a source, generated and ranked"),
     }
     parser = argparse.ArgumentParser(prog="python -m flannb.bench", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)

@@ -68,7 +68,7 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
         if given.source is None:
             write_exam(root, given.questions)
         vocabulary = Path(folder) / "spiece.model"
-        _train_vocabulary(Mirror(root), root, vocabulary)
+        train_vocabulary(Mirror(root), root, vocabulary)
         checkpoint = Path(folder) / "checkpoint"
         common = [str(root), str(checkpoint), str(given.questions)]
         made = run(CONTENDERS, "checkpoint", *common, given.size, str(vocabulary)).result
@@ -95,7 +95,12 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
     return figures
 
 
-def _train_vocabulary(source: Mirror, root: Path, path: Path) -> None:
+def train_vocabulary(source: Mirror, root: Path, path: Path) -> None:
+    """Trains a tokenizer on MMLU's questions.
+
+    Raises:
+        UserError: the source has no MMLU.
+    """
     tasks = [task for task in eval_tasks(source.collection, ["mmlu"]) if source.has(task.data)]
     if not tasks:
         raise UserError(f"--source {root}: has no MMLU (cais/mmlu/<subject>/test); mirror it")

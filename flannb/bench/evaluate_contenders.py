@@ -1,4 +1,4 @@
-"""What the benchmark of evaluation compares, each a process of its own."""
+"""What the benchmarks of evaluation measure, each a process of its own."""
 
 import argparse
 import json
@@ -11,8 +11,8 @@ import numpy as np
 
 from flannb.bench.measure import absent, processor_seconds
 from flannb.build import Mirror, Tokenizer
-from flannb.collection import eval_tasks
-from flannb.evaluate import Prompt, make_prompts, tokenize
+from flannb.collection import MORE_SUITES, SUITES, eval_tasks
+from flannb.evaluate import MODES, Prompt, make_prompts, tokenize
 
 PROMPT_LIMIT = 2048
 SAMPLE = 96
@@ -124,6 +124,40 @@ def timed(answer: Answer, prompts: Sequence[Prompt], batch_size: int) -> dict[st
     }
 
 
+def suites(given: argparse.Namespace) -> dict[str, Any]:
+    """What ``python -m flannb.evaluate`` does with all suites; ``done_after`` counts from the start of the process."""
+    import jax
+    import psutil
+
+    from flannb.evaluate.__main__ import main as evaluate
+    from flannb.evaluate.record import read_predictions
+
+    batch_size, folder = given.more
+    dtype = "float32" if jax.default_backend() == "cpu" else "mixed_bfloat16"
+    every = ",".join(name for name in [*SUITES, *MORE_SUITES] if name != "own")
+    words = [str(given.checkpoint), "--source", str(given.source), "--folder", folder, "--dtype", dtype]
+    rows = ["--rows", str(given.questions)] if given.questions else []
+    if evaluate([*words, "--suites", every, "--batch-size", batch_size, *rows]):
+        raise SystemExit("the evaluation failed")
+    began = psutil.Process().create_time()
+    predictions = read_predictions(Path(folder), MODES)
+    counts = predictions.groupby(["suite", "setting", "mode"], sort=False).size().unstack(fill_value=0)
+    return {
+        "suites": [
+            {
+                "suite": suite,
+                "setting": setting,
+                "questions": int(found["generation"]),
+                "ranked": int(found.get("ranking", 0)),
+                "done_after": max(p.stat().st_mtime for p in Path(folder).glob(f"{suite}.{setting}.*")) - began,
+            }
+            for (suite, setting), found in counts.iterrows()
+        ],
+        "dtype": dtype,
+        "device": jax.devices()[0].device_kind,
+    }
+
+
 CONTENDERS = {"flannb": flannb, "harness": harness}
 NEEDS = {"harness": ("torch", "transformers", "accelerate", "lm_eval")}
 
@@ -143,14 +177,15 @@ def measured(given: argparse.Namespace) -> dict[str, Any]:
 def main(arguments: list[str] | None = None) -> None:
     """Runs one contender and writes what it measured as JSON."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("name", choices=["checkpoint", *CONTENDERS])
+    whole = {"checkpoint": checkpoint, "suites": suites}
+    parser.add_argument("name", choices=[*whole, *CONTENDERS])
     parser.add_argument("source", type=Path)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("questions", type=int)
     parser.add_argument("more", nargs=2)
     parser.add_argument("result", type=Path)
     given = parser.parse_args(arguments)
-    what = checkpoint if given.name == "checkpoint" else measured
+    what = whole.get(given.name, measured)
     given.result.write_text(json.dumps(absent(NEEDS.get(given.name, ())) or what(given)))
 
 
