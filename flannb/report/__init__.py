@@ -16,6 +16,7 @@ from flannb.report.pretraining import Pretrained, write_pretraining
 from flannb.report.published import published
 from flannb.report.ranking import ranking_sections
 from flannb.report.sections import Section, limits_section, seen_section, summary, token_table
+from flannb.report.sets import sets_sections
 from flannb.report.table import (
     Predictions,
     Setup,
@@ -109,6 +110,8 @@ def write_table(
         baselines = {suite: majority_baseline(one_model(ranked), suite) for suite in ("held_in", "mmlu")}
         sections += ranking_sections(scores, evaluate_claims(ranked, setup), setup, named, baselines)
         texts["ranking.csv"] = to_csv(scores)
+    if majority:
+        sections += sets_sections({"Written": predictions} | ({"Ranked": ranked} if ranked else {}), setup)
     sections += [seen_section(tokens, known, setup.positions)] if tokens else []
     sections += [limits_section(setup.limits)] if setup.limits else []
     texts |= {

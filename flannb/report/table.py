@@ -209,6 +209,18 @@ def one_model(predictions: Predictions) -> pd.DataFrame:
 def majority_baseline(predictions: pd.DataFrame, suite: str = "held_in") -> dict[str, float]:
     """Setting -> the score in percent of always giving the same answer, averaged over the suite's sets.
 
+    Args:
+        predictions, suite: as in ``majority_shares``.
+    """
+    shares: dict[str, list[float]] = {}
+    for (setting, _), share in majority_shares(predictions, suite).items():
+        shares.setdefault(setting, []).append(share)
+    return {setting: 100 * float(np.mean(shares[setting])) for setting in SETTINGS if setting in shares}
+
+
+def majority_shares(predictions: pd.DataFrame, suite: str = "held_in") -> dict[tuple[str, str], float]:
+    """(Setting, set) -> the share of rows in which the same answer is right.
+
     The answer is a set's most frequent gold text or, where that is better, the most frequent position of the gold
     option: where every row has options of its own, hardly a text occurs twice.
 
@@ -217,10 +229,9 @@ def majority_baseline(predictions: pd.DataFrame, suite: str = "held_in") -> dict
             ``setting``, ``task``, ``target`` (the gold text) and ``options`` (the texts of the options, or none).
         suite: the suite.
     """
-    chosen = predictions[predictions["suite"] == suite]
-    shares: dict[str, list[float]] = {}
-    for (setting, _), frame in chosen.groupby(["setting", "task"]):
+    shares = {}
+    for (setting, task), frame in predictions[predictions["suite"] == suite].groupby(["setting", "task"]):
         positions = [list(o).index(t) for t, o in zip(frame["target"], frame["options"], strict=True) if t in list(o)]
         best = max(count for labels in (frame["target"], positions) for count in (0, *Counter(labels).values()))
-        shares.setdefault(str(setting), []).append(best / len(frame))
-    return {setting: 100 * float(np.mean(shares[setting])) for setting in SETTINGS if setting in shares}
+        shares[str(setting), str(task)] = best / len(frame)
+    return shares
