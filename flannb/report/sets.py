@@ -23,7 +23,9 @@ def sets_sections(ways: Mapping[str, Predictions], setup: Setup, suite: str = "h
         shares = majority_shares(one_model(predictions), suite) | shares
     above: list[str] = []
     lines = []
-    for (setting, task), share in sorted(shares.items(), key=lambda item: [*SETTINGS].index(item[0][0])):
+    order = [*SETTINGS]
+    for setting, task in sorted(shares, key=lambda key: (order.index(key[0]), key[1])):
+        share = shares[setting, task]
         name, counts, texts = f"{task}, {SETTINGS[setting]}", [0], []
         for way, measured in found.items():
             scores = measured.get((full, suite, setting), Cell()).scores.get(task)
