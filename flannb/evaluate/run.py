@@ -94,11 +94,12 @@ def evaluate(
                 for group in _groups(sets, BATCHES * model.batch_size):
                     yield f"{(SUITES | MORE_SUITES)[suite]} {setting}", setting, key, group
 
-    if rows is None or rows >= model.batch_size:
-        longest = sorted({explanation_limit if task.chain_of_thought else answer_limit for task in tasks})
-        model.prepare(prompt_limit, longest if "generation" in modes else (), bool(rankings(modes)))
+    many = rows is None or rows >= model.batch_size
     with Behind() as behind:
-        for title, setting, key, group in ahead(groups()):
+        for number, (title, setting, key, group) in enumerate(ahead(groups())):
+            if many and not number:
+                longest = sorted({explanation_limit if task.chain_of_thought else answer_limit for task in tasks})
+                model.prepare(prompt_limit, longest if "generation" in modes else (), bool(rankings(modes)))
             found = _ask_all(group, model, limits, modes, title, quiet)
             behind(_record, group, setting, found, modes, folder, key)
     # In order, whatever order the sets were finished in, and without names that damage has made.

@@ -1,7 +1,7 @@
 """What generation and scoring share: batches of prompts of like length, spread over all devices, and their programs."""
 
 import os
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import chain
@@ -75,10 +75,6 @@ class Programs:
         self._function = function
         self._programs: WeakKeyDictionary[T5, dict[Hashable, Future]] = WeakKeyDictionary()
         self._pool = ThreadPoolExecutor(os.cpu_count())
-
-    def known(self, model: T5) -> Collection[Hashable]:
-        """What tells the programs of a model apart that are compiled, or begun to be."""
-        return self._programs.get(model, {}).keys()
 
     def prepare(self, model: T5, *arguments: Any, **fixed: Hashable) -> Callable[..., Any]:
         """Begins to compile, if that is not done yet, for arguments like these, which may be ``ShapeDtypeStruct``.

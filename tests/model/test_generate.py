@@ -80,10 +80,10 @@ def test_progress_counts_the_prompts(model):
 def test_what_is_prepared_is_all_that_is_compiled():
     model = build_model(T5Config(40, 1, 2, 8, 16, 4), seed=0)
     prepare_generation(model, 70, max_length=2, batch_size=2)
-    prepared = set(_GENERATE.known(model))
+    prepared = set(_GENERATE._programs[model])
     assert len(prepared) == 3
     generate(model, [[5] * length for length in (3, 3, 40, 60, 65, 70)], max_length=2, batch_size=2)
-    assert set(_GENERATE.known(model)) == prepared
+    assert set(_GENERATE._programs[model]) == prepared
 
 
 def test_no_prompts_give_no_results(model):

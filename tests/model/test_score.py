@@ -101,11 +101,11 @@ def test_what_is_prepared_is_all_that_is_compiled():
     model = build_model(T5Config(40, 1, 2, 8, 16, 4), seed=0)
     for continuations in (32, 128):
         prepare_scoring(model, 70, continuations, batch_size=2)
-    prepared = set(_TOKEN_SCORES.known(model))
+    prepared = set(_TOKEN_SCORES._programs[model])
     assert len(prepared) == 2 * 3
     prompts = [[5] * length for length in (3, 3, 40, 60, 65, 70)]
     score(model, prompts, [[[7] * 10] * number for number in (1, 2, 3, 4, 12, 2)], batch_size=2)
-    assert set(_TOKEN_SCORES.known(model)) == prepared
+    assert set(_TOKEN_SCORES._programs[model]) == prepared
 
 
 def test_lengths_are_padded_to_few_and_never_to_twice_as_many():
