@@ -147,10 +147,10 @@ FEWEST_COUNTS = 5
 def task_counts(available: int) -> tuple[int, ...]:
     """The numbers of tasks that Figure 4 compares, the last of them all that there are.
 
-    They are the paper's as far as there are tasks; where that gives fewer than five, five in equal ratios from 8 on;
-    and where there are no more than 8, that number alone.
+    They are the paper's as far as there are tasks, but those that are all of them but for a tenth; where that gives
+    fewer than five, five in equal ratios from 8 on; and where there are no more than 8, that number alone.
     """
-    counts = (*(count for count in TASK_COUNTS if count < available), available)
+    counts = (*(count for count in TASK_COUNTS if count < 0.9 * available), available)
     if len(counts) >= FEWEST_COUNTS:
         return counts
     spread = np.geomspace(min(TASK_COUNTS[0], available), available, FEWEST_COUNTS).round().astype(int)

@@ -116,14 +116,16 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
     """
     source = open_source(options.source)
     scale = scale_of(options.scale, source.collection)
-    artefact = artefact.at(scale, tasks(source.collection))
+    shards, build, notes = _data(options, source, scale)
+    names = {shard.task for shard in shards}
+    there = [task for task in tasks(source.collection) if task.name in names]
+    artefact = artefact.at(scale, there)
     chosen = [artefact.row(name) for name in options.rows] or list(artefact.rows)
     if not chosen:
         raise UserError(f"{artefact.title} trains no model: there is nothing to plan")
     single = [row.name for row in chosen] if artefact.name in SINGLE_TASK else []
     if single:  # all of these tasks share one model of Flan 2022
         chosen = [TABLE1.row("flan2022")]
-    shards, build, notes = _data(options, source, scale)
     vocabulary = build.vocabulary_size if build is not None else model_vocabulary(scale.vocabulary_size)
     config = SIZES[scale.size].with_vocabulary(vocabulary)
     demand, parameters = _demand(scale, config, devices)
@@ -139,8 +141,6 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
         )
     if any(evaluation is None for _, evaluation in work.values()):
         notes.append("evaluation: the source does not tell how many rows it has, so what scoring takes is not known")
-    names = {shard.task for shard in shards}
-    there = [task for task in tasks(source.collection) if task.name in names]
     rows = []
     for row in chosen:
         of_row = mixture(row.mixture)

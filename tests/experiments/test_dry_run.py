@@ -145,6 +145,17 @@ def test_rows_of_other_sizes_and_fewer_tasks_are_planned_as_they_are(tiny, tmp_p
     assert len(set(by_size.values())) == len(by_size) == 3
 
 
+def test_figure_4_is_planned_with_the_tasks_that_the_source_has(tiny, tmp_path):
+    path = tmp_path / "mirror/google/boolq/default/train/0000.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"question": ["is it"], "passage": ["it is"], "answer": [True]}), path)
+    source = str(tmp_path / "mirror")
+    plan = dry_run(FIGURE4, Options(runs=str(tmp_path), source=source, allow_missing=True), GPU, tmp_path)
+    steps = artefact_steps(FIGURE4, Options(runs=str(tmp_path), source=source, allow_missing=True))
+    trained = {step.name.removesuffix("/train") for step in steps if step.name.endswith("/train")}
+    assert len(plan.rows) == len(trained) == 3
+
+
 def test_a_model_that_is_yet_to_be_pretrained_is_counted_apart(tiny, tmp_path):
     plan = dry_run(TABLE1, Options(runs=str(tmp_path), rows=("flan2022",), start="pretrained"), GPU, tmp_path)
     assert any(note.startswith("start: ") and "1,700 steps" in note for note in plan.notes)
