@@ -52,7 +52,10 @@ class Scripted:
     prefix, suffix, joins, name, batch_size = (), (1,), False, "scripted", 4
 
     def __init__(self, answers):
-        self.answers = answers
+        self.answers, self.told = answers, []
+
+    def prepare(self, longest, lengths, scores):
+        self.told.append((longest, [*lengths], scores))
 
     def encode(self, texts):
         return [[ord(character) for character in text] for text in texts]
@@ -66,6 +69,18 @@ class Scripted:
 
     def score(self, prompts, continuations, progress):
         return [[Likelihood(-float(len(option)), False) for option in options] for options in continuations]
+
+
+def test_a_model_is_told_once_what_will_come_where_much_will_come(mirror, tmp_path):
+    limits = {"prompt_limit": 150, "answer_limit": 9, "explanation_limit": 12}
+    few, many, again = Scripted(["(F)"]), Scripted(["(F)"]), Scripted(["(F)"])
+    few.batch_size = 10
+    evaluate(few, mirror, TASKS, tmp_path / "few", rows=9, seed=0, quiet=True, **limits)
+    for model in (many, again):
+        evaluate(model, mirror, TASKS, tmp_path / "many", rows=None, seed=0, quiet=True, **limits)
+    answers = sorted({12 if task.chain_of_thought else 9 for task in TASKS})
+    assert many.told == [(150, answers, True)]
+    assert few.told == again.told == []
 
 
 @pytest.fixture
