@@ -223,6 +223,8 @@ def _peaks_later(sizes: Mapping[str, list[str]], setting: str, points: Points) -
 
 
 def _r2(line: Any) -> str:
+    if np.isnan(line.r2):
+        return "undefined"  # all scores are equal
     return with_interval(line.r2, line.r2_low, line.r2_high, ".2f")
 
 
@@ -305,7 +307,10 @@ def _legend_line(size: str, trend: pd.DataFrame, points: Points) -> str:
     parameters = next((p.parameters for p in points.values() if p.size == size and p.parameters), None)
     name = size if parameters is None else f"{size} ({_rounded(parameters)})"
     of_size = trend[(trend["size"] == size) & (trend["suite"] == HELD_OUT)]
-    slopes = [f"{SETTINGS[line.setting]} {line.slope:+.1f} ({line.r2:.2f})" for line in of_size.itertuples()]
+    slopes = [
+        f"{SETTINGS[line.setting]} {line.slope:+.1f} ({'–' if np.isnan(line.r2) else format(line.r2, '.2f')})"
+        for line in of_size.itertuples()
+    ]
     return ": ".join([name, *([", ".join(slopes)] if slopes else [])])
 
 

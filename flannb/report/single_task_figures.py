@@ -88,16 +88,18 @@ def curves(table: pd.DataFrame, scale: str) -> Figure:
         scale: of the measured scores, for the legend.
     """
     tasks = list(dict.fromkeys(table["task"]))
-    rows = -(-len(tasks) // 2)
+    columns = min(2, len(tasks))
+    rows = -(-len(tasks) // columns)
     with report_style():
         figure = new_figure(0.6 + 1.35 * rows)
-        panels = list(figure.subplots(rows, 2, sharex=True, squeeze=False).flat)
+        panels = list(figure.subplots(rows, columns, sharex=True, squeeze=False).flat)
         for axes, task in zip(panels, tasks, strict=False):
             _draw_curves(axes, table[table["task"] == task])
         for axes in panels[len(tasks) :]:
             axes.set_visible(False)
         figure.supxlabel("Finetuning steps", fontsize=7)
-        figure.supylabel(f"Validation score (% of the metric), scale {scale}", fontsize=7)
+        break_ = "\n" if rows == 1 else " "  # one panel is not as high as the line is long
+        figure.supylabel(f"Validation score{break_}(% of the metric), scale {scale}", fontsize=7)
         handles = [
             Line2D(
                 [], [], color=colour, marker=marker, linestyle=dashes, markersize=3, linewidth=1, label=f"from {start}"

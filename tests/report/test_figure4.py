@@ -109,6 +109,15 @@ def test_where_tasks_and_sizes_are_few_the_report_says_so(make_predictions, setu
     assert "The data have 56 tasks" in (tmp_path / "figure4.md").read_text()
 
 
+def test_equal_scores_have_an_undefined_fit_in_words(make_predictions, setup, tmp_path):
+    predictions = made(make_predictions, FEW, lambda p: 0, lambda p: 0)
+    few = replace(setup, layout=layout_of(FEW))
+    write_figure4(tmp_path, predictions, few, FEW)
+    assert "undefined" in (tmp_path / "figure4.md").read_text() and "nan" not in (tmp_path / "figure4.md").read_text()
+    figure = figure4(score_table(predictions, few), trends(predictions, few, FEW), few, FEW)
+    assert "small: zero-shot +0.0 (–), few-shot +0.0 (–)" in figure.legends[0].get_texts()[0].get_text()
+
+
 def test_trends_are_of_the_points_that_exist(as_in_the_paper, setup4):
     whole = trends(as_in_the_paper, setup4, POINTS)
     assert len(whole) == len(SIZES) * 4 and set(whole["points"]) == {len(COUNTS)}

@@ -10,6 +10,7 @@ from flannb.evaluate import write_set
 from flannb.finetune import Finetuned
 from flannb.report.single_task import Comparison, SingleTaskSetup, curve_table, score_table, write_single_task
 from flannb.report.single_task_claims import convergence_claims, pareto_claims
+from flannb.report.single_task_figures import curves
 
 STEPS = (0, 10, 20)
 ROWS = 40
@@ -116,6 +117,16 @@ def test_curves_have_a_point_for_each_evaluation(done):
     assert wanli["validation"].tolist() == [0, 30, 60]
     assert wanli["loss"].isna().tolist() == [True, False, False]
     assert wanli["loss"].iloc[1] == pytest.approx(np.linspace(2, 1, 20)[:10].mean())
+
+
+def test_the_labels_of_a_single_panel_fit(done):
+    table = curve_table(done, SETUP)
+    figure = curves(table[table["task"] == "wanli"], "micro")
+    figure.canvas.draw()
+    assert len(figure.axes) == 1
+    for text in figure.texts:
+        box, whole = text.get_window_extent(), figure.bbox
+        assert whole.x0 <= box.x0 and whole.y0 <= box.y0 and box.x1 <= whole.x1 and box.y1 <= whole.y1
 
 
 @pytest.mark.parametrize("artefact", ["table3", "figure6"])
