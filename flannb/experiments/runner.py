@@ -13,13 +13,14 @@ import time
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from flannb.errors import UserError
 from flannb.experiments.cluster import on_cluster
 from flannb.experiments.condition import beside, forget_record, lock_of, log_of, on_record
 from flannb.experiments.devices import gpu_names
 from flannb.experiments.durations import Durations
+from flannb.experiments.kernels import kernels, register
 from flannb.experiments.side_by_side import KILLED, side_by_side
 from flannb.experiments.step import Step, find_state, is_done, key_in
 from flannb.experiments.watch import Spoken, Watch
@@ -140,7 +141,8 @@ def _execute(step: Step) -> None:
                 str(output),
                 parameters={"folder": step.folder, **step.parameters},
                 kernel_name="python3",
-                kernel_manager_class=_kernels(log),
+                engine_name=register(),
+                kernel_manager_class=kernels(log),
                 stdout_file=log,
                 stderr_file=log,
                 progress_bar=False,
@@ -159,19 +161,6 @@ def _execute(step: Step) -> None:
         ) from None
     except DeadKernelError:
         raise UserError(KILLED) from None
-
-
-def _kernels(log: TextIO) -> type:
-    """A manager of kernels whose own error output goes to a file: that of several would mix in the terminal, and what
-    matters of it reaches people as the notebook's output.
-    """
-    from jupyter_client.manager import AsyncKernelManager
-
-    class Kernels(AsyncKernelManager):
-        async def start_kernel(self, **kwargs: Any) -> None:  # type: ignore[override]
-            await super().start_kernel(**kwargs, stderr=log)
-
-    return Kernels
 
 
 def _compilation_cache(step: Step) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from flannb.build.sources import Hub
 from flannb.collection import Split
 from flannb.collection.cot import cot_file
 from flannb.errors import UserError
+from flannb.experiments.kernels import register
 from flannb.experiments.reproduce import project_root
 from flannb.trust.browser import document
 from flannb.trust.case import Bench, demand
@@ -120,7 +121,7 @@ def _tour(home: Path, source: Path) -> Path:
     path = home / "00_tour.ipynb"
     notebook = project_root() / "notebooks/00_tour.ipynb"
     parameters = {"source": str(source), "task_name": "boolq"}
-    options = {"kernel_name": "python3", "progress_bar": False, "cwd": str(project_root())}
+    options = {"kernel_name": "python3", "progress_bar": False, "cwd": str(project_root()), "engine_name": register()}
     papermill.execute_notebook(str(notebook), str(path), parameters, **options)
     return path
 

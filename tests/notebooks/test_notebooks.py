@@ -9,6 +9,7 @@ from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
 from flannb.evaluate import read_predictions
+from flannb.experiments.kernels import register
 from flannb.experiments.reproduce import enter_project, project_root
 
 NOTEBOOKS = sorted((project_root() / "notebooks").glob("*.ipynb"))
@@ -51,8 +52,8 @@ def execute(paths, folder, parameters):
         whole.cells += [heading, nbformat.v4.new_code_cell("%reset_selective -f ."), *notebook.cells]
     name = str(folder / paths[0].name)
     nbformat.write(whole, name)
-    arguments = ["--log-level=ERROR"]
-    papermill.execute_notebook(name, name, kernel_name="python3", progress_bar=False, extra_arguments=arguments)
+    options = {"progress_bar": False, "extra_arguments": ["--log-level=ERROR"], "engine_name": register()}
+    papermill.execute_notebook(name, name, kernel_name="python3", **options)
 
 
 @pytest.mark.filterwarnings("ignore")  # of papermill's and Jupyter's own
