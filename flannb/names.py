@@ -10,6 +10,21 @@ def split_names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
+def split_counts(what: str, text: str) -> list[int]:
+    """Whole numbers above 0 separated by commas, each once.
+
+    Args:
+        what: the option that they are of, such as ``--devices``; the message begins with it.
+
+    Raises:
+        UserError: one is no such number.
+    """
+    numbers = split_names(text)
+    if not all(number.isdecimal() and int(number) for number in numbers):
+        raise UserError(f"{what} {text}: give whole numbers above 0, such as 1,2")
+    return [int(number) for number in numbers]
+
+
 def check_name(what: str, name: str, known: Iterable[str]) -> None:
     """Checks that there is something of a name.
 

@@ -24,6 +24,7 @@ from flannb.build import Mirror, read_records, train_tokenizer
 from flannb.collection import eval_tasks
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
+from flannb.names import split_counts
 
 CONTENDERS = "flannb.bench.evaluate_contenders"
 VOCABULARY = 16_000
@@ -61,8 +62,7 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
     """
     if min(given.questions, given.rounds) < 1:
         raise UserError("--questions and --rounds must be at least 1")
-    if given.batches and not all(size.strip().isdigit() and int(size) for size in given.batches.split(",")):
-        raise UserError(f"--batches {given.batches}: give numbers above 0, such as 8,16")
+    batches = split_counts("--batches", given.batches or "")
     with tempfile.TemporaryDirectory(prefix="flannb-bench-") as folder:
         root = given.source or Path(folder) / "source"
         if given.source is None:
@@ -72,7 +72,7 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
         checkpoint = Path(folder) / "checkpoint"
         common = [str(root), str(checkpoint), str(given.questions)]
         made = run(CONTENDERS, "checkpoint", *common, given.size, str(vocabulary)).result
-        sizes = given.batches or ("8,16,32" if made["backend"] == "cpu" else "32,64,128")
+        sizes = ",".join(map(str, batches)) or ("8,16,32" if made["backend"] == "cpu" else "32,64,128")
         figures: dict[str, Any] = {"size": given.size, **made, "load_average": round(load(), 2)}
         runs: dict[str, list[dict[str, Any]]] = {}
         best = {name: run(CONTENDERS, name, *common, "tune", sizes).result for name in ("flannb", "harness")}

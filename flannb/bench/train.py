@@ -13,7 +13,7 @@ from typing import Any
 from flannb.bench.measure import Measured, measure
 from flannb.errors import UserError
 from flannb.experiments.runner import machine, versions
-from flannb.names import known_names, split_names
+from flannb.names import known_names, split_counts
 from flannb.progress import Bar
 
 CONTENDERS = "flannb.bench.train_contenders"
@@ -79,7 +79,7 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
     if given.devices:
         runs = {
             _on(number): ("flannb", options | {"devices": number, "batch": number * given.batch})
-            for number in _devices(given.devices)
+            for number in split_counts("--devices", given.devices)
         }
     figures: dict[str, Any] = {"options": options}
     for name, (contender, asked) in Bar(runs.items(), desc="bench", unit="contender"):
@@ -89,13 +89,6 @@ def bench(given: argparse.Namespace, run: Callable[..., Measured] = measure) -> 
             figures[name] = {"failed": str(error).strip().splitlines()[-1]}
     figures |= {"machine": machine(), "versions": versions()}
     return figures
-
-
-def _devices(text: str) -> list[int]:
-    numbers = split_names(text)
-    if not all(number.isdecimal() and int(number) for number in numbers):
-        raise UserError(f"--devices {text}: give numbers of devices, such as 1,2")
-    return [int(number) for number in numbers]
 
 
 def _on(devices: int) -> str:
@@ -108,7 +101,7 @@ def show(figures: dict[str, Any]) -> str:
     kind = "packed" if options["packed"] or options["data"] else "one example a row"
     if options["data"]:
         kind += " by the input pipeline"
-    devices = _devices(options.get("devices") or "")
+    devices = split_counts("--devices", options.get("devices") or "")
     each = " a device" if devices else ""
     lines = [
         f"{options['size']}, {options['batch']} x {options['input']}/{options['target']}{each}, {kind},"

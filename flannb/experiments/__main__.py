@@ -18,7 +18,7 @@ from flannb.experiments import listing
 from flannb.experiments.artefacts import ARTEFACTS, TABLE1, Artefact, artefact
 from flannb.experiments.devices import check_memory
 from flannb.experiments.durations import Durations
-from flannb.experiments.everything import Results, all_steps, changes, read_results
+from flannb.experiments.everything import Results, all_steps, changes, papers, read_results
 from flannb.experiments.options import add_how, add_models, add_what, options_of, settle, workers_of
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, pretrain_report_steps
@@ -56,7 +56,9 @@ def parser() -> argparse.ArgumentParser:
             description=f"{about[0].upper()}{about[1:]}. What is done already is skipped; what was killed goes on.",
             epilog="Scales: " + "; ".join(f"{name}: {scale.about}" for name, scale in SCALES.items()),
         )
-        if name not in (ALL, PRETRAIN):
+        if name == ALL:
+            _add_only(command)
+        elif name != PRETRAIN:
             _add_choice(command, ARTEFACTS.get(name))
         add_what(command)
         add_how(command)
@@ -73,6 +75,17 @@ def parser() -> argparse.ArgumentParser:
         extra.add_option(command, f"Python files that add data, evaluation sets, mixtures or rows, or of {built_in}")
         progress.add_options(command)
     return made
+
+
+def _add_only(made: argparse.ArgumentParser) -> None:
+    """The option that chooses artefacts."""
+    made.add_argument(
+        "--only",
+        default="",
+        metavar="A,B",
+        help=f"of {', '.join(artefact.name for artefact in papers())} (default: all); where time may run short, give"
+        " the rest later: what is done stays",
+    )
 
 
 def _add_choice(made: argparse.ArgumentParser, of: Artefact | None) -> None:
@@ -200,7 +213,7 @@ def _run(given: argparse.Namespace) -> None:
     exports = given.command == "data" and bool(given.export)
     if exports:
         listing.check_options(given)
-    steps = _steps(given.command, chosen, options)
+    steps = all_steps(options, papers(given.only)) if given.command == ALL else _steps(given.command, chosen, options)
     before = read_results(Path(options.reports), options.scale) if given.command == ALL else {}
     made = steps
     if chosen and given.command == "report":
@@ -263,11 +276,9 @@ def _plan(given: argparse.Namespace, of: Artefact, options: Options) -> None:
 
 
 def _steps(command: str, of: Artefact | None, options: Options) -> list[Step]:
-    """The steps of a command: those of an artefact up to the last of its kind, or of all that there are."""
-    if command == PRETRAIN:
-        return pretrain_report_steps(options)
+    """The steps of a command: those of an artefact up to the last of its kind, or of pretraining."""
     if of is None:
-        return all_steps(options)
+        return pretrain_report_steps(options)
     steps = steps_of(of, options)
     if command == "data":
         if not (builds := [step for step in steps if step.function == "build_step"]):

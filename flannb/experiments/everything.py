@@ -1,15 +1,17 @@
 """All artefacts at once, and what their results changed from the reports that were there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 
 from flannb.errors import UserError
-from flannb.experiments.artefacts import ARTEFACTS
+from flannb.experiments.artefacts import ARTEFACTS, Artefact
 from flannb.experiments.registry import steps_of
-from flannb.experiments.reproduce import Options
+from flannb.experiments.reproduce import Options, ground
 from flannb.experiments.step import Step
+from flannb.names import check_name, known_names
 from flannb.report.ledger import LEDGER
 
 ABOUT_VALUES = ("detail", "n", "source", "split")
@@ -22,15 +24,42 @@ Results = Mapping[tuple[str, str], pd.DataFrame]
 """(folder below the reports, file) -> its values: verdicts and numbers, indexed by what they are of."""
 
 
-def all_steps(options: Options) -> list[Step]:
-    """The steps of every artefact of the paper, each after those that it needs; what artefacts share is there once.
+def papers(names: str = "") -> list[Artefact]:
+    """The artefacts of the paper that a list with commas names, in the paper's order; all where it is empty.
 
     Raises:
-        UserError: as ``flannb.experiments.registry.steps_of``.
+        UserError: the paper has none of a name; the message lists them.
     """
-    papers = (artefact for artefact in ARTEFACTS.values() if not artefact.beyond)
-    steps = (step for artefact in papers for step in steps_of(artefact, options))
+    found = {name: artefact for name, artefact in ARTEFACTS.items() if not artefact.beyond}
+    chosen = known_names("--only", names, found) if names else found
+    return [artefact for name, artefact in found.items() if name in chosen]
+
+
+def all_steps(options: Options, artefacts: Sequence[Artefact]) -> list[Step]:
+    """The steps of artefacts, each after those that it needs; what artefacts share is there once.
+
+    Rows whose models are repeated need not be in all of the artefacts.
+
+    Raises:
+        UserError: none of the artefacts has a row that is repeated; or as ``flannb.experiments.registry.steps_of``.
+    """
+    repeats = _repeats(options, artefacts)
+    steps = (step for each in artefacts for step in steps_of(each, replace(options, repeats=repeats[each.name])))
     return list({step.folder: step for step in steps}.values())
+
+
+def _repeats(options: Options, artefacts: Sequence[Artefact]) -> dict[str, dict[str, int]]:
+    """Artefact -> ``options.repeats`` of the rows that it has."""
+    if not (named := set(filter(None, options.repeats))):
+        return {artefact.name: dict(options.repeats) for artefact in artefacts}
+    base = ground(options)
+    rows = {each.name: {row.name for row in each.at(base.scale, base.training).rows} for each in artefacts}
+    for name in named:
+        check_name("--repeats", name, set().union(*rows.values()))
+    return {
+        name: {row: count for row, count in options.repeats.items() if not row or row in own}
+        for name, own in rows.items()
+    }
 
 
 def read_results(reports: Path, scale: str) -> Results:

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 
 from flannb.errors import UserError
 from flannb.experiments.condition import log_of
-from flannb.experiments.devices import gpus, share
+from flannb.experiments.devices import GPUS, gpus, share
 from flannb.experiments.step import Step
 from flannb.progress import environment
 
@@ -24,6 +25,12 @@ PATIENCE = 60.0
 
 KILLED = "its process was killed; if memory ran out, pass a smaller --workers. The same command goes on."
 """What to tell people of a step whose process, kernel or worker was killed."""
+
+
+APART = 20.0
+"""Seconds between the starts of steps that share a GPU. A step loads and compiles for about so long, while the GPU is
+idle: started together, they would all be at that at once, now and whenever they end together.
+"""
 
 
 @dataclass(frozen=True)
@@ -47,27 +54,63 @@ def side_by_side(
     Raises:
         UserError: a step failed or was killed; the others have been stopped.
     """
-    waiting, running, free = list(steps), dict[Connection, _Running](), list(range(workers))
-    found = gpus()
+    waiting, running = list(steps), dict[Connection, _Running]()
+    slots = _Slots(workers)
     try:
         while waiting or running:
             unfinished = {step.folder for step in (*waiting, *(each.step for each in running.values()))}
             ready = [step for step in waiting if not any(need.folder in unfinished for need in step.needs)]
-            for step in ready[: len(free)]:
+            while ready and (slot := slots.take()) is not None:
+                step = ready.pop(0)
                 waiting.remove(step)
-                slot = free.pop(0)
-                with environment(dict(share(slot, workers, found))), _interrupts_ignored():
+                with environment(slots.environments[slot]), _interrupts_ignored():
                     results, process = _start(step, run, slot)
                 running[results] = _Running(step, process, slot)
-            speaking = wait(list(running))
+            speaking = wait(list(running), slots.seconds_left() if ready else None)
             for results in [each for each in running if each in speaking]:
                 ended = running[results]
                 seconds = _outcome(results, ended)
                 del running[results]
-                free.append(ended.slot)
+                slots.free.append(ended.slot)
                 finished(ended.step, seconds)
     finally:
         _stop([each.process for each in running.values()])
+
+
+class _Slots:
+    """The places of processes that run at a time.
+
+    Attributes:
+        free: those that no process has.
+        environments: of each, the variables that give it its part of the GPUs.
+    """
+
+    def __init__(self, workers: int):
+        found = gpus()
+        self.free = list(range(workers))
+        self.environments = [dict(share(slot, workers, found)) for slot in range(workers)]
+        self._gap = APART if 0 < len(found) < workers else 0.0
+        self._last: dict[str, float] = {}  # by GPU, when a process last got a place there
+
+    def take(self) -> int | None:
+        """A free place on a GPU where no step is just starting; None where there is none."""
+        slot = min(self.free, key=self._from, default=None)
+        if slot is None or self._from(slot) > (now := time.monotonic()):
+            return None
+        self.free.remove(slot)
+        self._last[self._gpu(slot)] = now
+        return slot
+
+    def seconds_left(self) -> float | None:
+        """Until a free place can be taken; None where all are taken."""
+        return max(0.0, min(map(self._from, self.free)) - time.monotonic()) if self.free else None
+
+    def _gpu(self, slot: int) -> str:
+        return self.environments[slot].get(GPUS, "")
+
+    def _from(self, slot: int) -> float:
+        """When a step may start there, by the clock ``time.monotonic``."""
+        return self._last.get(self._gpu(slot), -self._gap) + self._gap
 
 
 def _start(

@@ -49,7 +49,8 @@ def test_both_contenders_give_the_same_likelihoods(here):
     ("words", "message"),
     [
         (["--questions", "0"], "must be at least 1"),
-        (["--batches", "8,x"], "--batches 8,x: give numbers above 0"),
+        (["--batches", "8,x"], "--batches 8,x: give whole numbers above 0"),
+        (["--batches", "8²"], "--batches 8²: give whole numbers above 0"),
         (["--source", "."], "has no MMLU"),
     ],
 )

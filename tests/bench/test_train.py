@@ -91,8 +91,8 @@ def test_parts_of_a_batch_train_as_the_whole(here):
     ("given", "message"),
     [
         (["--parts", "3"], "--parts 3: --batch 128 is not divisible by it"),
-        (["--devices", "1,x"], "--devices 1,x: give numbers of devices"),
-        (["--devices", "²"], "--devices ²: give numbers of devices"),
+        (["--devices", "1,x"], "--devices 1,x: give whole numbers above 0"),
+        (["--devices", "²"], "--devices ²: give whole numbers above 0"),
         (["--rounds", "0"], "--rounds must be at least 1"),
         (["--contenders", "fairseq"], "fairseq: unknown; choose one of flannb, keras_hub"),
     ],

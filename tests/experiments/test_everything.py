@@ -1,31 +1,56 @@
 """All artefacts at once, and what changed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from flannb.errors import UserError
 from flannb.experiments import ARTEFACTS
-from flannb.experiments.everything import MOST_LINES, all_steps, changes, read_results
+from flannb.experiments.everything import MOST_LINES, all_steps, changes, papers, read_results
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, enter_project
 
 
 def test_all_artefacts_share_what_they_can():
     enter_project()
-    steps = all_steps(Options())
+    steps = all_steps(Options(), papers())
     assert len({step.folder for step in steps}) == len(steps)
-    papers = {name: artefact for name, artefact in ARTEFACTS.items() if not artefact.beyond}
-    assert set(ARTEFACTS) - set(papers) == {"weights"}
-    apart = [step for artefact in papers.values() for step in steps_of(artefact, Options())]
+    names = [artefact.name for artefact in papers()]
+    assert set(ARTEFACTS) - set(names) == {"weights"}
+    apart = [step for artefact in papers() for step in steps_of(artefact, Options())]
     assert {step.folder for step in steps} == {step.folder for step in apart}
     assert {step.folder: step.key for step in steps} == {step.folder: step.key for step in apart}
     folders = [step.folder for step in steps]
     for step in steps:
         assert all(need.folder in folders[: folders.index(step.folder)] for need in step.needs)
     reports = [step for step in steps if step.name.endswith("/report")]
-    assert [step.name.split("/")[0] for step in reports] == list(papers)
+    assert [step.name.split("/")[0] for step in reports] == names
     assert all(Path(step.notebook).is_file() for step in steps)
+
+
+def test_some_artefacts_are_taken_in_the_order_of_the_paper():
+    assert [artefact.name for artefact in papers("figure7, table1")] == ["table1", "figure7"]
+    with pytest.raises(UserError, match="--only weights: unknown; choose one of table1, table2"):
+        papers("weights")
+    with pytest.raises(UserError, match="--only: names nothing"):
+        papers(" ,")
+
+
+def test_a_row_is_repeated_wherever_it_is():
+    enter_project()
+    options = Options(repeats={"": 1, "flan2022": 3, "all_equal": 2})
+    steps = {step.name: step for step in all_steps(options, papers("table1,table2,figure1"))}
+    trained = [name for name in steps if name.endswith("/train") and "repeat" in name]
+    assert trained == ["flan2022-repeat1/train", "flan2022-repeat2/train", "all_equal-repeat1/train"]
+    told = {name: step.command.rsplit(" --")[-1] for name, step in steps.items() if name.endswith("/report")}
+    assert told == {
+        "table1/report": "repeats 1,flan2022=3",
+        "table2/report": "repeats 1,all_equal=2",
+        "figure1/report": "repeats 1,flan2022=3",
+    }
+    with pytest.raises(UserError, match=r"--repeats minus_cots: unknown; choose one of .*minus_cot"):
+        all_steps(replace(options, repeats={"minus_cots": 2}), papers("table1,table2"))
 
 
 def write(folder, name, text):

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from flannb.errors import UserError
 from flannb.experiments.devices import GPUS
 from flannb.experiments.reproduce import project_root
-from flannb.experiments.side_by_side import side_by_side
+from flannb.experiments.side_by_side import _start, side_by_side
 from flannb.experiments.step import Step
 
 # What the processes run lies in a module of its own, which they can import.
@@ -84,6 +85,29 @@ def test_each_sees_its_own_gpus_and_threads_their_core(work, make, monkeypatch, 
     assert [read(step, "gpus") for step in steps] == ["4", "7"]
     assert [int(read(step, "cores")) for step in steps] == [len(os.sched_getaffinity(0)), 1]
     assert os.environ[GPUS] == "4,7"
+
+
+def test_steps_that_share_a_gpu_start_one_after_the_other(work, make, monkeypatch):
+    monkeypatch.setattr("flannb.experiments.side_by_side.gpus", lambda: ("4", "7"))
+    monkeypatch.setattr("flannb.experiments.side_by_side.APART", 3.0)
+    monkeypatch.setattr("flannb.experiments.side_by_side._start", remembering := Remembering(_start))
+    steps = [make(f"row{i}", seconds=1) for i in range(5)]
+    side_by_side(steps, 4, work, lambda step, seconds: None)
+    seen = {gpu: [when for when, at in remembering.starts if at == gpu] for gpu in ("4", "7")}
+    assert {len(times) for times in seen.values()} == {2, 3}
+    assert abs(seen["4"][0] - seen["7"][0]) < 1.5
+    assert all(later - before >= 3.0 for times in seen.values() for before, later in pairwise(times))
+
+
+class Remembering:
+    """Starts a process and remembers when, and on which GPU."""
+
+    def __init__(self, start):
+        self.start, self.starts = start, []
+
+    def __call__(self, step, run, slot):
+        self.starts.append((time.monotonic(), os.environ[GPUS]))
+        return self.start(step, run, slot)
 
 
 @pytest.mark.parametrize(
