@@ -32,7 +32,7 @@ FINETUNING: dict[str, FinetuneOptions] = {
     "tiny": FinetuneOptions(4, BatchShape(2, 128, 32), learning_rate=0.005, checkpoint_every=2, most_rows=16),
     "smoke": FinetuneOptions(160, BatchShape(8, 128, 32), learning_rate=0.005, most_rows=192),
     "micro": FinetuneOptions(
-        1000, BatchShape(32, 512, 128), learning_rate=0.002, checkpoint_every=50, most_rows=1024, eval_batch=256
+        500, BatchShape(32, 512, 128), learning_rate=0.002, checkpoint_every=50, most_rows=1024, eval_batch=256
     ),
 }
 """Scale -> how its models are finetuned; those of other scales as in the paper. Small models learn at higher rates."""
