@@ -13,7 +13,7 @@ import pyarrow as pa
 from flannb.build.options import LETTERED, STYLES
 from flannb.build.phrases import Phraser
 from flannb.build.records import Records
-from flannb.build.render import Wording, wording, wordings_of
+from flannb.build.render import Pattern, Wording, wording, wordings_of
 from flannb.collection import Task
 from flannb.collection.submixtures import is_few_shot
 from flannb.files import digest
@@ -57,6 +57,7 @@ class Draws:
         candidates: positions of rows for exemplars (records x ``CANDIDATES``).
         shown: for each of them, the position of the wording that shows it.
         kind: position in ``KINDS``.
+        inverted: whether the task is; then its templates show an answer, and its targets are questions.
     """
 
     words: Sequence[Wording]
@@ -68,6 +69,7 @@ class Draws:
     candidates: np.ndarray
     shown: np.ndarray
     kind: np.ndarray
+    inverted: bool
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ def draw_examples(
         candidates=candidates,
         shown=np.where(alone, word[:, None], own),
         kind=kind,
+        inverted=task.inverted,
     )
 
 
@@ -135,38 +138,53 @@ def choose_exemplars(draws: Draws, asked: Phraser, records: Records, shots: Phra
     """Gives each example its first candidates that neither read like its query nor like one another.
 
     An exemplar that reads like the query would give its answer away, whichever row it is. They are compared as the
-    query's template shows them, with options only where both show them.
+    query's template shows them, with options only where both show them; and where options are shown, also by what is
+    asked and answered, since the same question may come with other options. Two rows of an inverted task that show
+    the same answer are like each other only if their questions are the same, too.
     """
     taken = np.zeros(draws.candidates.shape, bool)
     if len(records) and len(pool):
-        code, query = np.empty(taken.shape, np.int64), np.empty(len(records), np.int64)
+        code, query = np.empty((*taken.shape, 2), np.int64), np.empty((len(records), 2), np.int64)
         kinds = 2 * draws.word + draws.unlike
         for kind in np.unique(kinds):
             at = np.flatnonzero(kinds == kind)
-            word, turned = draws.words[kind // 2], draws.turned[kind // 2]
-            pattern = turned.input if kind % 2 and word.with_options else word.input
             candidates = draws.candidates[at]
             needed = np.flatnonzero(np.bincount(candidates.ravel(), minlength=len(pool)))
-            texts = [
-                phraser.text(pattern, some, np.zeros_like(some)) for phraser, some in ((asked, at), (shots, needed))
-            ]
-            codes = pa.concat_arrays(texts).dictionary_encode().indices.to_numpy()
-            code[at] = codes[len(at) :][np.searchsorted(needed, candidates)]
-            query[at] = codes[: len(at)]
+            for way, pattern in enumerate(_likenesses(draws, kind // 2, bool(kind % 2))):
+                texts = [
+                    phraser.text(pattern, some, np.zeros_like(some)) for phraser, some in ((asked, at), (shots, needed))
+                ]
+                codes = pa.concat_arrays(texts).dictionary_encode().indices.to_numpy()
+                code[at, :, way] = codes[len(at) :][np.searchsorted(needed, candidates)]
+                query[at, way] = codes[: len(at)]
         other = np.array(pool.rows)[draws.candidates] != np.array(records.rows)[:, None]
         taken = _first(code, query, other, draws.counts)
     example, slot = np.nonzero(taken)
     return Exemplars(example, draws.candidates[example, slot], draws.shown[example, slot])
 
 
+def _likenesses(draws: Draws, position: int, unlike: bool) -> tuple[Pattern, Pattern]:
+    """Two texts of a record; rows that have either of them in common are alike where a wording asks the query."""
+    word, turned = draws.words[position], draws.turned[position]
+    shown = turned if unlike and word.with_options else word
+    if draws.inverted:
+        return (shown.exemplar("\n"),) * 2
+    if not shown.with_options:
+        return (shown.input,) * 2
+    asked = wording(word.template, with_options=False, position=word.position).input
+    return shown.input, Pattern((*asked.segments, ("\n", "answer")))
+
+
 def _first(code: np.ndarray, query: np.ndarray, usable: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Of each row of codes, the first ``counts`` usable ones that are unlike the query's and one another."""
-    taken = np.zeros(code.shape, bool)
-    seen = np.full((len(code), 1 + counts.max()), -1)
+    """Of each row's codes (rows, candidates, 2), the first ``counts`` usable ones neither of which the query has
+    (rows, 2), nor one that is taken.
+    """
+    taken = np.zeros(code.shape[:2], bool)
+    seen = np.full((len(code), 1 + counts.max(), 2), -1)
     seen[:, 0] = query
     found = np.zeros(len(code), np.int64)
     for i in range(code.shape[1]):
-        new = usable[:, i] & (found < counts) & (code[:, i, None] != seen).all(1)
+        new = usable[:, i] & (found < counts) & (code[:, i, None] != seen).all((1, 2))
         found += new
         seen[new, found[new]] = code[new, i]
         taken[:, i] = new

@@ -84,10 +84,9 @@ def test_few_shot_texts_end_with_the_query_and_name_their_exemplars(few_tasks, t
             assert 1 <= len(line["exemplars"]) <= max(EXEMPLAR_COUNTS)
             assert line["row"] not in line["exemplars"]
             assert len(set(line["exemplars"])) == len(line["exemplars"])
-            asked = [
-                rendered(task, setting, by_row[row], line["template"], line["style"]).input for row in line["exemplars"]
-            ]
-            assert piece.input not in asked
+            shown = [rendered(task, setting, by_row[row], line["template"], line["style"]) for row in line["exemplars"]]
+            assert piece not in shown
+            assert task.inverted or piece.input not in [other.input for other in shown]
 
 
 def test_numbers_of_exemplars_are_those_of_the_paper(few_tasks, tokenizer):
@@ -128,6 +127,30 @@ def test_shares_of_what_is_drawn_are_those_stated(few_tasks, setting):
 # Few different words, so that rows with the same question and other answers are common.
 WORDS = st.sampled_from(["why", "who", "what", "is it", "ǆ ☃", "a\u0301", "\u200b x"])
 ROWS = st.lists(st.tuples(WORDS, st.sampled_from(["yes", "no", "é"])), min_size=1, max_size=12)
+
+
+def test_a_question_that_comes_with_other_options_is_no_exemplar_of_itself(tokenizer):
+    fields = {name: Column(name) for name in ("question", "options", "answer")}
+    task = Task("made_up", "flan2021", QUESTIONS.data, fields, "multiple_choice")
+    rows = [("what sinks ?", ("iron", f"wood {i}"), "iron") for i in range(6)]
+    rows += [(f"what is {i} ?", ("iron", f"wood {i}"), "iron") for i in range(6)]
+    records = Records(list(range(12)), [dict(zip(fields, row, strict=True)) for row in rows])
+    for setting in ("fs_opt", "fs_noopt"):
+        table, _ = make_examples(task, setting, records, Texts(tokenizer), LONG, 0)
+        for line in table.to_pylist():
+            same = [row for row in line["exemplars"] if row < 6]
+            assert len(same) <= (line["row"] >= 6)
+
+
+def test_exemplars_of_an_inverted_task_may_have_the_answer_of_the_query(tokenizer):
+    fields = {name: Column(name) for name in ("question", "answer", "rationale")}
+    task = Task("made_up_inverted", "cot", QUESTIONS.data, fields, "cot_inverted", inverted=True)
+    rows = [(f"is it {i} ?", "yes" if i % 2 else "no", f"it is {i} .") for i in range(40)]
+    records = Records(list(range(40)), [dict(zip(fields, row, strict=True)) for row in rows])
+    table, _ = make_examples(task, "fs_noopt", records, Texts(tokenizer), LONG, 0)
+    lines = table.to_pylist()
+    assert {len(line["exemplars"]) for line in lines} == set(EXEMPLAR_COUNTS)
+    assert any(line["row"] % 2 == row % 2 for line in lines for row in line["exemplars"])
 
 
 @settings(max_examples=60)
@@ -250,6 +273,16 @@ def few_shot_cases(draw):
     return task, setting, Records(rows, records), draw(st.integers(0, 2**32))
 
 
+def are_alike(task, word, style, query, other):
+    """Whether one record would give the answer to another away, asked by a wording."""
+    pieces = [render(word, record, style) for record in (query, other)]
+    if task.inverted:
+        return pieces[0] == pieces[1]
+    asked = wording(word.template, with_options=False).input
+    again = word.with_options and asked.fill(query) == asked.fill(other) and query["answer"] == other["answer"]
+    return again or pieces[0].input == pieces[1].input
+
+
 @settings(max_examples=250, deadline=None)
 @given(few_shot_cases())
 def test_no_target_leaks_and_exemplars_are_those_on_record(tokenizer, case):
@@ -264,7 +297,7 @@ def test_no_target_leaks_and_exemplars_are_those_on_record(tokenizer, case):
         word, style = word_at[line["template"]], STYLE[line["style"]]
         row, exemplars = line["row"], line["exemplars"]
         query = render(word, by_row[row], style)
-        alike = {other for other in by_row if render(word, by_row[other], style).input == query.input}
+        alike = {other for other in by_row if are_alike(task, word, style, by_row[row], by_row[other])}
         # each row once, and none that reads like the query
         assert 1 <= len(exemplars) <= max(EXEMPLAR_COUNTS) and len(set(exemplars)) == len(exemplars)
         assert row in alike and not alike & set(exemplars) and set(exemplars) <= set(by_row)
