@@ -2,7 +2,8 @@
 
 Such a file is a Python module whose names in capitals say what it adds (``KINDS``); ``--extra FILE`` names it, or
 ``use(FILE)`` in a notebook. Each stage asks for what is its own (``declared``). An environment variable carries the
-names to every process that a run starts, and what depends on a file has its hash in the address.
+names to every process that a run starts, and what depends on a file has its hash in the address; not the hashes of
+modules that it imports, so that after a change to one of these, ``--force`` makes things anew.
 
 The file is executed, as a notebook is: name none that you would not run.
 """
@@ -52,10 +53,12 @@ def use(*names: str | os.PathLike[str]) -> None:
         UserError: a file is missing, fails, or declares nothing.
     """
     paths = [str(BUILT_IN.get(str(name)) or Path(name).absolute()) for name in names]
+    if wrong := next((path for path in paths if os.pathsep in path), None):
+        raise UserError(f"--extra {wrong}: its path has a '{os.pathsep}', which separates paths; move or rename it")
     _load.cache_clear()
+    _load(os.pathsep.join(paths))  # before those in use are given up
     os.environ.pop(EXTRA, None)
     if paths:
-        _load(os.pathsep.join(paths))
         os.environ[EXTRA] = os.pathsep.join(paths)
 
 

@@ -101,8 +101,11 @@ def _as_json(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def read_json(path: Path) -> Any:
+def read_json(path: Path, remedy: str = "Delete it and run again to rebuild it.") -> Any:
     """The value of a JSON file.
+
+    Args:
+        remedy: what to do about a file that is none; of one that a run wrote, the next run writes another.
 
     Raises:
         UserError: the file is missing or is not JSON.
@@ -110,7 +113,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:  # the last of brackets without end
-        raise UserError(f"{path}: not readable as JSON ({error}). Delete it and run again to rebuild it.") from error
+        raise UserError(f"{path}: not readable as JSON ({error}). {remedy}") from error
 
 
 def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
@@ -199,6 +202,14 @@ def digest(value: Any) -> str:
     """A hash of any JSON-like value: equal values have equal digests, in every process and on every machine."""
     text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def checkpoint_digest(start: str) -> str:
+    """Hash of a checkpoint's files, where it is a folder; what an address holds is its owner's to change."""
+    if not start or not Path(start).is_dir():
+        return ""
+    files = (path for path in Path(start).iterdir() if path.suffix in (".json", ".safetensors", ".h5"))
+    return digest({path.name: sha256(path) for path in sorted(files)})
 
 
 def code_digest(*folders: str, without: Collection[str] = ()) -> str:

@@ -1,5 +1,6 @@
 """Names that people give on the command line and in files, and what happens where there is nothing of that name."""
 
+import argparse
 from collections.abc import Iterable
 
 from flannb.errors import UserError
@@ -23,6 +24,13 @@ def split_counts(what: str, text: str) -> list[int]:
     if not all(number.isdecimal() and int(number) for number in numbers):
         raise UserError(f"{what} {text}: give whole numbers above 0, such as 1,2")
     return [int(number) for number in numbers]
+
+
+def natural(text: str) -> int:
+    """A whole number from 0, as ``argparse`` takes a type; its own ``int`` takes negative ones, too."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
+    return int(text)
 
 
 def check_name(what: str, name: str, known: Iterable[str]) -> None:

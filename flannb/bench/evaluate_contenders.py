@@ -11,7 +11,7 @@ import numpy as np
 
 from flannb.bench.measure import absent, processor_seconds
 from flannb.build import Mirror, Tokenizer
-from flannb.collection import MORE_SUITES, SUITES, eval_tasks
+from flannb.collection import EVERY_SUITE, eval_tasks
 from flannb.evaluate import MODES, Prompt, make_prompts, tokenize
 
 PROMPT_LIMIT = 2048
@@ -134,7 +134,7 @@ def suites(given: argparse.Namespace) -> dict[str, Any]:
 
     batch_size, folder = given.more
     dtype = "float32" if jax.default_backend() == "cpu" else "mixed_bfloat16"
-    every = ",".join(name for name in [*SUITES, *MORE_SUITES] if name != "own")
+    every = ",".join(name for name in EVERY_SUITE if name != "own")
     words = [str(given.checkpoint), "--source", str(given.source), "--folder", folder, "--dtype", dtype]
     rows = ["--rows", str(given.questions)] if given.questions else []
     if evaluate([*words, "--suites", every, "--batch-size", batch_size, *rows]):

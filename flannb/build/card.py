@@ -135,7 +135,8 @@ datasets.load_dataset("{loader}", data_files="{names[0]}/*.{form}", split="train
 
 def _size_category(examples: int) -> str:
     """The Hub's name for a number of examples."""
-    for limit, name in ((1e3, "n<1K"), (1e4, "1K<n<10K"), (1e5, "10K<n<100K"), (1e6, "100K<n<1M"), (1e7, "1M<n<10M")):
-        if examples < limit:
-            return name
-    return "10M<n<100M"
+    marks = ("1K", "10K", "100K", "1M", "10M", "100M", "1B")
+    place = next((i for i in range(len(marks)) if examples < 10 ** (i + 3)), len(marks))
+    if place == 0:
+        return "n<1K"
+    return f"{marks[place - 1]}<n<{marks[place]}" if place < len(marks) else "n>1B"

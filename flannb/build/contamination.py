@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from flannb.build.decontaminate import INSIDE, MOST_ROWS, NGRAM, SHORTEST, EvaluationText, Match
+from flannb.build.plan import positives_at, read_positives
 from flannb.build.records import as_text, no_usable_row, to_records
 from flannb.build.sources import Source
 from flannb.collection import Data, EvalTask, Task
@@ -39,12 +40,14 @@ class TaskOverlap:
         rows: number of rows checked.
         flagged: row of the split -> why.
         skipped: why the task was not checked; empty where it was.
+        positives: position of a flagged positive example -> why.
     """
 
     task: Task
     rows: int
     flagged: Mapping[int, Match]
     skipped: str = ""
+    positives: Mapping[int, Match] = field(default_factory=dict)
 
     @property
     def sets(self) -> Counter[str]:
@@ -98,6 +101,9 @@ def find_overlap(
     for (data, columns), members in groups.items():
         for overlap in _check(source, data, columns, members, evaluation):
             progress(overlap.task.name)
+            if (place := positives_at(source, overlap.task)) and not overlap.skipped:
+                examples = read_positives(source, overlap.task, place)
+                overlap = replace(overlap, positives=evaluation.matches(examples))
             found[overlap.task.name] = overlap
     absent = tuple(f"{task.suite}/{task.name}" for task in scored if not source.has(task.data))
     return Overlap(source.name, evaluation.rows, tuple(found[task.name] for task in training), absent)
@@ -198,6 +204,7 @@ def _line(entry: TaskOverlap) -> dict[str, Any]:
         "share": round(len(entry.flagged) / entry.rows, 6) if entry.rows else None,
         "by_ngram": len(entry.flagged) - whole,
         "by_whole_question": whole,
+        "flagged_positives": len(entry.positives),
         "evaluation_sets": json.dumps(dict(entry.sets.most_common())),
         "skipped": entry.skipped,
     }
@@ -224,6 +231,11 @@ def _page(overlap: Overlap) -> str:
     ]
     skipped = [e for e in overlap.tasks if e.skipped]
     parts[-1] = "\n".join([parts[-1], *table])
+    if shown := [e for e in checked if e.positives]:
+        parts.append(
+            f"So are {sum(len(e.positives) for e in shown):,} positive examples of {len(shown):,} tasks, which few-shot"
+            f" prompts show: {', '.join(f'{e.task.name} ({len(e.positives):,})' for e in shown)}."
+        )
     if skipped:
         parts.append(
             f"Not checked, since their data cannot be used here: {len(skipped):,} tasks (`contamination.csv`)."

@@ -43,7 +43,8 @@ from flannb.build.shards import Shard
 from flannb.build.sources import Source
 from flannb.build.tokenizer import Tokenizer, open_tokenizer, train_tokenizer
 from flannb.build.workers import Run, check_main_is_guarded, default_workers, workers
-from flannb.collection import Data, Task, check, eval_tasks
+from flannb.collection import EVERY_SUITE, Data, Task, check, eval_tasks
+from flannb.collection.task import described
 from flannb.errors import UserError
 from flannb.files import (
     add_sum,
@@ -105,13 +106,13 @@ def missing_tasks(source: Source, tasks: Iterable[Task]) -> list[Task]:
 def build_key(source: Source, tasks: tuple[Task, ...], options: BuildOptions) -> str:
     """The hash that names a build."""
     # What is dropped depends on the evaluation rows too.
-    scored = eval_tasks(source.collection) if options.drop_contaminated else ()
+    scored = eval_tasks(source.collection, EVERY_SUITE) if options.drop_contaminated else ()
     read = {task.data for task in tasks} | {task.data for task in scored if source.has(task.data)}
     read |= {found for task in tasks if (found := positives_at(source, task))}
     data = {str(data): source.fingerprint(data) for data in read}
     unused = APART if options.drop_contaminated else (*APART, *ABOUT_EVALUATION)
     code = code_digest("collection", "build", "files.py", "vocabulary.py", without=unused)
-    chosen = [(task.name, str(task.data)) for task in tasks]
+    chosen = [described(task) for task in tasks]
     tokenizer = sha256(Path(options.tokenizer)) if options.tokenizer else ""
     settings = dataclasses.asdict(options) | {"tokenizer": tokenizer}  # its bytes, wherever they lie
     return digest([source.collection, data, code, chosen, settings, extra.fingerprint(*extra.DATA)])[:16]
@@ -150,8 +151,8 @@ def build_data(
     check_main_is_guarded()
     if not tasks:
         raise UserError(f"{source.name}: holds none of the collection's tasks; is it a mirror folder?")
-    check(tasks)
     everything = with_inversions(tasks) if inversions else tasks
+    check(everything)
     key = build_key(source, everything, options)
     home = Path(folder) / key
     home.mkdir(parents=True, exist_ok=True)
@@ -171,7 +172,7 @@ def _build(plan: Plan, key: str, home: Path, run: Run, progress: Callable[[str, 
     options = plan.options
     sums, path = read_sums(home), home / TOKENIZER
     if not is_intact(path, sums.get(TOKENIZER)):
-        if options.tokenizer:  # a build is whole without what was given to it
+        if options.tokenizer:
             with atomic(path) as temporary:
                 temporary.write_bytes(open_tokenizer(Path(options.tokenizer)).content)
         else:
@@ -200,7 +201,7 @@ def _build(plan: Plan, key: str, home: Path, run: Run, progress: Callable[[str, 
     )
     write_json(home / REPORT, report)
     files = {file.path: file.sha256 for made in written.values() for file in made}
-    own = {name: sha256(home / name) for name in (REPORT, *([] if options.tokenizer else [TOKENIZER]))}
+    own = {name: sha256(home / name) for name in (REPORT, TOKENIZER)}
     write_sums(home, files | own)
     write_sealed(
         home / INDEX,
@@ -270,6 +271,8 @@ def _summary(plan: Plan, written: dict[tuple[str, str], list[Written]]) -> tuple
             "unusable": located(unusable, staged),
             "settings": {},
         }
+        if unused := plan.contaminated_positives.get(task.name):
+            entry["contaminated_positives"] = counts(tally(unused))
         for setting, made in files.items():
             total = Counter[str]()
             for file in made:

@@ -38,8 +38,8 @@ EXPLAINED = 0.5
 KINDS = ("drawn", "positive", "explained")
 """Kinds of exemplars: rows of the task, or its positive examples without and with explanations."""
 
-CANDIDATES = 3 * max(EXEMPLAR_COUNTS)
-"""Rows that are drawn for an example, of which the first that suit become its exemplars."""
+CANDIDATES = 3
+"""Rows that are drawn for each exemplar that an example may have; the first that suit become its exemplars."""
 
 _LETTERED = np.array([STYLES.index(style) for style in LETTERED])
 
@@ -54,7 +54,7 @@ class Draws:
         style: position in ``STYLES``.
         counts: number of exemplars.
         unlike: whether exemplars show options and the query none, or the other way round.
-        candidates: positions of rows for exemplars (records x ``CANDIDATES``).
+        candidates: positions of rows for exemplars (records, ``CANDIDATES`` times the most exemplars).
         shown: for each of them, the position of the wording that shows it.
         kind: position in ``KINDS``.
         inverted: whether the task is; then its templates show an answer, and its targets are questions.
@@ -108,7 +108,7 @@ def draw_examples(
     exemplars = rng.choice(counts, size=n)
     # The templates of inverted tasks ask for different things (see flannb.build.inversion).
     shared = (rng.random(n) < SHARED_TEMPLATE) | task.inverted
-    candidates = rng.integers(max(1, pool), size=(n, CANDIDATES))
+    candidates = rng.integers(max(1, pool), size=(n, CANDIDATES * max(counts)))
     own = rng.integers(len(words), size=candidates.shape)
     # Letters and texts as answers do not mix in one prompt.
     alone = shared[:, None] | (by_letter[own] != by_letter[word][:, None])

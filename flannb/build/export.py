@@ -20,7 +20,7 @@ from flannb.build.card import TASK_SOURCES, dataset_card
 from flannb.build.index import Build
 from flannb.build.shards import Shard, read_shard
 from flannb.errors import UserError
-from flannb.files import atomic, digest, read_json, write_json, write_text
+from flannb.files import add_sum, atomic, digest, is_intact, read_json, read_sums, write_json, write_sums, write_text
 
 FORMATS = ("parquet", "jsonl")
 STATE = "export.json"
@@ -88,7 +88,7 @@ def export(
     seed: int,
     advance: Callable[[int], object] = lambda examples: None,
 ) -> Path:
-    """Writes examples of a build; files that an earlier, broken-off call has finished are kept.
+    """Writes examples of a build; files that an earlier, broken-off call has finished are kept, damaged ones are not.
 
     Args:
         form: one of ``FORMATS``.
@@ -106,20 +106,22 @@ def export(
     """
     folder = Path(folder)
     key = digest([build.key, form, sorted((shard.path, n) for shard, n in counts.items()), mixture, seed, __version__])
-    if not (folder / STATE).is_file() and folder.is_dir() and any(folder.iterdir()):
-        raise UserError(f"--export {folder}: the folder is not empty and no export; choose another one")
-    state: dict[str, Any] = read_json(folder / STATE) if (folder / STATE).is_file() else {"key": key, "files": {}}
-    if state.get("key") != key:
-        raise UserError(f"--export {folder}: holds another export; choose another folder, or delete it")
-    parts = _parts(counts, form)
+    if not (folder / STATE).is_file():
+        if folder.is_dir() and any(folder.iterdir()):
+            raise UserError(f"--export {folder}: the folder is not empty and no export; choose another one")
+        write_json(folder / STATE, {"key": key})
+    if (state := read_json(folder / STATE)) != {"key": key}:
+        what = "another export" if isinstance(state, dict) and "key" in state else f"a {STATE} that is of no export"
+        raise UserError(f"--export {folder}: holds {what}; choose another folder, or delete it")
+    sums, parts = read_sums(folder), _parts(counts, form)
     for part in parts:
         path = folder / part.path
-        if not path.is_file() or state["files"].get(part.path) != path.stat().st_size:
+        if not is_intact(path, sums.get(part.path)):
             with atomic(path) as temporary:
                 _write(build, part, temporary, form, seed)
-            state["files"][part.path] = path.stat().st_size
-            write_json(folder / STATE, state)
+            add_sum(folder, part.path)
         advance(part.examples)
+    write_sums(folder, {part.path: read_sums(folder)[part.path] for part in parts})
     card = folder / "README.md"
     write_text(card, dataset_card(build, counts, form, mixture, seed))
     return card

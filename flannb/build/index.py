@@ -73,5 +73,4 @@ def damaged_files(build: Build) -> list[Path]:
     with ThreadPoolExecutor(default_workers()) as pool:
         sound = pool.map(is_sound, build.shards)
         found = [build.home / shard.path for shard, good in zip(build.shards, sound, strict=True) if not good]
-    found += [build.home / name for name, sha in build.sha256.items() if not is_intact(build.home / name, sha)]
-    return found + [path for path in [build.tokenizer_path] if path not in found and not path.is_file()]
+    return found + [build.home / name for name, sha in build.sha256.items() if not is_intact(build.home / name, sha)]

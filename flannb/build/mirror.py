@@ -6,7 +6,7 @@ the next call: a mirror stays what it is until it is told to update.
 """
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -88,17 +88,12 @@ def plan_mirror(
         UserError: a server does not answer.
     """
     before = {entry_path(entry): entry for entry in _manifest(Path(folder))}
-    # a manifest that was written by hand may name neither
-    pinned = {
-        entry["repo_id"]: entry["revision"]
-        for entry in before.values()
-        if not update and entry.get("repo_id") and entry.get("revision")
-    }
+    pinned = {} if update else _pinned(before)
     items: list[Item] = []
     missing: dict[str, str] = {}
     for one in data:
         progress(str(one))
-        found = _raw(hub, one, pinned, update) if isinstance(one, RawFile) else _split(hub, one, pinned)
+        found = _raw(hub, one, pinned) if isinstance(one, RawFile) else _split(hub, one, pinned)
         if not found:
             missing[str(one)] = _why(hub, one, pinned)
         for path, remote, entry in found:
@@ -190,8 +185,19 @@ def entry_path(entry: Entry) -> str:
     return "/".join([entry["repo_id"], entry["config"], entry["split"], entry.get("file", "0000.parquet")])
 
 
+def _pinned(entries: Mapping[str, Entry]) -> dict[str, str]:
+    """The revisions of a manifest, by repository and by what was taken from it, which may be of several."""
+    pinned: dict[str, str] = {}
+    for path, entry in entries.items():
+        # a manifest that was written by hand may name neither
+        if entry.get("repo_id") and entry.get("revision"):
+            pinned[entry["repo_id"]] = entry["revision"]
+            pinned[path if entry.get("path") else path.rpartition("/")[0]] = entry["revision"]
+    return pinned
+
+
 def _split(hub: Hub, data: Split, pinned: dict[str, str]) -> list[tuple[str, Remote, Entry]]:
-    commit = pinned.get(data.repo_id) or hub.commit(data.repo_id)
+    commit = pinned.get(str(data)) or pinned.get(data.repo_id) or hub.commit(data.repo_id)
     return [
         (
             f"{data}/{name}",
@@ -210,9 +216,9 @@ def _split(hub: Hub, data: Split, pinned: dict[str, str]) -> list[tuple[str, Rem
     ]
 
 
-def _raw(hub: Hub, data: RawFile, pinned: dict[str, str], update: bool) -> list[tuple[str, Remote, Entry]]:
+def _raw(hub: Hub, data: RawFile, pinned: dict[str, str]) -> list[tuple[str, Remote, Entry]]:
     repo = "/".join(data.path.split("/")[:3])
-    found = hub.github.remote(data, "" if update else pinned.get(repo, ""))
+    found = hub.github.remote(data, pinned.get(data.path) or pinned.get(repo, ""))
     if found is None:
         return []
     commit, remote = found
@@ -227,7 +233,8 @@ def _why(hub: Hub, data: Data, pinned: dict[str, str]) -> str:
         return f"no such file at commit {hub.github.commit(data)}"
     if not hub.commit(data.repo_id):
         return f"no such dataset, or no branch {hub.branch} (gated datasets need HF_TOKEN and their terms accepted)"
-    if (revision := pinned.get(data.repo_id)) and not hub.commit(data.repo_id, revision):
+    revision = pinned.get(str(data)) or pinned.get(data.repo_id)
+    if revision and not hub.commit(data.repo_id, revision):
         return f"revision {revision} of {MANIFEST} is no longer there; --update takes the newest"
     return f"no files {data.config}/{data.split}/*.parquet on {hub.branch}"
 

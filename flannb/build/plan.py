@@ -12,7 +12,7 @@ from flannb.build.records import LeftOut, no_usable_row, to_records
 from flannb.build.sources import Source
 from flannb.build.staging import Staged, Staging, stage
 from flannb.build.workers import Run
-from flannb.collection import Data, RawFile, Record, Task, eval_tasks
+from flannb.collection import EVERY_SUITE, Data, RawFile, Record, Task, eval_tasks
 from flannb.collection.task import columns_of
 from flannb.errors import UserError
 
@@ -26,6 +26,7 @@ class Plan:
         rows: name of a task -> the number of its rows in the data, and those that the build uses.
         contaminated: name of a task -> rows drawn for it that hold text of evaluation rows, which it does without.
         positives: name of a task -> its positive examples, where the source has them.
+        contaminated_positives: name of a task -> those that hold text of evaluation rows, which it does without.
     """
 
     source: Source
@@ -35,6 +36,7 @@ class Plan:
     rows: dict[str, tuple[int, np.ndarray]]
     contaminated: dict[str, LeftOut]
     positives: dict[str, tuple[Record, ...]]
+    contaminated_positives: dict[str, LeftOut]
 
     @property
     def examples(self) -> int:
@@ -65,7 +67,8 @@ def make_plan(source: Source, tasks: tuple[Task, ...], options: BuildOptions, fo
         )
         for data, members in by_data.items()
     ]
-    evaluation = EvaluationText.read(source, eval_tasks(source.collection)) if options.drop_contaminated else None
+    scored = eval_tasks(source.collection, EVERY_SUITE)
+    evaluation = EvaluationText.read(source, scored) if options.drop_contaminated else None
     staged, rows, contaminated = {}, {}, {}
     for staging, (found, choices) in run(stage, stagings):
         staged[staging.data] = found
@@ -82,8 +85,14 @@ def make_plan(source: Source, tasks: tuple[Task, ...], options: BuildOptions, fo
                 flagged = contaminated_rows(task, found, drawn, evaluation)
             contaminated[task.name] = flagged
             rows[task.name] = (len(own), np.setdiff1d(drawn, [row for row, _ in flagged], assume_unique=True))
-    positives = {task.name: _positives(source, task, data) for task in tasks if (data := positives_at(source, task))}
-    return Plan(source, tasks, options, staged, rows, contaminated, positives)
+    positives, unused = {}, {}
+    for task in tasks:
+        if found_at := positives_at(source, task):
+            read = read_positives(source, task, found_at)
+            matches = evaluation.matches(read) if evaluation else {}
+            positives[task.name] = tuple(record for i, record in enumerate(read) if i not in matches)
+            unused[task.name] = [(i, match.reason) for i, match in matches.items()]
+    return Plan(source, tasks, options, staged, rows, contaminated, positives, unused)
 
 
 def positives_at(source: Source, task: Task) -> RawFile | None:
@@ -91,7 +100,8 @@ def positives_at(source: Source, task: Task) -> RawFile | None:
     return task.positives if task.positives is not None and source.has(task.positives) else None
 
 
-def _positives(source: Source, task: Task, data: RawFile) -> tuple[Record, ...]:
+def read_positives(source: Source, task: Task, data: RawFile) -> tuple[Record, ...]:
+    """The usable positive examples of a task. Raises ``UserError`` where the file cannot be read."""
     fields = task.positive_fields or task.fields
     tables = [reader.read_all() for _, reader in source.stream(data, columns_of(fields))]
     return tuple(record for table in tables for record in to_records(table, range(table.num_rows), fields).records)

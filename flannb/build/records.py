@@ -183,7 +183,7 @@ def _read_one(name: str, field: Field, row: tuple[Any, ...]) -> str | tuple[str,
             raise RowError(f"{name} longer than {LONGEST_TEXT:,} characters")
     except RowError as error:
         return error
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
+    except (TypeError, ValueError, LookupError, AttributeError, ArithmeticError) as error:
         return RowError(f"{name} cannot be read from {'+'.join(field.columns)} ({type(error).__name__})")
     return value
 

@@ -84,22 +84,30 @@ def _raw_rows(data: Data, path: Path, columns: tuple[str, ...]) -> pa.RecordBatc
             schema = pa.schema([(name, pa.string()) for name in (*columns, UNREADABLE)])
             return pa.RecordBatchReader.from_batches(schema, _tsv_rows(path, data.columns, schema))
         if path.suffix in (".json", ".jsonl"):
-            table = _json_rows(path, data.key)
+            table = _json_rows(path, data.key, columns)
         else:
             table = pa.table({"text": [path.read_text(encoding="utf-8")], UNREADABLE: pa.nulls(1, pa.string())})
-    # an integer of more than 64 bits is an OverflowError, and brackets without end are a RecursionError
-    except (pa.ArrowException, OSError, ValueError, OverflowError, RecursionError) as error:
+    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:  # the last of brackets without end
         raise UserError(f"{path}: cannot be read ({error}). Copy or download it again.") from error
     return table.select([*present(columns, table.column_names, str(path)), UNREADABLE]).to_reader(BATCH_ROWS)
 
 
 def _tsv_rows(path: Path, names: tuple[str, ...], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Rows of a file without quotes and header, a line each."""
-    with path.open("rb") as file:
-        while lines := list(islice(file, BATCH_ROWS)):
-            found = _columns(lines, len(names)) or zip(*_cells(lines, len(names)), strict=True)
-            columns = dict(zip((*names, UNREADABLE), found, strict=True))
-            yield pa.record_batch([pa.array(columns[name], pa.string()) for name in schema.names], schema=schema)
+    """Rows of a file without quotes and header, a line each. Raises ``UserError`` where it cannot be read."""
+    for lines in _lines(path):
+        found = _columns(lines, len(names)) or zip(*_cells(lines, len(names)), strict=True)
+        columns = dict(zip((*names, UNREADABLE), found, strict=True))
+        yield pa.record_batch([pa.array(columns[name], pa.string()) for name in schema.names], schema=schema)
+
+
+def _lines(path: Path) -> Iterator[list[bytes]]:
+    """The lines of a file, as many as a batch has rows at a time."""
+    try:
+        with path.open("rb") as file:
+            while lines := list(islice(file, BATCH_ROWS)):
+                yield lines
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error}). Copy or download it again.") from error
 
 
 def _columns(lines: list[bytes], width: int) -> list[pa.Array] | None:
@@ -129,11 +137,12 @@ def _cells(lines: list[bytes], width: int) -> Iterator[tuple[str | None, ...]]:
             yield *nothing, f"{len(cells)} columns instead of {width}"
 
 
-def _json_rows(path: Path, key: str) -> pa.Table:
-    """Rows of a list of objects, which an object may have under a key.
+def _json_rows(path: Path, key: str, columns: tuple[str, ...]) -> pa.Table:
+    """Some columns of a list of objects, which an object may have under a key.
 
     Raises:
-        ValueError: it is no such list.
+        ValueError: it is no such list, or a column has values of several types.
+        UserError: a column is missing.
     """
     text = path.read_text(encoding="utf-8", errors="surrogateescape")
     rows = (
@@ -145,10 +154,16 @@ def _json_rows(path: Path, key: str) -> pa.Table:
         raise ValueError("not a list of objects" + f", nor an object that has one as '{key}'" * bool(key))
     reasons = [_why_unreadable(row) for row in rows]
     rows = [{} if reason else row for row, reason in zip(rows, reasons, strict=True)]
-    columns = {
-        name: pa.array([row.get(name) for row in rows]) for name in dict.fromkeys(n for row in rows for n in row)
-    }
-    return pa.table({**columns, UNREADABLE: pa.array(reasons, pa.string())})
+    names = present(columns, dict.fromkeys(name for row in rows for name in row), str(path))
+    made = {name: _column(name, [row.get(name) for row in rows]) for name in names}
+    return pa.table({**made, UNREADABLE: pa.array(reasons, pa.string())})
+
+
+def _column(name: str, values: list[Any]) -> pa.Array:
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, OverflowError) as error:  # an integer of more than 64 bits, or values of several types
+        raise ValueError(f"column '{name}': {error}") from error
 
 
 def _why_unreadable(row: Any) -> str | None:

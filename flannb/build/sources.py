@@ -207,7 +207,7 @@ def read_manifest(root: Path) -> list[dict[str, Any]]:
             f"{path}: has changed since it was written. Mirror again with --check; or, if it was you who changed it,"
             f" delete {root / SUMS}."
         )
-    entries = read_json(path)
+    entries = read_json(path, "Correct it, or delete it and mirror again.")
     try:
         for entry in entries:
             if not isinstance(entry, dict) or not all(isinstance(entry.get(name) or "", str) for name in _TEXTS):

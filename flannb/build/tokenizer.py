@@ -62,9 +62,9 @@ class Tokenizer:
         try:
             self.content = sentencepiece_model(self.path) if self.path.suffix == ".json" else self.path.read_bytes()
             self._model = spm.SentencePieceProcessor(model_proto=self.content)
+            whole, *parts = self._model.encode(["a b\n\nc", "a", "b", "c"])  # of an empty file, this fails first
         except (RuntimeError, OSError) as error:
             raise UserError(f"{path}: not a SentencePiece model ({error}); name another file") from error
-        whole, *parts = self._model.encode(["a b\n\nc", "a", "b", "c"])
         if whole != [*chain.from_iterable(parts)] or any(
             _MARK in piece[1:].lstrip(_MARK) for piece in self._all_pieces
         ):

@@ -25,7 +25,7 @@ def sentencepiece_model(path: Path) -> bytes:
     """
     from sentencepiece import sentencepiece_model_pb2 as protocol
 
-    content = read_json(path)
+    content = read_json(path, "Copy or download it again.")
     try:
         kind, vocabulary = content["model"]["type"], [(str(p), float(s)) for p, s in content["model"]["vocab"]]
         charsmap = _charsmap(content["normalizer"])

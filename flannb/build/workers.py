@@ -32,7 +32,10 @@ WORKERS, CLUSTER = "FLANNB_WORKERS", "FLANNB_CLUSTER"
 
 def asked_for() -> tuple[int | None, str]:
     """Number of workers and address of a scheduler that the environment asks for; ``None`` and empty by default."""
-    return int(os.environ.get(WORKERS, "0")) or None, os.environ.get(CLUSTER, "")
+    count = os.environ.get(WORKERS, "0")
+    if not count.isdecimal():
+        raise UserError(f"{WORKERS}={count}: must be a number of worker processes")
+    return int(count) or None, os.environ.get(CLUSTER, "")
 
 
 def default_workers() -> int:

@@ -17,6 +17,7 @@ from flannb.collection.submixtures import (
     SUBMIXTURES,
     SUITES,
     Submixture,
+    shows_options,
     task_of,
 )
 from flannb.collection.task import (
@@ -32,11 +33,12 @@ from flannb.collection.task import (
     Split,
     Task,
 )
-from flannb.collection.template import KINDS, Template, TemplateSet, check_templates, templates
+from flannb.collection.template import KINDS, Template, TemplateSet, check_templates, names_in, templates
 from flannb.errors import UserError
 
 __all__ = [
     "ALWAYS_OPTIONS",
+    "EVERY_SUITE",
     "MORE_SUITES",
     "SETTINGS",
     "SUBMIXTURES",
@@ -62,6 +64,9 @@ __all__ = [
     "tasks",
     "templates",
 ]
+
+EVERY_SUITE = (*SUITES, *MORE_SUITES)
+"""The suites of Table 1 and all others."""
 
 _MODULES = ("flan2021", "flan2021_more", "t0_sf", "super_natural_instructions", "cot", "dialog", "program_synthesis")
 
@@ -116,12 +121,15 @@ def check(tasks: Iterable[Task | EvalTask], sets: Mapping[str, TemplateSet] | No
             )
         named[_title(task)] = task
     for task in tasks:
-        known = (*SUITES, *MORE_SUITES) if isinstance(task, EvalTask) else tuple(SUBMIXTURES)
+        known = EVERY_SUITE if isinstance(task, EvalTask) else tuple(SUBMIXTURES)
         if _group(task) not in known:
             raise UserError(f"{_title(task)}: unknown '{_group(task)}'; use one of {', '.join(known)}")
         if "options" in task.fields and "answer" not in task.fields:
             raise UserError(f"{_title(task)}: has options, but no field 'answer' that says which of them is right")
-        _check_fields(task, _templates_of(task, sets))
+        family = _templates_of(task, sets)
+        _check_fields(task, family)
+        if isinstance(task, Task):
+            _check_usable(task, family)
 
 
 def _group(task: Task | EvalTask) -> str:
@@ -165,6 +173,18 @@ def _check_fields(task: Task | EvalTask, family: TemplateSet) -> None:
                         f"{_title(task)}: template '{family.name}', {kind} {position}, names the field "
                         f"'{missing[0]}', which the task lacks; it has {', '.join(sorted(present))}"
                     )
+
+
+def _check_usable(task: Task, family: TemplateSet) -> None:
+    """Where options are not shown, a template that asks for a letter is of no use."""
+    if task.has_options and all(map(shows_options, SUBMIXTURES[task.submixture].settings)):
+        return
+    for kind in KINDS:
+        if all("letter" in names_in(template.target) for template in getattr(family, kind)):
+            raise UserError(
+                f"{_title(task)}: all templates of '{family.name}', {kind}, ask for the letter of an option, and the"
+                " task is also shown without options; write one that asks for the answer"
+            )
 
 
 def _needs(

@@ -1,7 +1,8 @@
 """What a task is: where its rows are, which columns become which fields, and which templates render them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from flannb.collection.template import TemplateSet
@@ -9,6 +10,25 @@ from flannb.collection.template import TemplateSet
 Record = dict[str, str | tuple[str, ...]]
 """One usable row: field name -> text. ``answer`` is the target's text; ``options``, where there is a choice, holds the
 texts of all options, and ``answer`` is one of them."""
+
+
+def described(value: Any) -> Any:
+    """A task, or a part of one, as JSON that differs where what it reads or shows does; a function is only named."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return [type(value).__qualname__, *(described(getattr(value, each.name)) for each in fields(value))]
+    if isinstance(value, Mapping):
+        return {str(key): described(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [described(item) for item in value]
+    if isinstance(value, set | frozenset):
+        return sorted(map(str, value))
+    if isinstance(value, partial):
+        return described([value.func, value.args, value.keywords])
+    if callable(value):
+        return f"{value.__module__}.{value.__qualname__}"
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return [type(value).__qualname__, described(getattr(value, "__dict__", {}))]
 
 
 class RowError(ValueError):

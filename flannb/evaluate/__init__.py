@@ -12,7 +12,7 @@ from flannb.evaluate.metrics import (
     metric_value,
     share_not_worse,
 )
-from flannb.evaluate.models import FlannbModel, Seq2Seq
+from flannb.evaluate.models import FlannbModel, Seq2Seq, fingerprint
 from flannb.evaluate.prompts import (
     KINDS,
     NoExemplars,
@@ -48,6 +48,7 @@ __all__ = [
     "difference",
     "evaluate",
     "extract",
+    "fingerprint",
     "make_prompts",
     "metric_difference",
     "metric_score",

@@ -24,6 +24,7 @@ class Answers:
         tokens: of each prompt.
         texts: generated for each, or none.
         likelihoods: of those that were ranked, by their positions: each option's likelihood, and its number of tokens.
+            A prompt with an option that is no token, such as one of invisible signs, is not.
     """
 
     tokens: Sequence[Tokens]
@@ -63,10 +64,12 @@ def ask(
     ids, texts = [t.ids for t in tokens], []
     if "generation" in modes:
         texts = model.decode(model.generate(ids, longest, progress))
-    if not (ranked := [i for i, prompt in enumerate(prompts) if ranks(prompt)] if rankings(modes) else []):
-        return Answers(tokens, texts, {})
+    ranked = [i for i, prompt in enumerate(prompts) if ranks(prompt)] if rankings(modes) else []
     targets = sorted({target for i in ranked for target in prompts[i].targets})
     known = dict(zip(targets, model.encode(targets), strict=True))
+    ranked = [i for i in ranked if all(known[target] for target in prompts[i].targets)]
+    if not ranked:
+        return Answers(tokens, texts, {})
     options = [[known[target] for target in prompts[i].targets] for i in ranked]
     found = model.score([ids[i] for i in ranked], options, lambda done: progress(len(texts) + done))
     sizes = [[len(target) for target in option] for option in options]

@@ -89,8 +89,11 @@ def correct(extraction: str | None, gold: str, kind: str, options: Options = Non
         return False
     if kind == "option":
         if options:
-            index = option_index(gold, options)
-            return index is not None and index == option_index(extraction, options)
+            index, found = option_index(gold, options), option_index(extraction, options)
+            if index is None or found is None:
+                return False
+            # A gold text that two options have does not say which of them is meant.
+            return index == found or _fold(options[found]) == _fold(gold)
         letters = [_letter(text) for text in (extraction, gold)]
         return letters[0] == letters[1] if all(letters) else _fold(extraction) == _fold(gold)
     if kind == "text":
@@ -213,6 +216,7 @@ _ONES = [
 ]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _WORDS = {word: i for i, word in enumerate(_ONES)} | {word: 20 + 10 * i for i, word in enumerate(_TENS)}
+_TIMES = {"dozen": 12, "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 _WORDS |= {f"{ten}-{one}": _WORDS[ten] + _WORDS[one] for ten in _TENS for one in _ONES[1:10]}
 
 
@@ -254,12 +258,18 @@ def _negative(text: str, start: int) -> bool:
 
 
 def _number_word(text: str) -> str | None:
-    words = _fold(text).split()
-    if 2 <= len(words) <= 4 and words[0] in _TENS and words[1] in _ONES[1:10]:
+    words = [word.rstrip(",.!") for word in _fold(text).split()]
+    if len(words) > 1 and words[0] in _TENS and words[1] in _ONES[1:10]:
         words = ["-".join(words[:2]), *words[2:]]
-    # More words than "five red apples" are a sentence, in which "one" is a pronoun.
-    value = _WORDS.get(words[0].rstrip(",.!")) if 1 <= len(words) <= 3 else None
-    return None if value is None else str(value)
+    value, times = _WORDS.get(words[0]) if words else None, 1
+    if len(words) > 1 and words[1] in _TIMES:
+        value, times = 1 if words[0] in ("a", "an") else value, _TIMES[words[1]]
+        words = [words[0], *words[2:]]
+    # More words than "five red apples" are a sentence, in which "one" is a pronoun; and "one hundred and five" is more
+    # than is read here.
+    if value is None or len(words) > 3 or any(word in _WORDS or word in _TIMES for word in words[1:]):
+        return None
+    return str(value * times)
 
 
 def _render(value: Fraction) -> str:
@@ -292,6 +302,21 @@ def _read_option(text: str, options: Options, stated: bool) -> str | None:
     if not options:
         letter = _read_letter(text, stated)
         return None if letter is None else f"({letter})"
+    index = _index(text, _plain_options(options), stated)
+    if index is None:
+        return None
+    unique = [_fold(option) for option in _plain_options(options)].count(_fold(_plain(options[index]))) == 1
+    return options[index] if unique and options[index].strip() else f"({chr(ord('A') + index)})"
+
+
+@lru_cache(maxsize=1024)
+def _plain_options(options: tuple[str, ...]) -> tuple[str, ...]:
+    """The options as predictions are read: markup of the one would hide it in the other."""
+    return tuple(map(_plain, options))
+
+
+def _index(text: str, options: tuple[str, ...], stated: bool) -> int | None:
+    """The position of the option that a text states."""
     index = option_index(text, options)
     if index is None:
         index = _leading(text, options, stated)
@@ -306,10 +331,7 @@ def _read_option(text: str, options: Options, stated: bool) -> str | None:
         index = _by_value(_read_yes_no, text, options, stated)
     if index is None and all(len(_NUMBER.findall(option)) == 1 for option in options):
         index = _by_value(_read_number, text, options, stated)
-    if index is None:
-        return None
-    unique = [_fold(option) for option in options].count(_fold(options[index])) == 1
-    return options[index] if unique and options[index].strip() else f"({chr(ord('A') + index)})"
+    return index
 
 
 def _read_letter(text: str, stated: bool) -> str | None:

@@ -7,7 +7,7 @@ is evaluated again, and never read.
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from flannb.collection import MORE_SUITES, SUITES
+from flannb.collection import EVERY_SUITE
 from flannb.errors import UserError
 from flannb.files import add_sum, atomic, is_intact, read_sums
 
@@ -71,12 +71,17 @@ def write_set(path: Path, lines: Sequence[Mapping[str, Any]], meta: Mapping[str,
 
 
 def recorded_keys(folder: Path) -> dict[str, str]:
-    """The hash of the settings that each file of predictions was made with, by its name; of intact ones only."""
+    """The hash of the settings that each file of predictions was made with, by its name; of intact ones only.
+
+    One that says that a set is absent does not count: it may have come.
+    """
     sums = read_sums(folder)
-    return {name: str(_meta(path)["key"]) for name, sha in sums.items() if is_intact(path := Path(folder) / name, sha)}
+    found = {name: read_meta(path) for name, sha in sums.items() if is_intact(path := Path(folder) / name, sha)}
+    return {name: str(meta["key"]) for name, meta in found.items() if not meta["absent"]}
 
 
-def _meta(path: Path) -> dict[str, Any]:
+def read_meta(path: Path) -> dict[str, Any]:
+    """What ``write_set`` wrote beside the predictions. Raises ``UserError`` where there is nothing."""
     try:
         return dict(json.loads((pq.read_schema(path).metadata or {})[_META]))
     except (pa.ArrowException, OSError, KeyError, ValueError, TypeError) as error:
@@ -87,10 +92,11 @@ def _damaged(path: Path, error: object) -> UserError:
     return UserError(f"{path}: not as it was written ({error}). Evaluate again; what is intact is kept.")
 
 
-def _paths(folder: Path) -> list[Path]:
-    """The files of a run, suite by suite, in the order of Table 1, all of them intact."""
-    suites = [*SUITES, *MORE_SUITES]
+def _paths(folder: Path, names: Collection[str] | None) -> list[Path]:
+    """The files of a run, or those of these names, suite by suite, in the order of Table 1, all of them intact."""
+    suites = list(EVERY_SUITE)
     paths = [path for path in Path(folder).glob("*.*.*.parquet") if path.name.split(".")[0] in suites]
+    paths = [path for path in paths if names is None or path.name in names]
     if not paths:
         raise UserError(f"{folder}: no predictions here; evaluate the model first")
     sums = read_sums(folder)
@@ -100,17 +106,20 @@ def _paths(folder: Path) -> list[Path]:
     return sorted(paths, key=lambda path: (suites.index(path.name.split(".")[0]), path.name))
 
 
-def read_predictions(folder: Path, modes: Sequence[str] = ("generation",)) -> pd.DataFrame:
+def read_predictions(
+    folder: Path, modes: Sequence[str] = ("generation",), names: Collection[str] | None = None
+) -> pd.DataFrame:
     """The predictions of a run.
 
     Args:
         folder: of ``evaluate``.
         modes: of ``MODES``; greedy generation by default, by which the paper scores.
+        names: of the files that are read (``asked_of``); by default all.
 
     Raises:
         UserError: there are none, or a file is damaged.
     """
-    return pa.concat_tables(_read(path, modes) for path in _paths(folder)).to_pandas()
+    return pa.concat_tables(_read(path, modes) for path in _paths(folder, names)).to_pandas()
 
 
 def read_set(path: Path, modes: Sequence[str] = ("generation",)) -> pd.DataFrame:
@@ -137,8 +146,11 @@ def _read(path: Path, modes: Sequence[str]) -> pa.Table:
     return table.replace_schema_metadata()
 
 
-def read_problems(folder: Path) -> pd.DataFrame:
+def read_problems(folder: Path, names: Collection[str] | None = None) -> pd.DataFrame:
     """What went wrong in a run: rows that could not be used, absent sets, dropped exemplars, unreadable predictions.
+
+    Args:
+        folder, names: as of ``read_predictions``.
 
     Returns:
         Columns ``suite``, ``task``, ``setting``, ``mode`` (empty for what precedes the model), ``problem``, ``rows``
@@ -148,8 +160,8 @@ def read_problems(folder: Path) -> pd.DataFrame:
         UserError: as ``read_predictions``.
     """
     lines = []
-    for path in _paths(folder):
-        meta = _meta(path)
+    for path in _paths(folder, names):
+        meta = read_meta(path)
         where = {name: meta[name] for name in ("suite", "task", "setting")}
         found: Counter[tuple[str, str]] = Counter({("", reason): n for reason, n in meta["rejected"].items()})
         if meta["absent"]:

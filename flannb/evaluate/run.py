@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from flannb import extra
-from flannb.build import Source
-from flannb.collection import MORE_SUITES, SUITES, Data, EvalTask
+from flannb.build import Hub, Source
+from flannb.build.sources import is_own
+from flannb.collection import EVERY_SUITE, MORE_SUITES, SUITES, Data, EvalTask
 from flannb.evaluate.answers import Answers, ask, rankings, ranks, read_answers
 from flannb.evaluate.beside import Behind, ahead
 from flannb.evaluate.models import Seq2Seq
 from flannb.evaluate.prompts import KINDS, NoExemplars, PromptSet, make_prompts
 from flannb.evaluate.record import MODES, read_predictions, recorded_keys, set_path, write_set
-from flannb.files import digest, read_sums, write_sums
+from flannb.files import code_digest, digest, read_sums, write_sums
 from flannb.progress import Bar
 
 BATCHES = 8
@@ -59,7 +61,7 @@ def evaluate(
     settings: Sequence[str] = KINDS,
     quiet: bool = False,
 ) -> pd.DataFrame:
-    """Scores a model on sets of suites, zero-shot and few-shot; what is on record is not run again.
+    """Scores a model on sets of suites, zero-shot and few-shot; what is on record of this model and data is kept.
 
     Sets that the source lacks, and few-shot sets without exemplars, are recorded as absent.
 
@@ -84,11 +86,11 @@ def evaluate(
 
     def groups() -> Iterator[tuple[str, str, str, Sets]]:
         """Title, setting, and key of the record, of the sets that are run together."""
-        for suite in [suite for suite in (*SUITES, *MORE_SUITES) if any(task.suite == suite for task in tasks)]:
+        for suite in [suite for suite in EVERY_SUITE if any(task.suite == suite for task in tasks)]:
             members = [task for task in tasks if task.suite == suite]
             for setting in settings:
-                asked = [_each(members, rows), seed, limits, sorted(modes), *_own(members, source)]
-                key = digest([model.name, source.name, *asked])
+                asked = [_each(members, rows), seed, limits, sorted(modes), _read(members, source)]
+                key = digest([model.name, source.name, *asked, code_digest("collection", "evaluate")])
                 wanted = [t for t in members if recorded.get(set_path(folder, suite, setting, t.name).name) != key]
                 sets = _read_sets(wanted, setting, source, _each(members, rows), seed, folder, key)
                 for group in _groups(sets, BATCHES * model.batch_size):
@@ -104,14 +106,27 @@ def evaluate(
             behind(_record, group, setting, found, modes, folder, key)
     # In order, whatever order the sets were finished in, and without names that damage has made.
     write_sums(folder, {name: sha for name, sha in read_sums(folder).items() if (Path(folder) / name).is_file()})
-    return read_predictions(folder, ("generation",) if "generation" in modes else modes[:1])
+    return read_predictions(folder, ("generation",) if "generation" in modes else modes[:1], asked_of(tasks, settings))
 
 
-def _own(tasks: Iterable[EvalTask], source: Source) -> list[str]:
-    """Hashes of what sets of one's own are made from: their file and their rows, which change more than others do."""
-    own = [task for task in tasks if task in extra.declared("EVAL_TASKS")]
-    rows = [source.fingerprint(data) for task in own for data in (task.data, task.exemplars) if data is not None]
-    return [extra.fingerprint("EVAL_TASKS", "TEMPLATES"), *rows] if own else []
+def asked_of(tasks: Iterable[EvalTask], settings: Sequence[str] = KINDS) -> list[str]:
+    """The names of the files of predictions of some sets; others of their folder may be of another model."""
+    return [set_path(Path(), task.suite, setting, task.name).name for task in tasks for setting in settings]
+
+
+def _read(tasks: Iterable[EvalTask], source: Source) -> dict[str, Any]:
+    """What sets read: the hashes of their data, of the Hub only of files of one's own, and of files that declare some.
+
+    To ask the Hub for the revision of every dataset takes longer than many evaluations.
+    """
+    tasks = list(tasks)
+    data = {data for task in tasks for data in (task.data, task.exemplars, task.prompt) if data is not None}
+    known = [each for each in data if source.has(each) and (is_own(each) or not isinstance(source, Hub))]
+    own = any(task in extra.declared("EVAL_TASKS") for task in tasks)
+    return {
+        "data": {str(each): source.fingerprint(each) for each in known},
+        "own": extra.fingerprint("EVAL_TASKS", "TEMPLATES") if own else "",
+    }
 
 
 def _read_sets(
@@ -179,6 +194,9 @@ def _record(group: Sets, setting: str, found: Answers, modes: Sequence[str], fol
         if rankings(modes) and (foreign := sum(bool(p.choices) and p.gold not in p.choices for p in made.prompts)):
             rejected["not ranked: the right answer is no candidate"] = foreign
         end = position + len(made.prompts)
+        due = {position + i for i, prompt in enumerate(made.prompts) if rankings(modes) and ranks(prompt)}
+        if due := due - found.likelihoods.keys():
+            rejected["not ranked: an option has no token"] = len(due)
         meta = {"key": key, "suite": task.suite, "task": task.name, "setting": setting}
         write_set(
             set_path(folder, task.suite, setting, task.name),

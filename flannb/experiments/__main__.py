@@ -202,17 +202,19 @@ def _run(given: argparse.Namespace) -> None:
     shows = given.command == "data" and listing.wanted(given)
     given.source = given.source or ("hub" if shows and given.list else "mini")
     settle(given)
+    if given.command == "data":
+        listing.check_options(given)
     if shows:
         listing.show(given)
         return
     chosen = None if given.command in (ALL, PRETRAIN) else artefact(given.artefact)
     options = options_of(given, _rows(given.rows, chosen) if chosen else ())
+    if chosen and not (chosen.rows or chosen.rows_at):
+        _check_of_no_rows(given, chosen, options)
     if chosen and getattr(given, "dry_run", False):
         _plan(given, chosen, options)
         return
     exports = given.command == "data" and bool(given.export)
-    if exports:
-        listing.check_options(given)
     steps = all_steps(options, papers(given.only)) if given.command == ALL else _steps(given.command, chosen, options)
     before = read_results(Path(options.reports), options.scale) if given.command == ALL else {}
     made = steps
@@ -237,6 +239,17 @@ def _run(given: argparse.Namespace) -> None:
         write_site(Path(options.reports))
     if exports:
         listing.export_build(built(steps[0].folder), given)
+
+
+def _check_of_no_rows(given: argparse.Namespace, of: Artefact, options: Options) -> None:
+    """Checks that nothing is asked about the models of an artefact that has none.
+
+    Raises:
+        UserError: something is.
+    """
+    asked = "--rows" if options.rows else "--repeats" if any(options.repeats) else ""
+    if asked or given.command in ("train", "evaluate"):
+        raise UserError(f"{asked or given.command}: {of.title} has no models; 'nox -s {of.session}' makes it")
 
 
 def _rows(names: str | None, of: Artefact) -> tuple[str, ...]:

@@ -68,7 +68,13 @@ class Artefact:
         return replace(self, rows=(*rows, *self.own_rows()), rows_at=None)
 
     def own_rows(self) -> tuple[Row, ...]:
-        """The rows that ``flannb.extra`` adds."""
+        """The rows that ``flannb.extra`` adds.
+
+        Raises:
+            UserError: it adds rows to what has none.
+        """
+        for name in extra.declared("ROWS"):
+            check_name("--extra: ROWS of", name, [each.name for each in (TABLE1, TABLE2, FIGURE1, FIGURE3, FIGURE4)])
         collections = extra.declared("COLLECTIONS") if self.name == "table1" else []
         rows = extra.declared("ROWS").get(self.name, ())
         return (*rows, *(Row(each.name, each.title, each.name) for each in collections))

@@ -14,6 +14,7 @@ from flannb.errors import UserError
 from flannb.experiments.artefacts import SINGLE_TASK, TABLE1, WEIGHTS, Artefact
 from flannb.experiments.devices import Devices
 from flannb.experiments.finetuning import STARTS, finetune_options
+from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, run_home, start_and_vocabulary
 from flannb.experiments.scales import PRETRAINED, Scale
 from flannb.experiments.scales import scale as scale_of
@@ -24,6 +25,7 @@ from flannb.mixture import Filling, Mixture, expected, filling, mixture, planned
 from flannb.model import SIZES, T5Config, training_flops
 from flannb.model.filling import empty_model
 from flannb.model.flops import forward_flops, generation_flops
+from flannb.model.hub import is_address
 from flannb.train.loop import make_optimizer
 from flannb.train.memory import GIB, Demand, bytes_per_device, planned_bytes
 
@@ -119,6 +121,10 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
     shards, build, notes = _data(options, source, scale)
     names = {shard.task for shard in shards}
     there = [task for task in tasks(source.collection) if task.name in names]
+    if not is_address(start_and_vocabulary(options, scale)[1]):  # a plan fetches nothing
+        steps_of(artefact, replace(options, allow_missing=True))  # what a run refuses, a plan refuses
+    if artefact.name in SINGLE_TASK and not start_and_vocabulary(options, scale)[0]:
+        options = replace(options, start=PRETRAINED)  # as ``flannb.experiments.finetuning`` does
     artefact = artefact.at(scale, there)
     chosen = [artefact.row(name) for name in options.rows] or list(artefact.rows)
     if not chosen:
@@ -147,12 +153,13 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
         if row.tasks:
             of_row = of_row.of_drawn_tasks(row.tasks, there, options.seed)
         weights, (training, evaluation) = shard_weights(shards, of_row), work[row.size]
+        evaluation = 0.0 if single else evaluation  # the suites are not run
         rows.append(
             RowPlan(
                 row=row.name,
                 title=row.title,
                 mixture=row.mixture,
-                models=options.models_of(row.name),
+                models=1 if single else options.models_of(row.name),
                 tasks=len({(shard.submixture, shard.task) for shard in weights}),
                 positions=scale.positions,
                 **_drawn(build, weights, of_row, shards, scale, options.seed),

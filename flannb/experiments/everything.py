@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from flannb.errors import UserError
-from flannb.experiments.artefacts import ARTEFACTS, Artefact
+from flannb.experiments.artefacts import ARTEFACTS, SINGLE_TASK, Artefact
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, ground
 from flannb.experiments.step import Step
@@ -43,23 +43,27 @@ def all_steps(options: Options, artefacts: Sequence[Artefact]) -> list[Step]:
     Raises:
         UserError: none of the artefacts has a row that is repeated; or as ``flannb.experiments.registry.steps_of``.
     """
-    repeats = _repeats(options, artefacts)
+    repeats = repeats_of(options, artefacts)
     steps = (step for each in artefacts for step in steps_of(each, replace(options, repeats=repeats[each.name])))
     return list({step.folder: step for step in steps}.values())
 
 
-def _repeats(options: Options, artefacts: Sequence[Artefact]) -> dict[str, dict[str, int]]:
-    """Artefact -> ``options.repeats`` of the rows that it has."""
-    if not (named := set(filter(None, options.repeats))):
-        return {artefact.name: dict(options.repeats) for artefact in artefacts}
-    base = ground(options)
-    rows = {each.name: {row.name for row in each.at(base.scale, base.training).rows} for each in artefacts}
-    for name in named:
-        check_name("--repeats", name, set().union(*rows.values()))
-    return {
-        name: {row: count for row, count in options.repeats.items() if not row or row in own}
-        for name, own in rows.items()
-    }
+def repeats_of(options: Options, artefacts: Sequence[Artefact]) -> dict[str, dict[str, int]]:
+    """Name of each artefact -> ``options.repeats`` of the rows that it has.
+
+    A number for all rows is not one for single tasks, whose data decide how many trainings there are.
+
+    Raises:
+        UserError: none of them has a row; or as ``flannb.experiments.reproduce.ground``.
+    """
+    rows: dict[str, set[str]] = {each.name: set() if each.name in SINGLE_TASK else {""} for each in artefacts}
+    if named := set(filter(None, options.repeats)):
+        base = ground(options)
+        for each in artefacts:
+            rows[each.name] |= {row.name for row in each.at(base.scale, base.training).rows}
+        for name in named:
+            check_name("--repeats", name, sorted(set().union(*rows.values()) - {""}))
+    return {name: {row: count for row, count in options.repeats.items() if row in own} for name, own in rows.items()}
 
 
 def read_results(reports: Path, scale: str) -> Results:

@@ -14,6 +14,7 @@ from flannb.experiments.finetuning import finetune_options, task_named
 from flannb.experiments.scales import SCALES
 from flannb.finetune import Finetuned, FinetuneOptions, finetune, own_task
 from flannb.mixture import BatchShape
+from flannb.names import natural
 
 
 def add_options(made: argparse.ArgumentParser) -> None:
@@ -41,7 +42,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--checkpoint-every", type=int, metavar="N", help="steps between scores of the validation rows")
     made.add_argument("--learning-rate", type=float, metavar="X", help="instead of the scale's")
     made.add_argument("--batch", metavar="N,IN,OUT", help="packed sequences, and their tokens of input and target")
-    made.add_argument("--seed", type=int, default=0, help="fixes everything that is drawn (default: 0)")
+    made.add_argument("--seed", type=natural, default=0, help="fixes everything that is drawn (default: 0)")
     made.add_argument("--to", metavar="DIR", help="gets models and predictions (default: runs/finetune/NAME)")
 
 

@@ -8,7 +8,6 @@ from flannb.build import Source, open_source
 from flannb.collection import FinetuningTask, finetuning_tasks
 from flannb.errors import UserError
 from flannb.experiments.artefacts import TABLE1, Artefact
-from flannb.experiments.artefacts import artefact as artefact_of
 from flannb.experiments.reproduce import (
     EVALUATE_CODE,
     RANDOM,
@@ -22,7 +21,9 @@ from flannb.experiments.scales import PRETRAINED
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.step import Step
 from flannb.experiments.steps import refuse_missing
+from flannb.files import checkpoint_digest, digest
 from flannb.finetune import Finetuned, FinetuneOptions, finetune, own_task
+from flannb.finetune.splits import FEW_ROWS, REPEATS
 from flannb.mixture import BatchShape
 from flannb.names import check_name
 
@@ -117,18 +118,17 @@ def single_task_step(
 
     Args:
         folder: of the report.
-        finetunings: task -> ``t5`` or ``flan_t5`` -> folder of ``finetune_step``.
+        finetunings: task -> ``t5`` or ``flan_t5`` -> folder of ``finetune_step``; none of a task that the source lacks.
     """
     from flannb.report.single_task import Comparison, SingleTaskSetup, write_single_task
 
     done = {
         task: Comparison(*(Finetuned.read(Path(homes[start])) for start in STARTS))
         for task, homes in finetunings.items()
+        if homes
     }
-    named = [row.name for row in artefact_of(artefact).rows]
-    return write_single_task(
-        Path(folder), artefact, done, SingleTaskSetup(scale, open_source(source).name, seed, named)
-    )
+    setup = SingleTaskSetup(scale, open_source(source).name, seed, list(finetunings))
+    return write_single_task(Path(folder), artefact, done, setup)
 
 
 # --- Plans ------------------------------------------------------------------------------------------------------------
@@ -141,8 +141,14 @@ def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
     random weights, both begin with the model that ``nox -s pretrain`` makes, so that they differ in nothing else.
 
     Raises:
-        UserError: an unknown scale or task, a source that does not exist or lacks datasets.
+        UserError: an unknown scale or task, a source that does not exist or lacks datasets, rows whose models are
+            repeated, or a start that is no T5.
     """
+    if any(count > 1 for count in options.repeats.values()):
+        raise UserError(
+            f"--repeats: the tasks of {artefact.title} are trained {REPEATS} times each where they have fewer than"
+            f" {FEW_ROWS:,} training examples and once elsewhere, as in the paper's A.2; leave the option out"
+        )
     if options.start == RANDOM:
         raise UserError("--start random: T5 was pretrained; name a checkpoint, or leave the option out")
     base = ground(options)
@@ -153,19 +159,23 @@ def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
     shared = artefact_steps(TABLE1, replace(options, rows=("flan2022",), repeats={}))
     flan = next(step for step in shared if step.function == "train_step")
     before = shared[: shared.index(flan) + 1]
-    starts = {"t5": (str(flan.parameters["start"]), flan.needs[-1]), "flan_t5": (f"{flan.folder}/model", flan)}
+    given = "" if base.start == PRETRAINED else checkpoint_digest(base.start)  # no step makes it
+    starts = {
+        "t5": (str(flan.parameters["start"]), given, flan.needs[-1]),
+        "flan_t5": (f"{flan.folder}/model", "", flan),
+    }
     home = Path(flan.folder).parents[1].as_posix()
-    finetunings: dict[str, dict[str, Step]] = {}
+    finetunings: dict[str, dict[str, Step]] = {name: {} for name in _names(artefact, options)}
     for task in tasks:
-        for start, (checkpoint, need) in starts.items():
-            finetunings.setdefault(task.name, {})[start] = Step(
+        for start, (checkpoint, files, need) in starts.items():
+            finetunings[task.name][start] = Step(
                 name=f"{task.name}/{start}",
                 folder=f"{home}/finetune/{task.name}/{start}",
                 notebook="notebooks/04_finetune.ipynb",
                 function="finetune_step",
                 parameters={**base.where, "task": task.name, "start": checkpoint},
                 code=FINETUNE_CODE,
-                state=data_digest(base.source, task.data),
+                state=digest([data_digest(base.source, task.data), files]),
                 needs=(need,),
                 threads=flan.threads,
                 cache=flan.cache,
@@ -189,15 +199,24 @@ def finetuning_steps(artefact: Artefact, options: Options) -> list[Step]:
     return [*before, *made, report]
 
 
+def _names(artefact: Artefact, options: Options) -> list[str]:
+    """The tasks of an artefact that are asked for, in the order of Table 3.
+
+    Raises:
+        UserError: an unknown one.
+    """
+    for name in options.rows:
+        artefact.row(name)
+    return [row.name for row in artefact.rows if not options.rows or row.name in options.rows]
+
+
 def _tasks(artefact: Artefact, source: Source, options: Options) -> list[FinetuningTask]:
-    """The tasks of an artefact that a source has.
+    """The tasks that are asked for and that a source has.
 
     Raises:
         UserError: an unknown one, or one that the source promises and lacks where ``allow_missing`` is not set.
     """
-    names = options.rows or tuple(row.name for row in artefact.rows)
-    for name in names:
-        artefact.row(name)
+    names = _names(artefact, options)
     tasks = [task for task in finetuning_tasks(source.collection) if task.name in names]
     lacking = {str(data) for task in tasks for data in task.data if not source.has(data)}
     if not options.allow_missing:

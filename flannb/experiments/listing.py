@@ -19,6 +19,15 @@ from flannb.progress import Bar, remark, say
 
 DEFAULT_EXAMPLES = 1_000_000
 
+NEEDS = {
+    "submixture": ("list", "mixture"),
+    "json": ("list", "mixture"),
+    "examples": ("mixture", "export"),
+    "few_shot": ("mixture", "export"),
+    "draw_tasks": ("mixture", "export"),
+}
+"""Options -> those without which they are about nothing."""
+
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The options of ``data`` beyond building."""
@@ -55,6 +64,13 @@ def check_options(given: argparse.Namespace) -> None:
     Raises:
         UserError: the message names the option.
     """
+    if bool(given.list) + bool(given.mixture) + bool(given.reconcile) > 1:
+        raise UserError("--list, --mixture and --reconcile: ask for one of them")
+    if given.export and (given.list or given.reconcile):
+        raise UserError("--export builds, --list and --reconcile only show: ask for one of them")
+    for name, needs in NEEDS.items():
+        if getattr(given, name) not in (None, "") and not any(getattr(given, need) for need in needs):
+            raise UserError(f"--{name.replace('_', '-')}: needs --{' or --'.join(needs)}")
     if given.examples is not None and given.examples < 1:
         raise UserError(f"--examples {given.examples}: must be at least 1")
     if given.mixture:
@@ -79,6 +95,8 @@ def export_build(build: Build, given: argparse.Namespace) -> None:
     )
     counts = quotas(weights, given.examples) if given.examples else {shard: shard.examples for shard in weights}
     name = given.mixture or "flan2022"
+    name += f", {given.few_shot:.0%} few-shot" if given.few_shot is not None else ""
+    name += f", {given.draw_tasks:,} tasks drawn" if given.draw_tasks is not None else ""
     with Bar(total=sum(counts.values()), desc="exporting", unit="example") as bar:
         card = export(build, Path(given.export), given.format, counts, name, given.seed, bar.update)
     remark(f"{sum(counts.values()):,} examples in {given.export}; {card} describes them")
@@ -88,16 +106,13 @@ def show(given: argparse.Namespace) -> None:
     """Prints the list or the mixture, or writes the page, that the options ask for.
 
     Raises:
-        UserError: an unknown name, both at once, a source that does not exist, a damaged file.
+        UserError: an unknown name, a source that does not exist, a damaged file.
     """
-    if bool(given.list) + bool(given.mixture) + bool(given.reconcile) > 1:
-        raise UserError("--list, --mixture and --reconcile: ask for one of them")
     if given.reconcile:
         from flannb.report.collection import write_collection
 
         print("\n".join(map(str, write_collection(Path(given.reports) / "collection"))))
         return
-    check_options(given)
     if given.submixture:
         check_name("--submixture", given.submixture, SUBMIXTURES)
     source = open_source(given.source)

@@ -12,7 +12,7 @@ from flannb.experiments.devices import default_workers
 from flannb.experiments.reproduce import RANDOM, Options, enter_project, from_project
 from flannb.experiments.scales import PRETRAINED, SCALES
 from flannb.experiments.step import Step
-from flannb.names import split_names
+from flannb.names import natural, split_names
 
 
 def add_what(made: argparse.ArgumentParser) -> None:
@@ -23,7 +23,7 @@ def add_what(made: argparse.ArgumentParser) -> None:
         metavar="WHERE",
         help="mini (embedded, no downloads; default), hub (Hugging Face Hub), or a mirror folder",
     )
-    made.add_argument("--seed", type=int, default=0, help="fixes everything that is drawn (default: 0)")
+    made.add_argument("--seed", type=natural, default=0, help="fixes everything that is drawn (default: 0)")
     made.add_argument(
         "--vocabulary",
         default="",
@@ -85,7 +85,7 @@ def settle(given: argparse.Namespace) -> None:
     if workers is not None and workers < 1:
         raise UserError(f"--workers {workers}: must be at least 1")
     added = "-".join(Path(path).stem for path in extra.files())
-    given.reports = given.reports or (f"reports/extra/{added}" if added else "reports")
+    given.reports = getattr(given, "reports", None) or (f"reports/extra/{added}" if added else "reports")
     for name in ("runs", "reports", "json", "export", "source", "start", "vocabulary"):
         value = getattr(given, name, "")
         if value and value not in ("mini", "hub", "-", PRETRAINED, RANDOM) and "://" not in value:

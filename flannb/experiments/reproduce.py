@@ -21,9 +21,10 @@ from flannb.experiments.scales import EVALUATION, PRETRAINED, PRETRAINING, TRAIN
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.step import Step
 from flannb.experiments.steps import available, tokenizer_file
-from flannb.files import digest, sha256
+from flannb.files import checkpoint_digest, digest
 from flannb.mixture import mixture, own_mixtures
 from flannb.mixture.pretraining import PREFIX_LM, SPAN_CORRUPTION
+from flannb.names import check_name
 
 DATA_CODE = ("collection", "build", "files.py", "vocabulary.py")
 TRAIN_CODE = (*DATA_CODE, "mixture", "model", "train")
@@ -138,8 +139,9 @@ def start_and_vocabulary(options: Options, scale: Scale) -> tuple[str, str]:
 def run_home(options: Options, source: Source, scale: Scale) -> str:
     """The folder of the runs of some options."""
     vocabulary = start_and_vocabulary(options, scale)[1]
+    usual = start_and_vocabulary(Options(options.scale), scale)[1]
     clean = "-decontaminated" if options.drop_contaminated else ""
-    words = f"-{label_of(vocabulary)}" if vocabulary and vocabulary != scale.start else ""
+    words = "" if vocabulary == usual else f"-{label_of(vocabulary or 'trained')}"
     return f"{options.runs}/{options.scale}/{source.name}-{options.seed}{clean}{words}{own_suffix(*extra.DATA)}"
 
 
@@ -259,7 +261,7 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
     artefact = artefact.at(base.scale, base.training)
     rows = _with_data([artefact.row(name) for name in options.rows] or list(artefact.rows), base.training, options)
     for name in filter(None, options.repeats):
-        artefact.row(name)
+        check_name("--repeats", name, [row.name for row in artefact.rows])
     sizes = list(dict.fromkeys(row.size for row in rows)) if base.start == PRETRAINED else []
     pretrained = {size: pretraining_steps(base, options, size) for size in sizes}
     steps = list({step.folder: step for made in pretrained.values() for step in made}.values()) or [base.data]
@@ -356,7 +358,8 @@ def _evaluation(base: Ground, options: Options, train: Step, scored: str) -> Ste
 
 def _home_of_models(base: Ground) -> str:
     """The folder of the models that rows become, apart where they start from something else than the scale says."""
-    told = base.start in (base.scale.start, base.data.parameters["vocabulary"])  # by the scale or the home's own name
+    vocabulary = base.data.parameters["vocabulary"]
+    told = base.start == base.scale.start or (base.start and base.start == vocabulary)  # by the home's own name
     return base.home if told else f"{base.home}/from-{label_of(base.start or RANDOM)}"
 
 
@@ -389,14 +392,6 @@ def data_digest(source: Source, parts: Iterable[Data]) -> str:
 def threads(scale: Scale) -> int:
     """CPU threads of the kernel of a training: one for the smallest model, 0 for JAX to choose."""
     return 1 if scale.size == "smoke" else 0
-
-
-def checkpoint_digest(start: str) -> str:
-    """Hash of a checkpoint's files, where it is a folder; what an address holds is its owner's to change."""
-    if not start or not Path(start).is_dir():
-        return ""
-    files = (path for path in Path(start).iterdir() if path.suffix in (".json", ".safetensors", ".h5"))
-    return digest({path.name: sha256(path) for path in sorted(files)})
 
 
 def project_root() -> Path:

@@ -4,7 +4,7 @@ import argparse
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from flannb.experiments.condition import (
 from flannb.experiments.condition import condition as condition_of
 from flannb.experiments.devices import default_workers
 from flannb.experiments.durations import Durations, Left, time_left
+from flannb.experiments.everything import repeats_of
 from flannb.experiments.options import add_models, add_what, options_of, settle
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, pretrain_report_steps
@@ -131,10 +132,14 @@ def status(
         trainings = sum(step.function == "train_step" for step in some)
         return time_left(some, done, running, durations, workers or default_workers(trainings))
 
+    repeats = repeats_of(options, [ARTEFACTS[name] for name in chosen if name != PRETRAIN])
     for name in chosen:
         title = "Pretraining" if name == PRETRAIN else ARTEFACTS[name].title
         try:
-            own = pretrain_report_steps(options) if name == PRETRAIN else steps_of(ARTEFACTS[name], options)
+            if name == PRETRAIN:
+                own = pretrain_report_steps(options)
+            else:
+                own = steps_of(ARTEFACTS[name], replace(options, repeats=repeats[name]))
         except UserError as error:
             found[name] = Status(title, error=str(error))
             continue

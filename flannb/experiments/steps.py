@@ -25,7 +25,7 @@ from flannb.build import (
 )
 from flannb.collection import MORE_SUITES, EvalTask, Task, check, eval_tasks, tasks
 from flannb.errors import UserError
-from flannb.evaluate import MODES, FlannbModel, evaluate, missing_data, present_tasks, read_predictions
+from flannb.evaluate import MODES, FlannbModel, evaluate, fingerprint, missing_data, present_tasks, read_predictions
 from flannb.experiments.artefacts import Row
 from flannb.experiments.artefacts import artefact as artefact_of
 from flannb.experiments.scales import Scale
@@ -245,10 +245,9 @@ def evaluate_step(
     opened = open_source(source)
     chosen = scale_of(scale, opened.collection)
     _, scored = available(opened, allow_missing)
+    loaded, tokenizer = load_checkpoint(Path(model), chosen.dtype), Tokenizer(built(data).tokenizer_path)
     return evaluate(
-        FlannbModel(
-            load_checkpoint(Path(model), chosen.dtype), Tokenizer(built(data).tokenizer_path), chosen.eval_batch
-        ),
+        FlannbModel(loaded, tokenizer, chosen.eval_batch, name=f"flannb@{fingerprint(loaded)}"),
         opened,
         scored,
         Path(folder) / PREDICTIONS,

@@ -26,7 +26,7 @@ from flannb.experiments.scales import PRETRAINED, SCALES, TRAINING
 from flannb.experiments.scales import scale as scale_of
 from flannb.experiments.step import Step
 from flannb.files import digest
-from flannb.names import known_names, split_names
+from flannb.names import known_names, natural, split_names
 from flannb.progress import remark
 from flannb.terminal import show_markdown
 
@@ -51,7 +51,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
         metavar="WHERE",
         help="what trainings start from: random (default), pretrained, a model's folder, or hf://owner/name",
     )
-    made.add_argument("--seed", type=int, default=0, help="fixes everything that is drawn (default: 0)")
+    made.add_argument("--seed", type=natural, default=0, help="fixes everything that is drawn (default: 0)")
     made.add_argument(
         "--workers", type=int, metavar="N", help="trainings side by side (default: as for rows of a table)"
     )
@@ -125,9 +125,12 @@ def settings(given: argparse.Namespace) -> Settings:
 
 def _numbers(option: str, text: str | None) -> tuple[float, ...]:
     try:
-        return tuple(float(word) for word in split_names(text)) if text else ()
+        numbers = tuple(dict.fromkeys(float(word) for word in split_names(text or "")))
     except ValueError as error:
         raise UserError(f"{option} {text}: give numbers, such as 0.001,0.003 ({error})") from error
+    if text is not None and not numbers:
+        raise UserError(f"{option}: names no number; give some, such as 0.001,0.003")
+    return numbers
 
 
 def sweep_steps(options: Options, compared: Settings) -> list[Step]:
@@ -150,8 +153,8 @@ def sweep_steps(options: Options, compared: Settings) -> list[Step]:
         label = f"-from-{label_of(base.start)}" if start else ""
         trials += [
             Step(
-                name=f"{size}/{rate:g}/{dropout:g}",
-                folder=f"{base.home}/sweep/{size}-{rate:g}-{dropout:g}-{compared.steps}{label}",
+                name=f"{size}/{rate}/{dropout}",
+                folder=f"{base.home}/sweep/{size}-{rate}-{dropout}-{compared.steps}{label}",
                 notebook="",
                 function="trial_step",
                 parameters={

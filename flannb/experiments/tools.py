@@ -1,7 +1,7 @@
 """Commands beside those of artefacts: ``mirror``, ``contamination``, ``claims``, ``sweep`` and ``finetune``."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -9,9 +9,11 @@ from flannb.build import open_source
 from flannb.build.contamination import find_overlap, write_overlap
 from flannb.build.mirror import copy_mirror, needed_data, plan_mirror
 from flannb.build.sources import Hub
-from flannb.collection import EvalTask, Task, eval_tasks, finetuning_tasks, tasks
+from flannb.collection import EVERY_SUITE, EvalTask, Task, eval_tasks, finetuning_tasks, tasks
 from flannb.errors import UserError, printable
 from flannb.experiments import finetune_command, status, sweep
+from flannb.experiments.options import settle
+from flannb.experiments.reproduce import from_project
 from flannb.names import split_names
 from flannb.progress import Bar, remark
 
@@ -28,7 +30,9 @@ def _mirror_options(made: argparse.ArgumentParser) -> None:
         "--tasks", metavar="A,B", help="training tasks or submixtures (default: all; none with --suites alone)"
     )
     made.add_argument(
-        "--suites", metavar="A,B", help="evaluation suites or suite/set (default: all; none with --tasks alone)"
+        "--suites",
+        metavar="A,B",
+        help="evaluation suites or suite/set (default: those of Table 1; none with --tasks alone)",
     )
     made.add_argument("--single-tasks", metavar="A,B", help="tasks of Table 3 to finetune on, such as wanli; or all")
     made.add_argument("--allow-missing", action="store_true", help="go on without what the servers lack")
@@ -42,12 +46,12 @@ def mirror(given: argparse.Namespace) -> None:
     """Copies what tasks need from the Hub and from GitHub to a folder."""
     if given.jobs < 1:
         raise UserError(f"--jobs {given.jobs}: must be at least 1")
-    folder, hub = Path(given.to), Hub()
-    single = [((task.name, "all"), task) for task in finetuning_tasks("flan2022")]
-    finetuned = _named("--single-tasks", given.single_tasks, True, single)
-    training, scored = _chosen(given.tasks, given.suites)
-    if finetuned and given.tasks is None and given.suites is None:
-        training, scored = [], []
+    folder, hub, collection = Path(given.to), Hub(), "flan2022"
+    some = any(names is not None for names in (given.tasks, given.suites, given.single_tasks))  # leaves out the others
+    training = _training(given.tasks, collection, () if some else tasks(collection))
+    scored = _suites(given.suites, collection, () if some else eval_tasks(collection))
+    single = [((task.name, "all"), task) for task in finetuning_tasks(collection)]
+    finetuned = [] if given.single_tasks is None else _named("--single-tasks", given.single_tasks, single)
     data = needed_data(training, scored, finetuned)
     with Bar(data, desc="looking up", unit="dataset") as bar:
         plan = plan_mirror(hub, data, folder, given.update, lambda name: bar.update() and None)
@@ -83,8 +87,11 @@ def contamination(given: argparse.Namespace) -> None:
     """Checks all training text of a source against all its evaluation rows."""
     from flannb.report.site import write_site
 
+    given.to = given.to and from_project(given.to)
+    settle(given)
     source = open_source(given.source)
-    training, scored = _chosen(given.tasks, given.suites, source.collection, alone=False)
+    training = _training(given.tasks, source.collection, tasks(source.collection))
+    scored = _suites(given.suites, source.collection, eval_tasks(source.collection, EVERY_SUITE))
     with Bar(total=len(training), desc="checking", unit="task") as bar:
         found = find_overlap(source, training, scored, lambda name: bar.update() and None)
     folder = Path(given.to or Path("reports", "contamination", source.name))
@@ -104,6 +111,7 @@ def claims(given: argparse.Namespace) -> None:
     from flannb.report.ledger import write_ledger
     from flannb.report.site import write_site
 
+    settle(given)
     _, page, _ = paths = write_ledger(Path(given.reports))
     print(page.read_text(encoding="utf-8").split("\n## ")[0])
     remark(f"The ledger: {', '.join(map(str, paths))}")
@@ -114,6 +122,7 @@ def site(given: argparse.Namespace) -> None:
     """Writes the page of all reports from what lies in their folder."""
     from flannb.report.site import write_site
 
+    settle(given)
     page, _ = write_site(Path(given.reports))
     print(f"The page of all reports: {page}")
 
@@ -151,26 +160,20 @@ TOOLS: dict[str, Tool] = {
 }
 
 
-def _chosen(
-    names: str | None, suites: str | None, collection: str = "flan2022", alone: bool = True
-) -> tuple[list[Task], list[EvalTask]]:
-    """The training tasks and evaluation sets that the options name.
-
-    Args:
-        alone: naming one kind only leaves the other out.
-    """
-    training, scored = tasks(collection), eval_tasks(collection)
-    left_out = alone and (names is not None) != (suites is not None)
-    return (
-        _named("--tasks", names, left_out, [((t.name, t.submixture), t) for t in training]),
-        _named("--suites", suites, left_out, [((f"{e.suite}/{e.name}", e.suite), e) for e in scored]),
-    )
+def _training(names: str | None, collection: str, usual: Iterable[Task]) -> list[Task]:
+    """The training tasks that ``--tasks`` names; without it the usual ones."""
+    known = [((task.name, task.submixture), task) for task in tasks(collection)]
+    return list(usual) if names is None else _named("--tasks", names, known)
 
 
-def _named(option: str, names: str | None, left_out: bool, known: list[tuple[tuple[str, str], T]]) -> list[T]:
-    """What an option names, each by its own or its group's name; everything where it is not given."""
-    if names is None:
-        return [] if left_out else [thing for _, thing in known]
+def _suites(names: str | None, collection: str, usual: Iterable[EvalTask]) -> list[EvalTask]:
+    """The evaluation sets that ``--suites`` names; without it the usual ones."""
+    known = [((f"{each.suite}/{each.name}", each.suite), each) for each in eval_tasks(collection, EVERY_SUITE)]
+    return list(usual) if names is None else _named("--suites", names, known)
+
+
+def _named(option: str, names: str, known: list[tuple[tuple[str, str], T]]) -> list[T]:
+    """What an option names, each by its own or its group's name."""
     wanted = set(split_names(names))
     if unknown := sorted(wanted - {name for both, _ in known for name in both}):
         groups = ", ".join(dict.fromkeys(group for (_, group), _ in known))

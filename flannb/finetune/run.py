@@ -21,16 +21,20 @@ from typing import Any
 
 from flannb.build import Lengths, Source, Tokenizer
 from flannb.collection import FinetuningTask
+from flannb.collection.task import described
 from flannb.errors import UserError
+from flannb.evaluate import plain_wording
 from flannb.evaluate.record import is_recorded
-from flannb.files import read_json, write_json
+from flannb.files import checkpoint_digest, digest, read_json, write_json
 from flannb.finetune.examples import Examples, example_stream
 from flannb.finetune.result import RESULT, START, TEST, Finetuned
 from flannb.finetune.splits import Splits, read_splits, size
-from flannb.finetune.validation import Questions, Validation
+from flannb.finetune.validation import Questions, Validation, step_of
 from flannb.mixture import BatchShape
 
-WORKING = ("checkpoints", "model")
+CHECKPOINTS = "checkpoints"
+
+WORKING = (CHECKPOINTS, "model")
 """What a training leaves in its folder and nobody needs once it is tested."""
 
 PAPER_BATCH = BatchShape(128, 512, 512)
@@ -77,7 +81,8 @@ def finetune(
 ) -> Finetuned:
     """Finetunes a checkpoint on a task; what is done already in ``folder`` is kept, and what was killed goes on.
 
-    Answers to the test rows that are not as they were written are made again.
+    Answers to the test rows that are not as they were written are made again. So is a training of which anything is
+    missing or not as it was written that it goes on from or that its result rests on.
 
     Args:
         source: has the task's data.
@@ -100,7 +105,7 @@ def finetune(
     tokenizer = _tokenizer(checkpoint.name, vocabulary or checkpoint.tokenizer)
     splits = read_splits(task, source, options.seed, options.most_rows)
     examples = Examples(splits.train, tokenizer, Lengths(options.shape.input, options.shape.target))
-    about = _about(task, source, str(start), splits, examples, options)
+    about = _about(task, source, str(start), splits, examples, tokenizer, options)
     _begin(folder, about)
     for note in about["notes"]:
         say(note)
@@ -118,6 +123,10 @@ def finetune(
     for seed in range(options.seed, options.seed + splits.repeats):
         home = folder / f"seed{seed}"
         judge = Validation(validation, tokenizer, home)
+        if not _is_whole(judge, home, options):
+            say(f"seed {seed}: something in {home} is missing or not as it was written; trained again from the start")
+            shutil.rmtree(home)
+            judge = Validation(validation, tokenizer, home)
         if not is_recorded(home / TEST):
             training = TrainOptions(
                 steps=options.steps,
@@ -133,14 +142,16 @@ def finetune(
                 log_every=options.checkpoint_every,
             )
             train(example_stream(examples, tokenizer), checkpoint.config, training, home, judge, quiet)
-            test.ask(load_checkpoint(judge.best_model, options.dtype), home / TEST, step=judge.best)
+            judge.keep_best()
+            test.ask(load_checkpoint(judge.model(judge.best()), options.dtype), home / TEST, step=judge.best())
             for name in WORKING:
                 shutil.rmtree(home / name, ignore_errors=True)
+        best = step_of(home / TEST)
         entry = {
             "seed": seed,
-            "best_step": judge.best,
-            "model": str(judge.best_model.relative_to(folder)),
-            "validation": judge.score(judge.best),
+            "best_step": best,
+            "model": str(judge.model(best).relative_to(folder)),
+            "validation": judge.score(best),
             "test": test.score(home / TEST),
         }
         trainings.append(entry)
@@ -159,8 +170,29 @@ def _tokenizer(name: str, vocabulary: str | Path | None) -> Tokenizer:
     return Tokenizer(Path(vocabulary))
 
 
+def _is_whole(judge: Validation, home: Path, options: FinetuneOptions) -> bool:
+    """Whether what a training goes on from, or what the result of one that is done rests on, is as it was written."""
+    done = is_recorded(home / TEST)
+    last = options.steps if done else _last_saved(home)
+    scored = [step for step in (*range(0, options.steps, options.checkpoint_every), options.steps) if step <= last]
+    if not scored:  # it begins
+        return True
+    return judge.has_scores(scored) and judge.has_model(step_of(home / TEST) if done else judge.best(scored))
+
+
+def _last_saved(home: Path) -> int:
+    """The last step of a training that it can go on from; -1 where there is none."""
+    return max((int(path.name) for path in (home / CHECKPOINTS).glob("*") if path.name.isdecimal()), default=-1)
+
+
 def _about(
-    task: FinetuningTask, source: Source, start: str, splits: Splits, examples: Examples, options: FinetuneOptions
+    task: FinetuningTask,
+    source: Source,
+    start: str,
+    splits: Splits,
+    examples: Examples,
+    tokenizer: Tokenizer,
+    options: FinetuneOptions,
 ) -> dict[str, Any]:
     """What a finetuning is, as its folder records it."""
     notes = list(splits.notes)
@@ -177,6 +209,10 @@ def _about(
         "metric": task.metric,
         "source": source.name,
         "start": start,
+        "data": {str(data): source.fingerprint(data) for data in task.data},
+        "template": digest([described([part, plain_wording(part.reads)[0].template]) for part in task.sets]),
+        "checkpoint": checkpoint_digest(start),
+        "vocabulary": tokenizer.fingerprint,
         "rows": rows,
         "notes": notes,
         "options": asdict(options),
@@ -190,7 +226,7 @@ def _begin(folder: Path, about: dict[str, Any]) -> None:
     """Records what is begun in a folder.
 
     Raises:
-        UserError: something else is in it.
+        UserError: something else is in it; the message says what differs.
     """
     path = folder / BEGUN
     about = json.loads(json.dumps(about))
@@ -198,8 +234,19 @@ def _begin(folder: Path, about: dict[str, Any]) -> None:
     if not isinstance(before, dict):
         raise UserError(f"{path}: says of no finetuning what it is; delete {folder}, or name another folder")
     if before != about:
-        differing = [name for name in about | before if before.get(name) != about.get(name)]
         raise UserError(
-            f"{folder}: holds a finetuning with other {', '.join(differing)}; name another folder, or delete it"
+            f"{folder}: holds a finetuning with other {', '.join(_differing(about, before))}. To keep it, name another"
+            " folder with --to; else delete this one. Then run again."
         )
     write_json(path, about)
+
+
+def _differing(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
+    """The names of what differs, each with those of its parts that do."""
+    found = []
+    for name in now | before:
+        new, old = now.get(name), before.get(name)
+        if new != old:
+            parts = _differing(new, old) if isinstance(new, dict) and isinstance(old, dict) else []
+            found.append(f"{name} ({', '.join(parts)})" if parts else name)
+    return found

@@ -2,16 +2,18 @@
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from flannb.build import Tokenizer
+from flannb.errors import UserError
 from flannb.evaluate import FlannbModel, Prompt, answer, metric_value, read_set, write_set
 from flannb.evaluate.metrics import METRICS
-from flannb.files import read_sums
+from flannb.evaluate.record import read_meta
+from flannb.files import is_intact, read_sums
 
 if TYPE_CHECKING:
     from flannb.model import T5
@@ -29,6 +31,11 @@ def mode_of(metric: str) -> str:
 def predictions_path(folder: Path, step: int) -> Path:
     """Where a training's predictions of the validation rows after so many steps are."""
     return Path(folder) / "validation" / f"{step:07}.parquet"
+
+
+def step_of(path: Path) -> int:
+    """The step after which a model gave recorded predictions, where ``Questions.ask`` was told it."""
+    return int(read_meta(path)["step"])
 
 
 class Questions:
@@ -75,7 +82,7 @@ class Validation:
 
     An instance is what ``flannb.train.train`` calls at every checkpoint. The best model is the first that reaches the
     highest score. A training that goes on after a kill may come to a step again; what was found there first is
-    overwritten.
+    overwritten. Predictions that are not as they were written do not count.
 
     Args:
         questions: the validation rows.
@@ -87,7 +94,7 @@ class Validation:
         self._folder, self._models = Path(folder), Path(folder) / "best"
         home = predictions_path(self._folder, 0).parent
         # A kill may have left predictions that are not listed yet; their step was not saved and comes again.
-        recorded = [home / name for name in read_sums(home) if (home / name).is_file()]
+        recorded = [home / name for name, sha in read_sums(home).items() if is_intact(home / name, sha)]
         self._scores = {int(path.stem): questions.score(path) for path in recorded}
 
     def __call__(self, step: int, model: "T5") -> dict[str, float]:
@@ -97,31 +104,44 @@ class Validation:
         self._scores = {done: score for done, score in self._scores.items() if done < step}
         # Only now is the checkpoint before this step certain to be saved: a training that is killed goes on from one
         # whose best model is still there.
-        self._keep_best()
+        self.keep_best()
         path = predictions_path(self._folder, step)
         self._questions.ask(model, path, step=step)
         score = self._questions.score(path)
         if score > max(self._scores.values(), default=-math.inf):
-            save_model(model, self._models / str(step), self._tokenizer)
+            save_model(model, self.model(step), self._tokenizer)
         self._scores[step] = score
         return {SCORE: score}
 
-    @property
-    def best(self) -> int:
-        """The step of the best score."""
-        return max(sorted(self._scores), key=lambda step: self._scores[step])
+    def best(self, among: Collection[int] | None = None) -> int:
+        """The step of the best score, of all steps or of some."""
+        return max(sorted(self._scores if among is None else among), key=lambda step: self._scores[step])
 
     def score(self, step: int) -> float:
         """The score after so many steps."""
         return self._scores[step]
 
-    @property
-    def best_model(self) -> Path:
-        """Its folder; those of all others are removed."""
-        self._keep_best()
-        return self._models / str(self.best)
+    def model(self, step: int) -> Path:
+        """The folder of the model of a step, which is there if it was the best so far."""
+        return self._models / str(step)
 
-    def _keep_best(self) -> None:
+    def has_scores(self, steps: Collection[int]) -> bool:
+        """Whether the predictions after all of these steps are as they were written."""
+        return set(steps) <= self._scores.keys()
+
+    def has_model(self, step: int) -> bool:
+        """Whether the model of a step is there and as it was written."""
+        from flannb.model import open_checkpoint  # JAX and Keras, which reading predictions does without
+
+        try:
+            found = open_checkpoint(self.model(step))
+            found.layout.open_weights(found.folder, found.content)
+        except UserError:
+            return False
+        return True
+
+    def keep_best(self) -> None:
+        """Removes the models of all steps but the best, in the midst of a training or at its end."""
         for folder in self._models.glob("*"):
-            if not self._scores or folder.name != str(self.best):
+            if not self._scores or folder != self.model(self.best()):
                 shutil.rmtree(folder)

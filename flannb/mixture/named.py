@@ -82,7 +82,7 @@ def read_mixture(path: Path) -> Mixture:
     Raises:
         UserError: the file is missing or has no rates, or they are not as ``Mixture`` takes them.
     """
-    found = read_json(path)
+    found = read_json(path, "Correct it, or name a mixture.")
     rates = found.get("rates") if isinstance(found, dict) else None
     if not isinstance(rates, dict) or not all(isinstance(rate, int | float) for rate in rates.values()):
         raise UserError(f"{path}: 'rates' must give a number for each submixture")

@@ -133,7 +133,7 @@ def shard_weights(shards: Iterable[Shard], mixture: Mixture) -> dict[Shard, floa
     """
     tasks: dict[tuple[str, str], list[Shard]] = defaultdict(list)
     for shard in shards:
-        if _takes_part(shard, mixture):
+        if _takes_part(shard, mixture) and shard.records:
             tasks[shard.submixture, shard.task].append(shard)
     if not tasks:
         raise UserError(

@@ -92,7 +92,7 @@ def open_checkpoint(path_or_id: str | Path) -> Checkpoint:
         raise UserError(f"{name}: no such folder.{hint}")
     if not (folder / CONFIG).is_file():
         raise UserError(f"{name}: has no {CONFIG}, so it is no checkpoint, or a part of one; name another")
-    content = read_json(folder / CONFIG)
+    content = read_json(folder / CONFIG, "Copy or download it again.")
     if not isinstance(content, dict):
         raise UserError(f"{name}: its {CONFIG} is not an object. Download it again.")
     where = f"{name}: {CONFIG}"

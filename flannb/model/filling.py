@@ -15,8 +15,12 @@ from flannb.errors import UserError
 from flannb.model.config import T5Config
 from flannb.model.t5 import T5, build_model
 from flannb.model.tensors import FLOATS, Tensor, Tensors
+from flannb.names import check_name
 
 GIB = 2**30
+
+POLICIES = ("float32", "mixed_bfloat16", "bfloat16", "mixed_float16", "float16")
+"""Keras's dtype policies in which a T5 computes; of its others, JAX narrows those of 64 bits without a word."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,9 @@ def empty_model(config: T5Config, dtype: str, seed: int = 0, **options: Any) -> 
         seed, options: see ``build_model``.
 
     Raises:
-        UserError: no such dtype policy.
+        UserError: the dtype is none of ``POLICIES``.
     """
-    try:
-        keras.dtype_policies.get(dtype)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"dtype {dtype!r}: unknown; choose float32, mixed_bfloat16 or bfloat16") from error
+    check_name("dtype", dtype, POLICIES)
     made: list[T5] = []
 
     def build() -> list[jax.Array]:

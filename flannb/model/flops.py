@@ -18,6 +18,8 @@ padding, and attention counts in full, though a kernel may skip what causality o
 rematerialisation or a fused kernel computes again, embeddings, the relative bias, everything without a matrix product.
 """
 
+import re
+
 import jax
 
 from flannb.model.config import T5Config
@@ -37,6 +39,7 @@ PEAK_TFLOPS = (
     ("RTX 4090", 165.2),
     ("RTX 3090", 71.0),
     # cloud.google.com/tpu/docs/system-architecture-tpu-vm, for what JAX calls a device.
+    ("TPU v6e", 918.0),
     ("TPU v6", 918.0),
     ("TPU v5p", 459.0),
     ("TPU v5 lite", 197.0),
@@ -45,7 +48,7 @@ PEAK_TFLOPS = (
     ("TPU v4", 275.0),
     ("TPU v3", 61.5),
 )
-"""Peak bf16 TFLOP/s by a part of the device's kind; the first that fits counts."""
+"""Peak bf16 TFLOP/s by words of the device's kind; the first that fits counts."""
 
 
 def forward_flops(config: T5Config, batch: int, source: int, target: int) -> float:
@@ -83,7 +86,12 @@ def mfu(flops_per_second: float) -> float | None:
 
 def device_peak_flops(kind: str) -> float | None:
     """Peak bf16 FLOP/s of one device, by what JAX calls its kind; None for kinds that ``PEAK_TFLOPS`` lacks."""
-    return next((1e12 * peak for name, peak in PEAK_TFLOPS if name.lower() in kind.lower()), None)
+    return next((1e12 * peak for name, peak in PEAK_TFLOPS if _is_of(kind, name)), None)
+
+
+def _is_of(kind: str, name: str) -> bool:
+    """Whether a kind has these words whole: an L40 is no L4. Nor is an RTX 3090 Ti, or a laptop's, an RTX 3090."""
+    return re.search(rf"\b{re.escape(name)}\b(?! (?:Ti|D|Laptop)\b)", kind, re.IGNORECASE) is not None
 
 
 def _inner(config: T5Config) -> int:

@@ -29,6 +29,8 @@ GENERATION = "generation_config.json"
 VOCABULARIES = ("spiece.model", "tokenizer.json")
 """Files of a tokenizer, the better one first."""
 
+TOKENIZER_CONFIG = "tokenizer_config.json"
+
 SHARD_BYTES = 5 * 10**9
 """Largest file of weights that is written; what is more goes to shards."""
 
@@ -231,8 +233,8 @@ def save_huggingface(
 ) -> Path:
     """Writes a model so that ``T5ForConditionalGeneration.from_pretrained(folder)`` is the same model.
 
-    The same weights give the same bytes. ``config.json`` comes last: a folder without it was not finished. Weights that
-    an earlier call left in the folder in other files are removed.
+    The same weights give the same bytes. ``config.json`` comes last: a folder without it was not finished. What
+    an earlier call left in the folder in other files, weights or vocabularies, is removed.
 
     Args:
         tokenizer: its vocabulary, a SentencePiece model, is written too, and ``AutoTokenizer`` finds it.
@@ -258,8 +260,7 @@ def save_huggingface(
         )
     (folder / CONFIG).unlink(missing_ok=True)
     _write_weights(model, folder, dtype, shard_bytes)
-    if tokenizer is not None:
-        _write_tokenizer(tokenizer, folder)
+    _write_tokenizer(tokenizer, folder)
     write_json(folder / GENERATION, {"decoder_start_token_id": PAD_ID, "eos_token_id": EOS_ID, "pad_token_id": PAD_ID})
     write_json(folder / CONFIG, content)
     return folder
@@ -308,8 +309,13 @@ def _shard_name(number: int, count: int) -> str:
     return f"model-{number:05d}-of-{count:05d}.safetensors"
 
 
-def _write_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    """The vocabulary and what ``AutoTokenizer`` needs to know of it."""
+def _write_tokenizer(tokenizer: Tokenizer | None, folder: Path) -> None:
+    """The vocabulary and what ``AutoTokenizer`` needs to know of it; what is not written is removed."""
+    written = (VOCABULARIES[0], TOKENIZER_CONFIG) if tokenizer is not None else ()
+    for name in {*VOCABULARIES, TOKENIZER_CONFIG}.difference(written):
+        (folder / name).unlink(missing_ok=True)
+    if tokenizer is None:
+        return
     write_vocabulary(tokenizer, folder / VOCABULARIES[0])
     special = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}  # the pieces 0, 1 and 2
-    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "T5Tokenizer", "extra_ids": SENTINELS, **special})
+    write_json(folder / TOKENIZER_CONFIG, {"tokenizer_class": "T5Tokenizer", "extra_ids": SENTINELS, **special})

@@ -79,6 +79,8 @@ class Programs:
     def prepare(self, model: T5, *arguments: Any, **fixed: Hashable) -> Callable[..., Any]:
         """Begins to compile, if that is not done yet, for arguments like these, which may be ``ShapeDtypeStruct``.
 
+        A compilation that failed, for want of memory, say, is tried again.
+
         Returns:
             The function of the arguments, which waits until it is compiled.
         """
@@ -86,10 +88,21 @@ class Programs:
         shapes = tuple((leaf.shape, str(leaf.dtype), getattr(leaf, "sharding", None)) for leaf in leaves)
         known = self._programs.setdefault(model, {})
         key = (tree, shapes, *sorted(fixed.items()))
-        if key not in known:
+        if key not in known or _has_failed(known[key]):
             lowered = jax.jit(partial(self._function, model, **fixed)).lower(*arguments)
             known[key] = self._pool.submit(lowered.compile)
-        return lambda *values: known[key].result()(*values)
+        compiled = known[key]
+
+        def run(*values: Any) -> Any:
+            if compiled.exception() is not None:  # whose traceback would keep the model for good
+                known.pop(key, None)
+            return compiled.result()(*values)
+
+        return run
+
+
+def _has_failed(future: Future) -> bool:
+    return future.done() and future.exception() is not None
 
 
 def check_tokens(model: T5, prompts: Sequence[Sequence[int]], what: str = "prompt") -> None:

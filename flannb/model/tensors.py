@@ -72,7 +72,7 @@ def shard_names(index: Path, suffix: str) -> list[str]:
     Raises:
         UserError: it is no index, names a file outside of its folder or of another kind, or one that is missing.
     """
-    content = read_json(index)
+    content = read_json(index, "Copy or download it again.")
     weight_map = content.get("weight_map") if isinstance(content, dict) else None
     names: set[str] = set()
     for tensor, value in weight_map.items() if isinstance(weight_map, dict) else ():

@@ -23,7 +23,7 @@ VOCABULARIES = ("spiece.model",)
 
 
 def save_model(model: T5, folder: Path, tokenizer: Tokenizer | None = None) -> None:
-    """Writes the model's shape, its weights, and its vocabulary where one is given.
+    """Writes the model's shape, its weights, and its vocabulary where one is given; else an earlier one is removed.
 
     The same weights give the same bytes. ``SHA256SUMS`` is written last; a folder that has it is read only if all its
     files are as it says.
@@ -33,6 +33,8 @@ def save_model(model: T5, folder: Path, tokenizer: Tokenizer | None = None) -> N
         save_file(tensors, temporary, metadata={"format": "flannb"})
     if tokenizer is not None:
         write_vocabulary(tokenizer, Path(folder) / VOCABULARIES[0])
+    else:
+        (Path(folder) / VOCABULARIES[0]).unlink(missing_ok=True)
     write_json(Path(folder) / CONFIG, asdict(model.config))
     names = (WEIGHTS, CONFIG, *(VOCABULARIES if tokenizer is not None else ()))
     write_sums(folder, {name: sha256(Path(folder) / name) for name in names})

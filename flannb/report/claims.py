@@ -27,6 +27,9 @@ from flannb.report.table import Cell, Predictions, Setup, cells
 
 COLUMNS = ("id", "where", "claim", "verdict", "detail", "difference", "ci_low", "ci_high", "scale")
 HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
+SHARES = ("C5", "C10")
+"""Claims whose difference is a share, of cells or of tasks, and not one of scores."""
+
 MIN_ROWS = 30
 """A bootstrap interval of fewer rows is too narrow to decide anything: of one row it has no width at all."""
 
@@ -166,8 +169,8 @@ def evaluate_claims(
         parts_of: claim -> its parts.
 
     Returns:
-        A table with the columns ``COLUMNS``; ``difference`` is in percentage points (of C5: percent of cells) or in
-        the unit that ``detail`` names.
+        A table with the columns ``COLUMNS``; ``difference`` is in percentage points (of ``SHARES``: percent of cells or
+        tasks) or in the unit that ``detail`` names.
 
     Raises:
         UserError: as ``flannb.report.table.cells``.

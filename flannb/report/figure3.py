@@ -43,8 +43,8 @@ def write_figure3(folder: Path, predictions: Predictions, setup: Setup) -> list[
 
 
 def shares(table: pd.DataFrame) -> pd.Series:
-    """The percent of few-shot data in the training of each line."""
-    return table["row"].str.removeprefix("few_shot_").astype(int)
+    """The percent of few-shot data in the training of each line; missing of rows of one's own, which are not drawn."""
+    return pd.to_numeric(table["row"].str.removeprefix("few_shot_"), errors="coerce").astype("Int64")
 
 
 def figure3(table: pd.DataFrame, setup: Setup) -> Figure:
@@ -54,7 +54,7 @@ def figure3(table: pd.DataFrame, setup: Setup) -> Figure:
         table: from ``flannb.report.table.score_table``.
         setup: what was measured.
     """
-    suites = setup.layout.suites
+    suites, table = setup.layout.suites, table[shares(table).notna()]
     with report_style():
         figure = new_figure(1.75 * len(suites) + 0.5)
         panels = figure.subplots(len(suites), 1, sharex=True)

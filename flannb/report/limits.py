@@ -35,7 +35,7 @@ _MICRO = (
     " otherwise.",
     "At most 2,000 rows of each task are read, fewer than the caps of the mixture: mixture balancing acts on the rates"
     " of the submixtures, and hardly between the tasks of one.",
-    "A training goes through a few percent of the paper's tokens. What takes longer to learn is not seen.",
+    "A training goes through less than one percent of the paper's tokens. What takes longer to learn is not seen.",
     "A difference may be compared with the paper's by its direction only.",
 )
 

@@ -13,6 +13,7 @@ from flannb.files import write_text
 from flannb.html import templates_in
 from flannb.markdown import Markdown, escaped
 from flannb.markdown import table as markdown_table
+from flannb.report.claims import SHARES
 from flannb.report.layout import SETTINGS, TITLES
 from flannb.report.sections import Section
 from flannb.report.table import Setup, with_interval
@@ -236,7 +237,7 @@ def shown_claims(claims: pd.DataFrame) -> list[dict]:
     for line in claims.itertuples():
         measured = pd.notna(line.difference)
         difference = with_interval(line.difference, line.ci_low, line.ci_high, "+.1f") if measured else ""
-        if line.id == "C5" and measured:
+        if line.id in SHARES and measured:
             difference = f"{line.difference:.0f}% [{line.ci_low:.0f}, {line.ci_high:.0f}]"
         lines.append(
             {

@@ -36,6 +36,7 @@ def pareto_claims(pairs: Pairs, seed: int) -> list[Line]:
             continue
         compared.append((flan.tested, t5.tested, flan.metric))
         verdict = HOLDS if found.low >= 0 else FAILS if found.high < 0 else UNDECIDED
+        verdict = verdict if found.n >= MIN_ROWS else UNDECIDED
         parts.append(part | _measured(found, verdict, f"n = {found.n}, {_trainings(flan, t5)}"))
     verdicts = [part["verdict"] for part in parts]
     whole: Line = {"id": "C10", "verdict": all_of(verdicts), "detail": tally(verdicts)}

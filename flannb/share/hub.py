@@ -15,6 +15,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from flannb.build.export import STATE
 from flannb.errors import UserError
+from flannb.share.model import CARD, MARK
 
 KINDS = ("model", "dataset")
 TOKENS = "https://huggingface.co/settings/tokens"
@@ -50,7 +51,7 @@ class Upload:
 
 
 def kind_of(folder: Path) -> str:
-    """Whether a folder is an exported model or a dataset.
+    """Whether a folder is an exported model or a dataset, by what an export writes first.
 
     Raises:
         UserError: it is neither.
@@ -58,7 +59,7 @@ def kind_of(folder: Path) -> str:
     folder = Path(folder)
     if (folder / STATE).is_file():
         return "dataset"
-    if (folder / "config.json").is_file() and any(folder.glob("*.safetensors")):
+    if (folder / MARK).is_file():
         return "model"
     raise UserError(
         f"{folder}: neither an exported model nor a dataset. Name the folder of a row, or of `nox -s data -- --export`."
@@ -83,16 +84,16 @@ def plan_upload(folder: Path, repository: str, endpoint: str | None = None) -> U
     if repository.count("/") != 1:
         raise UserError(f"--push {repository}: name it OWNER/NAME, such as your name on the Hub and the model's")
     folder, kind = Path(folder), kind_of(folder)
-    if not (folder / "README.md").is_file():
-        raise UserError(f"{folder}: has no card (README.md), so its export was broken off. Give that command again.")
+    if not (folder / CARD).is_file():  # the last file of an export
+        raise UserError(f"{folder}: has no card ({CARD}), so its export was broken off. Give that command again.")
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and _goes(path.relative_to(folder)))
     files = tuple((path.relative_to(folder).as_posix(), path.stat().st_size) for path in paths)
     return Upload(folder, repository, kind, files, (endpoint or constants.ENDPOINT).rstrip("/"))
 
 
 def _goes(path: Path) -> bool:
-    """Hidden files are left of a write that was broken off, and ``STATE`` is for the next export."""
-    return path.name != STATE and not any(part.startswith(".") for part in path.parts)
+    """Hidden files are left of a write that was broken off; ``STATE`` and ``MARK`` are for the next export."""
+    return path.name not in (STATE, MARK) and not any(part.startswith(".") for part in path.parts)
 
 
 def upload(planned: Upload, private: bool = True) -> str:
@@ -126,7 +127,7 @@ def upload(planned: Upload, private: bool = True) -> str:
     except HfHubHTTPError as error:
         raise UserError(f"--push {planned.repository}: {_refusal(error)}") from error
     except ValueError as error:  # an invalid head, says the Hub
-        raise UserError(f"{planned.folder / 'README.md'}: the Hub does not take the card ({error})") from error
+        raise UserError(f"{planned.folder / CARD}: the Hub does not take the card ({error})") from error
     except Exception as error:  # the client's network errors have no base class of their own
         raise UserError(f"{planned.endpoint}: did not answer ({error}). Give the same command again.") from error
     return str(done.commit_url)

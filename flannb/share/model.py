@@ -12,16 +12,19 @@ from flannb.build.card import data_of, licence_fields, licence_section
 from flannb.collection import MORE_SUITES, SUBMIXTURES, SUITES, Split
 from flannb.collection.licences import licences
 from flannb.errors import UserError
-from flannb.files import write_text
+from flannb.files import write_json, write_text
 from flannb.markdown import escaped, front_matter, table
 from flannb.mixture import submixture_shares
 from flannb.model import load_checkpoint, parameters, save_huggingface
-from flannb.model.hub import is_address, repository
+from flannb.model.hub import HF, repository
 from flannb.report.layout import SETTINGS
 from flannb.report.limits import limits
 from flannb.share.run import Run
 
 CARD = "README.md"
+MARK = "share.json"
+"""The file that makes a folder an export, whole or broken off: the first that is written, as the card is the last."""
+
 TASK = "text2text-generation"
 """What the Hub calls models that read a text and write another."""
 
@@ -29,10 +32,10 @@ TASK = "text2text-generation"
 def export_model(run: Run, folder: Path, title: str, dtype: str = "float32") -> Path:
     """Writes the model of a run, so that ``transformers`` loads it, and its card.
 
-    The same run gives the same bytes.
+    The same run gives the same bytes. The card is written last: a folder without it was not finished.
 
     Args:
-        folder: is made if need be; it may hold an earlier export, and nothing else.
+        folder: is made if need be; it is empty or holds an earlier export, which may have been broken off.
         title: of the card, such as ``OWNER/NAME``.
         dtype: of the weights, ``float32`` or ``bfloat16``.
 
@@ -40,15 +43,24 @@ def export_model(run: Run, folder: Path, title: str, dtype: str = "float32") -> 
         The path of the card.
 
     Raises:
-        UserError: the folder holds something else, a damaged run, or the folder cannot be written.
+        UserError: the folder holds something else or is the training's, a damaged run, or the folder cannot be written.
     """
     folder, card = Path(folder), Path(folder) / CARD
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "config.json").is_file():
-        raise UserError(f"--to {folder}: the folder is not empty and no model; choose another one")
+    if folder.resolve().is_relative_to(run.model.parent.resolve()):
+        raise UserError(f"--to {folder}: is of the run's own training; choose another folder")
+    if not (folder / MARK).is_file() and folder.is_dir() and any(map(_is_foreign, folder.iterdir())):
+        raise UserError(f"--to {folder}: the folder is not empty and no export; choose another one, or delete it")
     model = load_checkpoint(run.model, dtype)
+    write_json(folder / MARK, {"key": run.manifest["key"]})
+    card.unlink(missing_ok=True)  # one beside other weights would tell of what is not there
     save_huggingface(model, folder, Tokenizer(run.build.tokenizer_path), dtype)
     write_text(card, model_card(run, title, parameters(model)))
     return card
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file is no export's: a kill as the first one is written leaves only that file's temporary one."""
+    return not path.match(f".{MARK}.*.tmp")
 
 
 def model_card(run: Run, title: str, weights: int) -> str:
@@ -68,7 +80,7 @@ def model_card(run: Run, title: str, weights: int) -> str:
         library_name="transformers",
         pipeline_tag=TASK,
         tags=["t5", "flan", "instruction-tuning", "flannb"],
-        base_model=repository(start)[0] if is_address(start) else None,
+        base_model=repository(start)[0] if start.startswith(HF) else None,
         datasets=sources or None,
         eval_results=results or None,
     )

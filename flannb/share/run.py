@@ -15,6 +15,7 @@ from flannb.experiments.reproduce import own_suffix
 from flannb.experiments.scales import Scale, scale
 from flannb.experiments.steps import PREDICTIONS, SEEN_CSV, built, weights_of
 from flannb.files import MANIFEST, inside, is_intact, read_sealed
+from flannb.progress import remark
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Run:
         build: the data.
         weights: the mixture, shard by shard.
         seen: what it has read of each task (``flannb.mixture.seen``).
-        scores: of each suite (``flannb.evaluate.suite_scores``); empty where it was not evaluated.
+        scores: of each suite (``flannb.evaluate.suite_scores``); empty where this model was not evaluated.
     """
 
     name: str
@@ -56,10 +57,10 @@ def read_run(folder: Path) -> Run:
 
     Args:
         folder: of the row, with ``train`` in it and, where it was evaluated, ``evaluate``; paths in its manifest count
-            from the working directory.
+            from the working directory. An evaluation that is not finished, or of an earlier training, does not count.
 
     Raises:
-        UserError: no finished training there, or something of it is missing or damaged.
+        UserError: no finished training there, or something of it or of its evaluation is missing or damaged.
     """
     home = Path(folder) / "train"
     if not (home / MANIFEST).is_file():
@@ -67,13 +68,11 @@ def read_run(folder: Path) -> Run:
             f"{folder}: no finished training there. Name the folder of a row, such as runs/smoke/mini-0/flan2022."
         )
     manifest = read_sealed(home / MANIFEST)
-    for name, entry in manifest["outputs"].items():
-        if name.startswith(("model/", SEEN_CSV)) and not is_intact(inside(home, name), entry["sha256"]):
-            raise UserError(f"{home / name}: is missing or not as it was written. Give the command that made it again.")
+    _check_outputs(home, manifest, ("model/", SEEN_CSV))
     parameters = manifest["parameters"]
     if "mixture" not in parameters:
         raise UserError(f"{folder}: is no row of a table; share those, which are trained on a mixture")
-    build = built(parameters["data"])
+    build, evaluated = built(parameters["data"]), Path(folder) / f"evaluate{own_suffix('EVAL_TASKS')}"
     return Run(
         name=manifest["step"].split("/")[0],
         model=home / "model",
@@ -81,12 +80,31 @@ def read_run(folder: Path) -> Run:
         build=build,
         weights=weights_of(build, parameters["mixture"], parameters["seed"], parameters["tasks_drawn"]),
         seen=pd.read_csv(home / SEEN_CSV),
-        scores=_scores(Path(folder) / f"evaluate{own_suffix('EVAL_TASKS')}" / PREDICTIONS, build, parameters["seed"]),
+        scores=_scores(evaluated, manifest["key"], build, parameters["seed"]),
     )
 
 
-def _scores(predictions: Path, build: Build, seed: int) -> pd.DataFrame:
-    """The scores of the suites, by generation and, where that is on record, by ranking."""
-    if not predictions.is_dir():
+def _check_outputs(home: Path, manifest: Mapping[str, Any], beginnings: tuple[str, ...]) -> None:
+    """Raises ``UserError`` where an output of a step whose name begins so is not as the step wrote it."""
+    for name, entry in manifest["outputs"].items():
+        if name.startswith(beginnings) and not is_intact(inside(home, name), entry["sha256"]):
+            raise UserError(f"{home / name}: is missing or not as it was written. Give the command that made it again.")
+
+
+def _scores(home: Path, training: str, build: Build, seed: int) -> pd.DataFrame:
+    """The scores of the suites, by generation and, where that is on record, by ranking.
+
+    Args:
+        home: folder of the evaluation.
+        training: key of the training; the scores of another one's model are not read.
+    """
+    if not home.is_dir():
         return pd.DataFrame()
-    return suite_scores(read_predictions(predictions, MODES), eval_tasks(build.collection), seed)
+    manifest = read_sealed(home / MANIFEST) if (home / MANIFEST).is_file() else {"needs": {}}
+    if training not in [need["key"] for need in manifest["needs"].values()]:
+        remark(
+            f"{home}: no finished evaluation of this model, so there are no scores. Evaluate it, then share it again."
+        )
+        return pd.DataFrame()
+    _check_outputs(home, manifest, (f"{PREDICTIONS}/",))
+    return suite_scores(read_predictions(home / PREDICTIONS, MODES), eval_tasks(build.collection), seed)

@@ -11,7 +11,7 @@ from pathlib import Path
 from flannb import progress
 from flannb.build import default_workers
 from flannb.errors import UserError
-from flannb.names import known_names
+from flannb.names import known_names, natural
 from flannb.terminal import run_command
 from flannb.trust import damage, fuzz, hostile, kills, load, processes, scarcity, together
 from flannb.trust.case import Bench
@@ -38,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m flannb.trust", description="Makes things go wrong.")
     parser.add_argument("--areas", metavar="A,B", help=f"of {', '.join(AREAS)} (default: all)")
-    parser.add_argument("--seed", type=int, default=0, help="of moments, files and bits (default: 0)")
+    parser.add_argument("--seed", type=natural, default=0, help="of moments, files and bits (default: 0)")
     parser.add_argument("--share", type=float, default=1.0, help="of the full number of faults (default: 1)")
     parser.add_argument("--jobs", type=int, default=default_workers(), help="runs side by side (default: cores)")
     parser.add_argument("--to", default="reports/trust", metavar="DIR", help="folder of the report")

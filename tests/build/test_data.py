@@ -22,7 +22,7 @@ from flannb.build import (
 )
 from flannb.build.data import ABOUT_EVALUATION, APART, build_key
 from flannb.collection import SUBMIXTURES, RawFile, Split, Task, templates
-from flannb.collection.task import Column
+from flannb.collection.task import Column, Constant
 from flannb.collection.template import parse
 from flannb.errors import UserError
 from flannb.files import read_json, sha256
@@ -126,6 +126,28 @@ def test_a_given_tokenizer_is_used_instead_of_a_trained_one(three, build_options
     opened = open_build(index)
     assert opened.tokenizer_path.parent == index.parent and opened.vocabulary_size == tokenizer.vocabulary_size
     assert opened.tokenizer_path.read_bytes() == tokenizer.path.read_bytes()
+
+
+def test_a_given_tokenizer_that_is_damaged_in_the_build_is_put_there_again(three, build_options, tokenizer, tmp_path):
+    options = replace(build_options, tokenizer=str(tokenizer.path))
+    copy = open_build(build_data(Mini(), three, options, tmp_path)).tokenizer_path
+    copy.write_bytes(tokenizer.path.read_bytes().replace(b"the", b"thx", 1))
+    build_data(Mini(), three, options, tmp_path)
+    assert copy.read_bytes() == tokenizer.path.read_bytes()
+
+
+def test_a_key_follows_whatever_a_task_reads_and_shows(three, build_options):
+    task = three[0]
+    others = [
+        replace(task, fields={name: Constant("x") for name in task.fields}),
+        replace(task, where=("kind", "a")),
+        replace(task, where=("kind", "b")),
+        replace(task, templates="other"),
+        replace(task, submixture="own"),
+    ]
+    keys = [build_key(Mini(), (each,), build_options) for each in (task, *others)]
+    assert len(set(keys)) == len(keys)
+    assert keys[0] == build_key(Mini(), (replace(task),), build_options)
 
 
 def test_where_a_given_tokenizer_lies_does_not_matter(three, build_options, tokenizer, tmp_path):

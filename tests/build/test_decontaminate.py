@@ -134,7 +134,7 @@ def small(tmp_path):
 @pytest.fixture
 def one_set(small, monkeypatch):
     for module in ("data", "plan"):
-        monkeypatch.setattr(f"flannb.build.{module}.eval_tasks", lambda collection: (small[2],))
+        monkeypatch.setattr(f"flannb.build.{module}.eval_tasks", lambda collection, suites: (small[2],))
     return small[:2]
 
 

@@ -95,11 +95,26 @@ def test_files_are_parted_and_a_broken_off_export_goes_on(build, everything, tmp
     assert len(finished) == 3 and not (folder / "README.md").exists()
     export(build, folder, "jsonl", everything, "flan2022", 0)
     assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    next(iter(finished)).write_text("cut")  # a damaged file is written again
+    cut, turned, *_ = finished  # damaged files are written again
+    cut.write_text("cut")
+    turned.write_text(turned.read_text().replace("e", "o", 1))
     export(build, folder, "jsonl", everything, "flan2022", 0)
     export(build, tmp_path / "y", "jsonl", everything, "flan2022", 0)
     assert contents(folder) == contents(tmp_path / "y")
     assert len(list(folder.glob("flan2021/flan2021-*-of-*.jsonl"))) > 1
+
+
+def test_an_export_that_was_stopped_in_its_first_file_goes_on(build, everything, tmp_path, monkeypatch):
+    def stop(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("flannb.build.export._write", stop)
+        with pytest.raises(KeyboardInterrupt):
+            export(build, tmp_path / "x", "jsonl", everything, "flan2022", 0)
+    for folder in ("x", "y"):
+        export(build, tmp_path / folder, "jsonl", everything, "flan2022", 0)
+    assert contents(tmp_path / "x") == contents(tmp_path / "y")
 
 
 def test_another_export_or_other_files_are_not_overwritten(build, everything, tmp_path):
@@ -110,6 +125,9 @@ def test_another_export_or_other_files_are_not_overwritten(build, everything, tm
     (tmp_path / "mine" / "thesis.tex").write_text("")
     with pytest.raises(UserError, match="not empty"):
         export(build, tmp_path / "mine", "jsonl", everything, "flan2022", 0)
+    (tmp_path / "x" / "export.json").write_text("[]")
+    with pytest.raises(UserError, match=r"holds a export\.json that is of no export"):
+        export(build, tmp_path / "x", "parquet", everything, "flan2022", 0)
 
 
 def test_the_card_says_what_is_there(build, everything, tmp_path):

@@ -164,6 +164,17 @@ def test_revisions_stay_until_an_update(hub, files, server, tmp_path):
     assert {e["revision"] for e in read_json(folder / "MANIFEST.json") if "file" in e} == {newer}
 
 
+def test_an_update_of_one_split_is_not_undone(hub, files, server, tmp_path):
+    folder = tmp_path / "m"
+    mirrored(hub, (TRAIN, TEST), folder)
+    older, newer = server.commit, "d" * 40
+    server.commits.append(newer)
+    for update in (True, False):
+        mirrored(Hub(hub.endpoint, hub.github), (TEST,) if update else (TRAIN, TEST), folder, update=update)
+        found = {(e["split"], e["revision"]) for e in read_json(folder / "MANIFEST.json")}
+        assert found == {("train", older), ("test", newer)}
+
+
 def test_what_the_servers_lack_is_named_with_the_reason(hub, files, tmp_path):
     lacking = {
         Split("o/none", "default", "train"): "no such dataset",

@@ -21,17 +21,21 @@ from flannb.build import (
     open_build,
     read_shard,
 )
+from flannb.build.contamination import find_overlap
 from flannb.build.drawing import EXPLAINED, POSITIVE
 from flannb.build.mirror import needed_data
 from flannb.build.render import instruction, render, wording
-from flannb.collection import RawFile, templates
+from flannb.collection import EvalTask, RawFile, Split, templates
 from flannb.collection.super_natural_instructions import make_task
+from flannb.collection.task import Column
 from flannb.errors import UserError
 from flannb.experiments.steps import available
+from flannb.files import read_json
 
 TASK = make_task("task9001_capitals")
 DEFINITION = "Write the capital of the country."
 LONG = Lengths(2048, 512)
+QUESTION = {"question": Column("question"), "answer": Column("answer")}
 POSITIVES = (
     {"input": "France", "output": "Paris", "explanation": "The government of France sits in Paris."},
     {"input": "Country 3 ", "output": "City 3", "explanation": "It has the same number."},
@@ -76,6 +80,29 @@ def build(source, folder, seed=0, task=TASK):
 def shards(tmp_path_factory):
     home = tmp_path_factory.mktemp("positives")
     return build(mirror(home / "mirror"), home / "builds")
+
+
+def test_positive_examples_with_evaluation_text_are_left_out_and_counted(tmp_path, monkeypatch):
+    asked = "which city is the capital of the country that has the highest tower and the best bread"
+    scored = EvalTask("e", "mmlu_validation", Split("o/eval", "default", "test"), QUESTION, "cot", "text")
+    source = mirror(tmp_path / "mirror", ({"input": asked, "output": "Paris", "explanation": "so"}, *POSITIVES))
+    path = tmp_path / "mirror" / str(scored.data) / "0000.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(pa.table({"question": [asked], "answer": ["Paris"]}), path)
+    monkeypatch.setattr("flannb.collection.suites.MORE_EVAL_TASKS", (scored,))
+    monkeypatch.setattr("flannb.collection.suites.EVAL_TASKS", ())
+    made = {}
+    for drop in (False, True):
+        options = BuildOptions(LONG, 1000, 300, 0, drop_contaminated=drop)
+        made[drop] = open_build(build_data(source, (TASK,), options, tmp_path / "builds"))
+    texts = {
+        d: [t for s in b.shards for t in read_shard(b.home / s.path)["inputs"].to_pylist()] for d, b in made.items()
+    }
+    assert any(asked in text for text in texts[False]) and not any(asked in text for text in texts[True])
+    [entry] = [read_json(made[True].home / "report.json")[TASK.name]]
+    assert entry["contaminated_positives"] == {"shares a 13-gram with mmlu_validation/e": 1}
+    [found] = find_overlap(source, (TASK,), (scored,)).tasks
+    assert list(found.positives) == [0] and not found.flagged
 
 
 def test_zero_shot_examples_show_none(shards):

@@ -126,7 +126,14 @@ def test_raw_files_are_read_by_their_ending(tmp_path):
 def test_a_raw_file_that_cannot_be_read_is_named(tmp_path, content):
     (tmp_path / "rows.json").write_text(content)
     with pytest.raises(UserError, match=r"rows\.json: cannot be read"):
-        Mirror(tmp_path).read(RawFile("rows.json"), ())
+        Mirror(tmp_path).read(RawFile("rows.json"), ("a",))
+
+
+def test_columns_of_several_types_are_named_and_no_trouble_where_nobody_reads_them(tmp_path):
+    (tmp_path / "rows.json").write_text('[{"id": 1, "t": "a"}, {"id": "x2", "t": "b"}]')
+    assert Mirror(tmp_path).read(RawFile("rows.json"), ("t",))["t"].to_pylist() == ["a", "b"]
+    with pytest.raises(UserError, match=r"rows\.json: cannot be read \(column 'id': .*x2"):
+        Mirror(tmp_path).read(RawFile("rows.json"), ("id",))
 
 
 def test_the_fingerprint_follows_the_bytes(mirror):

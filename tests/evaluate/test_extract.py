@@ -427,7 +427,12 @@ NUMBER_CASES = [
     ("twelve", "12"),
     ("The answer is twelve eggs", "12"),
     ("thirty two", "32"),
-    ("one hundred", "1"),
+    ("one hundred", "100"),
+    ("The answer is two thousand dollars.", "2000"),
+    ("a dozen eggs", "12"),
+    ("twenty-five hundred", "2500"),
+    ("one hundred and five", None),
+    ("one hundred five", None),
     ("1.", "1"),
     ("1..", "1"),
     ("1,000,000", "1000000"),
@@ -724,3 +729,29 @@ def test_a_rendered_text_reads_as_gold(gold, frame):
     # A colon right after "answer is" belongs to it.
     assume(not any(mark in gold.lower() for mark in ("answer", "#", "＃")) and gold[0] not in ":：")
     assert correct(extract(frame.format(gold), "text"), gold, "text")
+
+
+LATEX = ("\\frac{1}{8}", "\\frac{8}{15}", "\\frac{7}{15}", "7")
+
+
+@pytest.mark.parametrize("frame", ["{}", "The answer is {}.", "So the answer is: ${}$", "({letter}) {}"])
+@pytest.mark.parametrize(
+    "options", [LATEX, ("3", "\\frac{1}{49}", "\\frac{1}{7}", "7"), ("\\text{a}", "**b**", "\\(x\\)")]
+)
+def test_options_with_markup_read_as_themselves(options, frame):
+    for index, option in enumerate(options):
+        found = extract(frame.format(option, letter="ABCD"[index]), "option", options)
+        assert found == option and correct(found, option, "option", options)
+    assert extract("7/15", "option", LATEX) == LATEX[2]
+
+
+def test_of_two_options_with_one_text_either_letter_is_right():
+    options = ("pantry", "bar", "bar")
+    assert [
+        correct(extract(text, "option", options), "bar", "option", options) for text in ("(A)", "(B)", "(C)", "bar")
+    ] == [
+        False,
+        True,
+        True,
+        True,
+    ]

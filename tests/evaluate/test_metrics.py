@@ -217,6 +217,16 @@ def test_the_share_of_tasks_that_are_not_worse():
     assert share.low == share.high == 75, "two ties and two clear differences"
     with pytest.raises(ValueError, match="at least one task"):
         share_not_worse([])
+    numbers = predictions(["1", "2", "3"] * 10, ["1", "2", "3"] * 10, [])
+    constant = predictions(["1", "2", "3"] * 10, ["1"] * 30, [])
+    share = share_not_worse([(RIGHT, HALF, "accuracy"), (numbers, constant, "spearman")])
+    assert share.score == share.low == 100, "a task without a defined difference does not count"
+
+
+def test_a_gold_answer_that_is_no_option_is_of_no_class():
+    gold, predicted = np.array([0, -1, 1, 1, -1]), np.array([0, 0, 1, -1, -1])
+    expected = macro_f1(gold, predicted, 2)
+    assert _fast_macro_f1(gold, predicted, 2) == pytest.approx(expected)
 
 
 @given(

@@ -2,15 +2,18 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from flannb.build import Mini
-from flannb.collection import eval_tasks
+from flannb.build import Mini, Mirror
+from flannb.collection import EvalTask, Split, eval_tasks
+from flannb.collection.task import Column, Options
 from flannb.errors import UserError
 from flannb.evaluate import (
     KINDS,
     MODES,
+    FlannbModel,
     correct,
     evaluate,
     extract,
@@ -21,6 +24,7 @@ from flannb.evaluate import (
 )
 from flannb.evaluate.__main__ import main
 from flannb.evaluate.models import open_model
+from flannb.evaluate.record import read_problems
 from flannb.model import save_model
 
 NAMES = {("held_in", "boolq"), ("cot", "gsm8k"), ("bbh", "navigate"), ("bbh_cot", "navigate")}
@@ -121,6 +125,50 @@ def test_a_suite_that_is_missing_is_run_alone_and_gives_the_same(run):
     pd.testing.assert_frame_equal(go(), table)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
+
+
+SIZES = {"prompt_limit": 96, "answer_limit": 4, "explanation_limit": 6}
+
+
+def test_predictions_of_another_model_or_another_suite_are_not_taken_for_its_own(run, flannb_model, tmp_path):
+    for path in run[0].iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "mmlu.zs.half.parquet").write_bytes(b"PAR1")  # as a kill leaves it, before its hash is on the list
+    some = [task for task in TASKS if task.suite == "held_in"]
+    other = FlannbModel(flannb_model.model, flannb_model.tokenizer, name="other")
+    table = evaluate(other, Mini(), some, tmp_path, rows=3, seed=0, settings=("zs",), quiet=True, **SIZES)
+    assert set(table["suite"]) == {"held_in"} and set(table["setting"]) == {"zs"}
+    assert len(table) == 3 * len(some)
+
+
+def test_a_set_that_was_absent_is_scored_when_its_data_are_there(flannb_model, tmp_path):
+    fields = {"question": Column("question"), "answer": Column("answer")}
+    task = EvalTask("e", "cot", Split("o/eval", "default", "test"), fields, "cot", "text")
+    (tmp_path / "mirror").mkdir()
+    for rows in (0, 2, 3):
+        if rows:
+            path = tmp_path / "mirror" / str(task.data) / "0000.parquet"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pq.write_table(pa.table({"question": [f"who {i} ?" for i in range(rows)], "answer": ["he"] * rows}), path)
+        source = Mirror(tmp_path / "mirror")
+        table = evaluate(flannb_model, source, [task], tmp_path / "p", rows=None, seed=0, settings=("zs",), **SIZES)
+        assert len(table) == rows
+    assert read_problems(tmp_path / "p").empty
+
+
+def test_a_row_with_an_option_of_invisible_signs_is_generated_for_and_counted(flannb_model, tmp_path):
+    fields = {"question": Column("question"), "options": Options("options"), "answer": Column("answer")}
+    task = EvalTask("e", "mmlu", Split("o/eval", "default", "test"), fields, "multiple_choice", "option")
+    path = tmp_path / "mirror" / str(task.data) / "0000.parquet"
+    path.parent.mkdir(parents=True)
+    options = [["a", "\u200b"], ["a", "b"]]
+    pq.write_table(pa.table({"question": ["q", "r"], "options": options, "answer": ["a", "a"]}), path)
+    source = Mirror(tmp_path / "mirror")
+    evaluate(flannb_model, source, [task], tmp_path / "p", rows=None, seed=0, settings=("zs",), quiet=True, **SIZES)
+    lines = read_predictions(tmp_path / "p", MODES)
+    assert lines["mode"].value_counts().to_dict() == {"generation": 2, "ranking": 1, "ranking_per_token": 1}
+    told = read_problems(tmp_path / "p").query("problem == 'not ranked: an option has no token'")
+    assert told["rows"].tolist() == [1]
 
 
 def test_no_predictions_or_a_damaged_file_is_a_user_error(tmp_path):

@@ -49,13 +49,39 @@ def boolq(mirror, split="train", **columns):
         (["--repeats", "0"], "error: --repeats 0: give a number from 1, or ROW=NUMBER"),
         (["--repeats", "\N{SUPERSCRIPT TWO}"], "error: --repeats \N{SUPERSCRIPT TWO}: give a number from 1"),
         (["--repeats", "2,flan2022=x"], "error: --repeats flan2022=x: give a number from 1"),
-        (["--repeats", "nope=2"], "error: --rows nope: unknown"),
+        (["--repeats", "nope=2"], "error: --repeats nope: unknown"),
         (["--source", "/no/such/folder"], "error: --source /no/such/folder: no such folder"),
     ],
 )
 def test_wrong_options_end_with_2(arguments, message, tmp_path, capsys):
     assert main(["table1", *arguments, "--runs", str(tmp_path)]) == 2
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["figure2", "--rows", "x"], "--rows: Figure 2 has no models; 'nox -s reproduce_figure2' makes it"),
+        (["figure7", "--repeats", "x=3"], "--repeats: Figure 7 has no models"),
+        (["train", "--artefact", "figure2"], "train: Figure 2 has no models"),
+        (["all", "--only", "table9"], "--only table9: unknown; choose one of table1"),
+        (["all", "--only", "table1", "--repeats", "few_shot_5=2"], "--repeats few_shot_5: unknown"),
+        (["table1", "--dry-run", "--repeats", "nonsense=3"], "--repeats nonsense: unknown"),
+        (["table3", "--dry-run", "--start", "random"], "--start random: T5 was pretrained"),
+        (["data", "--few-shot", "0.3"], "--few-shot: needs --mixture or --export"),
+        (["data", "--submixture", "cot"], "--submixture: needs --list or --mixture"),
+        (["data", "--list", "--export", "x"], "--export builds, --list and --reconcile only show"),
+    ],
+)
+def test_options_about_nothing_are_refused(arguments, message, capsys):
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_seed_below_0_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        main(["table1", "--seed", "-1"])
+    assert "is no whole number from 0" in capsys.readouterr().err
 
 
 def test_an_unknown_option_ends_with_2(capsys):

@@ -164,7 +164,8 @@ def test_a_model_that_is_yet_to_be_pretrained_is_counted_apart(tiny, tmp_path):
 
 def test_single_tasks_share_a_model_and_their_trainings_are_told(tiny, tmp_path):
     plan = dry_run(ARTEFACTS["table3"], Options(runs=str(tmp_path), rows=("rte", "pubmed_qa")), GPU, tmp_path)
-    assert [row.row for row in plan.rows] == ["flan2022"]
+    assert [(row.row, row.models, row.evaluation_hours) for row in plan.rows] == [("flan2022", 1, 0)]
+    assert plan.as_json()["start"] == "pretrained" and any(note.startswith("start: ") for note in plan.notes)
     (note,) = (note for note in plan.notes if note.startswith("finetuning: "))
     source, options = open_source("mini"), finetune_options("smoke", "mini", 0)
     repeats = [

@@ -1,13 +1,14 @@
 """The steps of Table 3 and Figures 5 and 6, and the command ``finetune``."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from flannb.errors import UserError
 from flannb.experiments.__main__ import main
 from flannb.experiments.artefacts import FIGURE5, FIGURE6, TABLE3
-from flannb.experiments.finetuning import FINETUNING, finetune_options, task_named
+from flannb.experiments.finetuning import FINETUNING, finetune_options, finetune_step, single_task_step, task_named
 from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, enter_project
 from flannb.experiments.scales import SCALES
@@ -60,6 +61,46 @@ def test_tasks_can_be_chosen():
 def test_random_weights_are_no_t5():
     with pytest.raises(UserError, match="--start random: T5 was pretrained"):
         steps_of(TABLE3, Options(start="random"))
+
+
+@pytest.mark.parametrize("repeats", [{"": 2}, {"wanli": 3}, {"": 1, "flan2022": 2}])
+def test_trainings_of_a_task_are_not_repeated_by_option(repeats):
+    with pytest.raises(UserError, match=r"--repeats: the tasks of Table 3 are trained 3 times each where .* 1,000"):
+        steps_of(TABLE3, Options(repeats=repeats))
+
+
+def test_one_training_of_all_rows_is_no_repeat():
+    assert len(steps_of(TABLE3, Options(repeats={"": 1}))) == len(steps_of(TABLE3, Options(repeats={"wanli": 1})))
+
+
+def test_a_changed_checkpoint_is_finetuned_again(tokenizer, tmp_path):
+    config = T5Config(tokenizer.vocabulary_size, 1, 2, 16, 32, 8)
+    found = []
+    for seed in (0, 0, 1):
+        save_model(build_model(config, seed), tmp_path / "given", tokenizer)
+        steps = steps_of(TABLE3, Options(rows=("wanli",), start=str(tmp_path / "given")))
+        found.append({step.name: step for step in steps})
+    first, same, other = found
+    assert {name: step.key for name, step in first.items()} == {name: step.key for name, step in same.items()}
+    assert first["data"].key == other["data"].key
+    assert first["wanli/t5"].key != other["wanli/t5"].key and first["wanli/flan_t5"].key != other["wanli/flan_t5"].key
+
+
+def test_only_what_the_source_lacks_is_absent_from_a_report(start, tmp_path):
+    steps = steps_of(TABLE3, Options(rows=("wanli", "squad_v2", "arc")))
+    assert {task: list(made) for task, made in steps[-1].parameters["finetunings"].items()} == {
+        "arc": ["t5", "flan_t5"],
+        "squad_v2": [],
+        "wanli": ["t5", "flan_t5"],
+    }
+    tuned = str(finetune_step(str(tmp_path / "wanli"), str(start), "wanli", scale="tiny", quiet=True).folder)
+    told = []
+    for more in ({}, {"squad_v2": {}}):
+        finetunings = {"wanli": {"t5": tuned, "flan_t5": tuned}, **more}
+        report = single_task_step(str(tmp_path / "report"), "table3", finetunings, "mini", "tiny", 0)
+        told.append(next(path for path in map(Path, report) if path.suffix == ".md").read_text())
+    assert "Not in this source" not in told[0] and "RTE" not in told[0]
+    assert "Not in this source: SQuAD v2." in told[1]
 
 
 def test_scales_of_the_paper_finetune_as_it_does():

@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
+from flannb import files
+from flannb.build import Mini
 from flannb.errors import UserError
-from flannb.experiments import reproduce
 from flannb.experiments.artefacts import TABLE1, TABLE2
 from flannb.experiments.reproduce import (
     Options,
@@ -12,6 +13,7 @@ from flannb.experiments.reproduce import (
     from_project,
     pretrain_report_steps,
     project_root,
+    run_home,
 )
 from flannb.experiments.scales import SCALES
 from flannb.model import SIZES, build_model, save_model
@@ -99,11 +101,23 @@ def test_rows_start_from_a_given_checkpoint_whose_vocabulary_the_build_has(token
     assert steps_at(start="random")["flan2022/train"].parameters["start"] == ""
 
 
+def test_rows_from_random_weights_live_beside_those_of_the_scale():
+    enter_project()
+    for scale in ("micro", "smoke"):
+        made = [
+            artefact_steps(TABLE1, Options(scale=scale, start=start, rows=("flan2022",))) for start in ("", "random")
+        ]
+        usual, random = ([step.folder for step in steps if step.name.endswith("train")] for steps in made)
+        assert (usual == random) == (scale == "smoke")  # which starts from random weights
+    homes = {run_home(Options(scale="small", start=start), Mini(), SCALES["small"]) for start in ("", "random", "mine")}
+    assert len(homes) == 3
+
+
 def test_a_checkpoint_is_read_once_for_all_rows(tokenizer, tmp_path, monkeypatch):
     folder, read = tmp_path / "given", []
     save_model(build_model(replace(SIZES["smoke"], vocabulary_size=tokenizer.vocabulary_size), 0), folder, tokenizer)
-    whole = reproduce.sha256
-    monkeypatch.setattr(reproduce, "sha256", lambda path: read.append(path.name) or whole(path))
+    whole = files.sha256
+    monkeypatch.setattr(files, "sha256", lambda path: read.append(path.name) or whole(path))
     artefact_steps(TABLE1, Options(start=str(folder), repeats={"": 2}))
     assert read.count("model.safetensors") == 1
 
@@ -132,7 +146,7 @@ def test_everything_stays_below_runs_and_reports():
     [
         ({"scale": "huge"}, "--scale huge: unknown; choose one of tiny, smoke, micro, small"),
         ({"rows": ("nope",)}, "--rows nope: unknown"),
-        ({"repeats": {"nope": 2}}, "--rows nope: unknown"),
+        ({"repeats": {"nope": 2}}, "--repeats nope: unknown"),
         ({"source": "/no/such/folder"}, "--source /no/such/folder: no such folder"),
     ],
 )

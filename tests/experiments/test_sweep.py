@@ -55,6 +55,7 @@ def test_settings_are_trained_measured_and_reported_once(sweep, tmp_path, capsys
     [
         (["--sizes", "huge"], "--sizes huge: unknown; choose one of smoke"),
         (["--rates", "fast"], "--rates fast: give numbers, such as 0.001,0.003"),
+        (["--rates", ","], "--rates: names no number"),
         (["--rates", "0"], "--rates 0: give numbers above 0"),
         (["--rates", "nan"], "--rates nan: give numbers above 0"),
         (["--dropouts", "1"], "--dropouts 1: give numbers from 0 to below 1"),

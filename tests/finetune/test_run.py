@@ -7,10 +7,10 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from flannb.build import Mini
+from flannb.build import Mini, Tokenizer
 from flannb.errors import UserError
 from flannb.evaluate import metric_score, metric_value
-from flannb.finetune import Finetuned, finetune
+from flannb.finetune import Finetuned, finetune, own_task
 from flannb.finetune.validation import Questions, Validation, predictions_path
 from flannb.model import build_model, load_checkpoint, save_model
 
@@ -81,16 +81,64 @@ def test_answers_that_are_damaged_are_made_again(done, tasks, start, options, tm
     assert len(again.start) == len(again.tested) == 12
 
 
-def test_damaged_validation_is_named_and_what_a_kill_left_unlisted_does_not_count(done, tokenizer, tmp_path):
+class Stopped(Exception):
+    """Of a finetuning whose test has seen what it looks for."""
+
+
+def stop(line):
+    raise Stopped(line)
+
+
+def stop_if_again(line):
+    if line.endswith("trained again from the start"):
+        stop(line)
+
+
+def append(path):
+    path.write_bytes(path.read_bytes() + b"x")
+
+
+def test_damaged_validation_and_what_a_kill_left_unlisted_do_not_count(done, tokenizer, tmp_path):
     tuned, _ = done
     shutil.copytree(tuned.homes[0], tmp_path / "copy")
     questions = Questions([], "accuracy", tokenizer, 128, 48, 8)
-    path = predictions_path(tmp_path / "copy", 6)
+    best = tuned.about["trainings"][0]["best_step"]
+    path = predictions_path(tmp_path / "copy", best)
     path.with_name("0000008.parquet").write_bytes(path.read_bytes()[:100])
-    assert Validation(questions, tokenizer, tmp_path / "copy").best == tuned.about["trainings"][0]["best_step"]
-    path.write_bytes(predictions_path(tmp_path / "copy", 0).read_bytes())
-    with pytest.raises(UserError, match=r"0000006\.parquet: not as it was written"):
-        Validation(questions, tokenizer, tmp_path / "copy")
+    judge = Validation(questions, tokenizer, tmp_path / "copy")
+    assert judge.best() == best and judge.has_scores([0, 2, 4, 6]) and not judge.has_scores([8])
+    assert judge.has_model(best) and not judge.has_model(6)
+    append(path)
+    judge = Validation(questions, tokenizer, tmp_path / "copy")
+    assert not judge.has_scores([best]) and judge.has_scores({0, 2, 4, 6} - {best})
+    append(judge.model(best) / "model.safetensors")
+    assert not judge.has_model(best)
+
+
+def test_without_the_answers_of_the_best_step_a_training_is_done_again(done, tasks, start, options, tmp_path):
+    tuned, _ = done
+    shutil.copytree(tuned.folder, tmp_path / "copy")
+    predictions_path(tmp_path / "copy" / "seed0", tuned.about["trainings"][0]["best_step"]).unlink()
+    lines = []
+    again = finetune(tasks["wanli"], Mini(), start, options, tmp_path / "copy", say=lines.append, quiet=True)
+    assert any(line.startswith("seed 0: something in") for line in lines)
+    assert again.about == tuned.about and files(tmp_path / "copy") == files(tuned.folder)
+
+
+@pytest.mark.parametrize(
+    "damaged", ["validation/0000002.parquet", "validation/SHA256SUMS", "best/{best}/model.safetensors"]
+)
+def test_damage_to_a_training_that_is_done_is_seen_and_removes_no_model(damaged, done, tasks, start, options, tmp_path):
+    tuned, _ = done
+    shutil.copytree(tuned.folder, tmp_path / "copy")
+    path = tmp_path / "copy" / "seed0" / damaged.format(best=tuned.about["trainings"][0]["best_step"])
+    if path.name == "SHA256SUMS":
+        path.unlink()
+    else:
+        append(path)
+    with pytest.raises(Stopped, match=r"seed 0: something in .*seed0 is missing or not as it was written"):
+        finetune(tasks["wanli"], Mini(), start, options, tmp_path / "copy", say=stop_if_again, quiet=True)
+    assert (tmp_path / "copy" / tuned.about["trainings"][0]["model"]).is_dir()
 
 
 def test_a_killed_one_comes_to_the_same_bytes(done, tasks, start, options, tmp_path, monkeypatch):
@@ -105,7 +153,12 @@ def test_a_killed_one_comes_to_the_same_bytes(done, tasks, start, options, tmp_p
     with monkeypatch.context() as patch:
         patch.setattr(Validation, "__call__", dies)
         with pytest.raises(KeyboardInterrupt):
-            finetune(tasks["wanli"], Mini(), start, options, tmp_path, quiet=True)
+            finetune(tasks["wanli"], Mini(), start, options, tmp_path / "out", quiet=True)
+    shutil.copytree(tmp_path / "out", tmp_path / "copy")
+    append(predictions_path(tmp_path / "copy" / "seed0", 2))
+    with pytest.raises(Stopped):
+        finetune(tasks["wanli"], Mini(), start, options, tmp_path / "copy", say=stop_if_again, quiet=True)
+    append(predictions_path(tmp_path / "out" / "seed0", 6))  # of a step that comes again
     steps = []
 
     def counts(self, step, model):
@@ -114,9 +167,9 @@ def test_a_killed_one_comes_to_the_same_bytes(done, tasks, start, options, tmp_p
 
     with monkeypatch.context() as patch:
         patch.setattr(Validation, "__call__", counts)
-        finetune(tasks["wanli"], Mini(), start, options, tmp_path, quiet=True)
+        finetune(tasks["wanli"], Mini(), start, options, tmp_path / "out", say=stop_if_again, quiet=True)
     assert steps == [6]
-    assert files(tmp_path) == files(done[0].folder)
+    assert files(tmp_path / "out") == files(done[0].folder)
 
 
 def test_few_rows_are_trained_on_three_times(tasks, start, options, tmp_path):
@@ -128,8 +181,38 @@ def test_few_rows_are_trained_on_three_times(tasks, start, options, tmp_path):
 
 
 def test_another_finetuning_in_the_folder_is_a_user_error(done, tasks, start, options):
-    with pytest.raises(UserError, match="holds a finetuning with other options; name another folder"):
+    with pytest.raises(UserError, match=r"holds a finetuning with other options \(steps\)\. To keep it, name another"):
         finetune(tasks["wanli"], Mini(), start, replace(options, steps=8), done[0].folder)
+
+
+def test_changed_rows_template_or_checkpoint_are_another_finetuning(start, options, tmp_path):
+    rows, template, model = tmp_path / "rows.csv", tmp_path / "t.yaml", tmp_path / "model"
+    wording = 'input: "{text}\\n{options}"\ntarget: "{label}"\noptions: [bad, good]\n'
+    text = "text,label\n" + "".join(f"row {i},{i % 2}\n" for i in range(40))
+    rows.write_text(text)
+    template.write_text(wording)
+    shutil.copytree(start, model)
+
+    def begin():
+        finetune(*own_task({"train": rows}, template), model, options, tmp_path / "out", say=stop, quiet=True)
+
+    def refused(other):
+        with pytest.raises(
+            UserError, match=rf"holds a finetuning with other {other}\. To keep it, name another folder"
+        ):
+            begin()
+
+    for _ in range(2):  # what was begun goes on
+        with pytest.raises(Stopped):
+            begin()
+    rows.write_text(text.replace("row 7,1", "row 7,0"))
+    refused(r"data \(own/default/train\)")
+    rows.write_text(text)
+    template.write_text(wording.replace("{text}", "Text: {text}"))
+    refused("template")
+    template.write_text(wording)
+    save_model(build_model(load_checkpoint(start).config, 1), model, Tokenizer(start / "spiece.model"))
+    refused("checkpoint")
 
 
 def test_a_folder_that_does_not_say_what_it_holds_is_a_user_error(tasks, start, options, tmp_path):

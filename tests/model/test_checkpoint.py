@@ -20,9 +20,10 @@ from flannb.model import (
     save_huggingface,
     save_kerashub,
     save_model,
+    score,
 )
 from flannb.model.__main__ import main
-from flannb.model.filling import check_memory, empty_model, free_memory
+from flannb.model.filling import POLICIES, check_memory, empty_model, free_memory
 
 SAVERS = {"flannb": save_model, "huggingface": save_huggingface, "kerashub": save_kerashub}
 
@@ -108,6 +109,22 @@ def test_bfloat16_is_proposed_where_it_would_fit():
 def test_an_empty_model_of_any_size_takes_no_memory():
     model = empty_model(SIZES["xxl"], "float32")
     assert sum(int(np.prod(v.shape)) for v in model.trainable_variables) == 11_135_332_352
+
+
+@pytest.mark.parametrize("dtype", POLICIES)
+def test_a_model_computes_in_each_floating_policy(dtype, model, tmp_path):
+    save_model(model, tmp_path)
+    loaded = load_checkpoint(tmp_path, dtype)
+    assert loaded.dtype_policy.name == dtype
+    (wanted,), (found,) = (score(each, [[5, 6, 1]], [[[7, 8], [9]]]) for each in (model, loaded))
+    assert [each.log for each in found] == pytest.approx([each.log for each in wanted], abs=0.5)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "complex64", "int32", "bool", "int8_from_float32", "float", ""])
+def test_another_policy_is_named_with_those_there_are(dtype, model, tmp_path):
+    save_model(model, tmp_path)
+    with pytest.raises(UserError, match=f"dtype {dtype}: unknown; choose one of {', '.join(POLICIES)}$"):
+        load_checkpoint(tmp_path, dtype)
 
 
 DEVICES = """

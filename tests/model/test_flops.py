@@ -89,12 +89,30 @@ def test_peaks_are_known_by_the_kind_of_device():
         "NVIDIA H100 PCIe": 756.0,
         "NVIDIA H200": 989.4,
         "NVIDIA A100-SXM4-80GB": 311.8,
+        "NVIDIA A100 80GB PCIe": 311.8,
+        "NVIDIA H100 NVL": 835.5,
+        "NVIDIA GH200 480GB": 989.4,
+        "NVIDIA L4": 121.0,
+        "NVIDIA L40S": 362.1,
+        "NVIDIA GeForce RTX 3090": 71.0,
+        "h100": 989.4,
+        "TPU v4": 275.0,
         "TPU v5 lite": 197.0,
         "TPU v5": 459.0,
         "TPU v6 lite": 918.0,
+        "TPU v6e": 918.0,
         "cpu": None,
     }
     assert {kind: flops.device_peak_flops(kind) for kind in kinds} == {k: v and 1e12 * v for k, v in kinds.items()}
+
+
+OTHERS = ["NVIDIA L40", "NVIDIA A10G", "NVIDIA RTX A1000 Laptop GPU", "NVIDIA GB200", "NVIDIA GeForce RTX 3090 Ti"]
+OTHERS += ["NVIDIA GeForce RTX 4090 D", "NVIDIA GeForce RTX 4090 Laptop GPU"]
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_a_kind_is_not_taken_for_one_whose_name_is_a_part_of_its_own(kind):
+    assert flops.device_peak_flops(kind) is None
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="a GPU or TPU has a peak")

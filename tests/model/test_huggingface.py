@@ -13,7 +13,15 @@ from safetensors.numpy import load_file, save_file
 
 from flannb.build import Tokenizer
 from flannb.errors import UserError
-from flannb.model import NotT5, generate, load_checkpoint, open_checkpoint, save_huggingface
+from flannb.model import (
+    NotT5,
+    T5Config,
+    build_model,
+    generate,
+    load_checkpoint,
+    open_checkpoint,
+    save_huggingface,
+)
 from flannb.vocabulary import EOS_ID, PAD_ID
 
 GOLDEN = sorted(path.parent for path in (Path(__file__).parent / "checkpoints").glob("*/config.json"))
@@ -180,7 +188,7 @@ def test_half_precision_is_written_and_read(dtype, model, tmp_path):
 
 
 def test_an_unknown_dtype_is_named(model, folder, tmp_path):
-    with pytest.raises(UserError, match="dtype 'int3'"):
+    with pytest.raises(UserError, match="dtype int3"):
         load_checkpoint(folder, "int3")
     with pytest.raises(UserError, match="dtype 'float8'"):
         save_huggingface(model, tmp_path, dtype="float8")
@@ -341,6 +349,16 @@ def test_the_vocabulary_goes_along_and_must_fit(model, tokenizer, tmp_path):
     assert not (tmp_path / "model").exists()
 
 
+def test_a_vocabulary_from_before_is_not_that_of_another_model(tokenizer, tmp_path):
+    model = build_model(T5Config(tokenizer.vocabulary_size, 1, 1, 8, 8, 4), seed=0)
+    folder = save_huggingface(model, tmp_path, tokenizer)
+    (folder / "tokenizer.json").write_text("another, which transformers would prefer")
+    names = {path.name for path in save_huggingface(model, folder, tokenizer).iterdir()}
+    assert {"spiece.model", "tokenizer_config.json"} < names and "tokenizer.json" not in names
+    assert open_checkpoint(save_huggingface(model, folder)).tokenizer is None
+    assert sorted(path.name for path in folder.iterdir()) == sorted(names - {"spiece.model", "tokenizer_config.json"})
+
+
 transformers_needed = "needs transformers and torch: pip install 'flannb[transformers]'"
 
 
@@ -360,8 +378,6 @@ TEXTS = ("Which word means warm?", "Is a lake colder\nthan a stove? yes no", "Wr
 @pytest.mark.parametrize("tied", [True, False])
 def test_transformers_reads_what_is_written_and_generates_the_same_text(tied, tokenizer, transformers, tmp_path):
     import torch
-
-    from flannb.model import T5Config, build_model
 
     shape = T5Config(tokenizer.vocabulary_size, 2, 2, 16, 24, 8, tie_embedding_weights=tied)
     model = build_model(shape, seed=1)

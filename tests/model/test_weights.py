@@ -39,6 +39,9 @@ def test_the_vocabulary_goes_along_where_it_is_given(model, folder, tokenizer, t
     save_model(model, tmp_path / "with", tokenizer)
     found = open_checkpoint(tmp_path / "with").tokenizer
     assert Tokenizer(found).fingerprint == tokenizer.fingerprint
+    save_model(model, tmp_path / "with")
+    assert open_checkpoint(tmp_path / "with").tokenizer is None
+    assert load_checkpoint(tmp_path / "with").config == model.config  # and its sums hold
 
 
 def test_a_truncated_file_is_a_user_error(folder):

@@ -62,6 +62,13 @@ def test_curves_show_the_scores_and_a_star_their_highest(as_in_the_paper, setup3
         assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "*"] == [50, 50]
 
 
+def test_a_row_of_one_s_own_is_in_the_table_and_not_drawn(as_in_the_paper, setup3, make_predictions, tmp_path):
+    mine = make_predictions({"mine": dict.fromkeys(CELLS, 40)})
+    setup = replace(setup3, layout=setup3.layout.extended({"mine": "My row"}, []))
+    write_figure3(tmp_path, as_in_the_paper | mine, setup)
+    assert "mine" in pd.read_csv(tmp_path / "figure3.csv")["row"].tolist()
+
+
 def test_the_report_is_written_also_of_some_points(as_in_the_paper, setup3, tmp_path):
     some = {row: as_in_the_paper[row] for row in ("few_shot_0", "few_shot_50")}
     names = {path.name for path in write_figure3(tmp_path, some, setup3)}

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from flannb.build import Tokenizer
 from flannb.errors import UserError
 from flannb.evaluate import read_predictions
 from flannb.experiments.reproduce import enter_project
-from flannb.files import read_json, write_json
+from flannb.files import read_json, read_sealed, write_json, write_sealed
 from flannb.model import generate, load_checkpoint
-from flannb.share import export_model, read_run
+from flannb.share import export_model, plan_upload, read_run
 from flannb.share.__main__ import main
+from flannb.share.model import model_card
 
 
 @pytest.fixture(autouse=True)
@@ -97,7 +99,7 @@ def test_damage_and_other_folders_are_refused(row, tmp_path):
     with pytest.raises(UserError, match="no finished training"):
         read_run(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match="not empty and no model"):
+    with pytest.raises(UserError, match="not empty and no export"):
         export_model(read_run(row), tmp_path, "x")
     copy = tmp_path / "copy"
     shutil.copytree(row, copy)
@@ -118,6 +120,85 @@ def test_a_run_without_scores_says_so(row, tmp_path):
     assert "It was not evaluated." in body and "model-index" not in head
 
 
+def edit_manifest(folder, **changes):
+    path = folder / "manifest.json"
+    write_sealed(path, read_sealed(path) | changes)
+
+
+def test_scores_of_an_earlier_training_are_not_those_of_the_model(row, tmp_path, capsys):
+    shutil.copytree(row, tmp_path / "copy")
+    edit_manifest(tmp_path / "copy" / "train", key="of other code")
+    export_model(read_run(tmp_path / "copy"), tmp_path / "to", "x")
+    assert f"{tmp_path / 'copy' / 'evaluate'}: no finished evaluation of this model" in capsys.readouterr().err
+    head, body = parts(tmp_path / "to" / "README.md")
+    assert "It was not evaluated." in body and "model-index" not in head
+
+
+def test_an_evaluation_that_is_not_finished_or_damaged_has_no_scores(row, tmp_path):
+    shutil.copytree(row, tmp_path / "copy")
+    home = tmp_path / "copy" / "evaluate"
+    next((home / "predictions").glob("*.parquet")).unlink()
+    with pytest.raises(UserError, match="is missing or not as it was written"):
+        read_run(tmp_path / "copy")
+    (home / "manifest.json").unlink()
+    assert read_run(tmp_path / "copy").scores.empty
+
+
+def test_the_run_itself_and_checkpoints_that_are_no_export_stay_as_they_are(row, exported, tmp_path, capsys):
+    model = row / "train" / "model"
+    before = {path: path.read_bytes() for path in model.iterdir()}
+    for to in (model, model / "new", row / "train"):
+        assert main([str(row), "--to", str(to)]) == 2
+        assert "of the run's own training" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in model.iterdir()} == before
+    shutil.copytree(exported, tmp_path / "other")
+    (tmp_path / "other" / "share.json").unlink()
+    (tmp_path / "other" / "model.safetensors").write_bytes(b"another's")
+    assert main([str(row), "--to", str(tmp_path / "other")]) == 2
+    assert "not empty and no export" in capsys.readouterr().err
+    assert (tmp_path / "other" / "model.safetensors").read_bytes() == b"another's"
+    assert main([str(tmp_path / "other"), "--push", "a/b", "--dry-run"]) == 2
+    assert "neither an exported model nor a dataset" in capsys.readouterr().err
+
+
+KILLS = ["flannb.share.model.write_json", "flannb.model.huggingface._write_tokenizer", "flannb.share.model.write_text"]
+
+
+@pytest.mark.parametrize("at", KILLS)
+def test_an_export_that_was_broken_off_goes_on_and_is_not_sent(at, row, exported, tmp_path, monkeypatch):
+    def fail(*arguments):
+        raise KeyboardInterrupt
+
+    run, to = read_run(row), tmp_path / "to"
+    export_model(run, to, "an earlier title")
+    if at == KILLS[0]:  # a kill, unlike an exception, leaves the temporary file
+        shutil.rmtree(to)
+        to.mkdir()
+        (to / ".share.json.x1.tmp").touch()
+    with monkeypatch.context() as patched:
+        patched.setattr(at, fail)
+        with pytest.raises(KeyboardInterrupt):
+            export_model(run, to, "someone/a_model")
+    with pytest.raises(UserError, match=r"broken off|neither an exported model"):
+        plan_upload(to, "a/b")
+    export_model(run, to, "someone/a_model")
+    for path in exported.iterdir():
+        assert (to / path.name).read_bytes() == path.read_bytes()
+    names = {name for name, _ in plan_upload(to, "a/b").files}
+    assert names == {path.name for path in exported.iterdir()} - {"share.json"}
+
+
+@pytest.mark.parametrize(
+    ("start", "base"), [("hf://google/t5-v1_1-small@main", "google/t5-v1_1-small"), ("kaggle://keras/t5/keras/a", None)]
+)
+def test_only_a_start_on_the_hub_is_a_base_model(start, base, row, tmp_path):
+    run = read_run(row)
+    started = replace(run, manifest=run.manifest | {"parameters": run.parameters | {"start": start}})
+    (tmp_path / "README.md").write_text(model_card(started, "x", 5), encoding="utf-8")
+    head, body = parts(tmp_path / "README.md")
+    assert head.get("base_model") == base and f"- start: {start.replace('_', chr(92) + '_')}" in body
+
+
 def test_the_command_exports_and_lists_what_would_be_sent(row, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("flannb.share.__main__.upload", None)  # a dry run asks nobody
     arguments = [str(row), "--to", str(tmp_path / "to"), "--push", "someone/model", "--dry-run"]
@@ -127,7 +208,7 @@ def test_the_command_exports_and_lists_what_would_be_sent(row, tmp_path, capsys,
     size = (tmp_path / "to" / "model.safetensors").stat().st_size
     assert f"{size:,}" in next(line for line in lines if "model.safetensors" in line)
     assert all("/someone/model/blob/main/" in line for line in lines[2:-1])
-    total = sum(path.stat().st_size for path in (tmp_path / "to").iterdir())
+    total = sum(path.stat().st_size for path in (tmp_path / "to").iterdir() if path.name != "share.json")
     assert lines[-1].split()[0] == f"{total:,}"
 
 
