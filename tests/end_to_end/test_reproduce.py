@@ -115,7 +115,7 @@ def test_two_processes_train_together_and_come_near_one(undisturbed, tmp_path):
     together = {"JAX_COORDINATOR_ADDRESS": address, "JAX_NUM_PROCESSES": "2"}
     processes = [start(tmp_path, environment=together | {"JAX_PROCESS_ID": str(i)}) for i in range(2)]
     for process in processes:
-        _, err = process.communicate(timeout=240)
+        _, err = process.communicate(timeout=480)
         assert process.returncode == 0, err
     losses = [pd.read_csv(io.BytesIO(made[1]))["loss"] for made in (outcome(tmp_path), undisturbed[2])]
     assert losses[0].tolist() == pytest.approx(losses[1].tolist(), abs=1e-4)
