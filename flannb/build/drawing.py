@@ -155,22 +155,22 @@ def choose_exemplars(draws: Draws, asked: Phraser, records: Records, shots: Phra
                     phraser.text(pattern, some, np.zeros_like(some)) for phraser, some in ((asked, at), (shots, needed))
                 ]
                 codes = pa.concat_arrays(texts).dictionary_encode().indices.to_numpy()
-                code[at, :, way] = codes[len(at) :][np.searchsorted(needed, candidates)]
-                query[at, way] = codes[: len(at)]
+                code[at, :, way:] = codes[len(at) :][np.searchsorted(needed, candidates)][..., None]
+                query[at, way:] = codes[: len(at), None]
         other = np.array(pool.rows)[draws.candidates] != np.array(records.rows)[:, None]
         taken = _first(code, query, other, draws.counts)
     example, slot = np.nonzero(taken)
     return Exemplars(example, draws.candidates[example, slot], draws.shown[example, slot])
 
 
-def _likenesses(draws: Draws, position: int, unlike: bool) -> tuple[Pattern, Pattern]:
-    """Two texts of a record; rows that have either of them in common are alike where a wording asks the query."""
+def _likenesses(draws: Draws, position: int, unlike: bool) -> tuple[Pattern, ...]:
+    """One or two texts of a record; rows that have either in common are alike where a wording asks the query."""
     word, turned = draws.words[position], draws.turned[position]
     shown = turned if unlike and word.with_options else word
     if draws.inverted:
-        return (shown.exemplar("\n"),) * 2
+        return (shown.exemplar("\n"),)
     if not shown.with_options:
-        return (shown.input,) * 2
+        return (shown.input,)
     asked = wording(word.template, with_options=False, position=word.position).input
     return shown.input, Pattern((*asked.segments, ("\n", "answer")))
 

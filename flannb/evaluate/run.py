@@ -88,9 +88,9 @@ def evaluate(
         """Title, setting, and key of the record, of the sets that are run together."""
         for suite in [suite for suite in EVERY_SUITE if any(task.suite == suite for task in tasks)]:
             members = [task for task in tasks if task.suite == suite]
+            asked = [_each(members, rows), seed, limits, sorted(modes), _read(members, source)]
+            key = digest([model.name, source.name, *asked, code_digest("collection", "evaluate")])
             for setting in settings:
-                asked = [_each(members, rows), seed, limits, sorted(modes), _read(members, source)]
-                key = digest([model.name, source.name, *asked, code_digest("collection", "evaluate")])
                 wanted = [t for t in members if recorded.get(set_path(folder, suite, setting, t.name).name) != key]
                 sets = _read_sets(wanted, setting, source, _each(members, rows), seed, folder, key)
                 for group in _groups(sets, BATCHES * model.batch_size):
