@@ -24,8 +24,8 @@ def described(value: Any) -> Any:
         return sorted(map(str, value))
     if isinstance(value, partial):
         return described([value.func, value.args, value.keywords])
-    if callable(value):
-        return f"{value.__module__}.{value.__qualname__}"
+    if hasattr(value, "__qualname__"):
+        return f"{getattr(value, '__module__', '')}.{value.__qualname__}"  # str.lower, say, is of no module
     if value is None or isinstance(value, str | int | float):
         return value
     return [type(value).__qualname__, described(getattr(value, "__dict__", {}))]

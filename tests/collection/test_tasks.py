@@ -3,6 +3,7 @@
 Tests that need rows read a mirror of the datasets: the folder named by FLANNB_MIRROR, or ``../shared/mirror``.
 """
 
+import json
 import os
 from dataclasses import replace
 from functools import cache
@@ -37,7 +38,7 @@ from flannb.collection import (
     tasks,
     templates,
 )
-from flannb.collection.task import Column, Constant
+from flannb.collection.task import Column, Constant, described
 from flannb.collection.template import Template, TemplateSet, fill, parse
 from flannb.errors import UserError
 
@@ -70,6 +71,12 @@ def test_tasks_and_suites_fit_their_templates():
     check(TASKS)
     check(EVAL_TASKS)
     check(with_inversions(TASKS))
+
+
+def test_whatever_a_task_is_made_of_tells_it_from_others():
+    texts = [json.dumps(described(task)) for task in with_inversions(TASKS)]
+    assert len(set(texts)) == len(texts) and not any(" at 0x" in text for text in texts)
+    assert described(TASKS[0]) == described(replace(TASKS[0]))
 
 
 def test_every_submixture_and_suite_has_its_sets():
