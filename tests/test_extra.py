@@ -13,7 +13,8 @@ from flannb.collection import check, eval_tasks, tasks, templates
 from flannb.errors import UserError
 from flannb.experiments.__main__ import main
 from flannb.experiments.artefacts import TABLE1
-from flannb.experiments.reproduce import Options, artefact_steps, enter_project
+from flannb.experiments.registry import steps_of
+from flannb.experiments.reproduce import Options, enter_project
 from flannb.mixture import mixture, shard_weights
 
 # `twice` is a function of the file, which worker processes must find.
@@ -71,7 +72,7 @@ def write(tmp_path):
 
 
 def steps(**options):
-    return {step.name: step for step in artefact_steps(TABLE1, Options(scale="tiny", **options))}
+    return {step.name: step for step in steps_of(TABLE1, Options(scale="tiny", **options))}
 
 
 def test_nothing_is_added_where_no_file_is_named():

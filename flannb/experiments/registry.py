@@ -1,11 +1,12 @@
 """How the steps of every artefact are made: the place where an artefact with steps of its own registers."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from flannb.build import Hub, open_source
 from flannb.experiments.artefacts import SINGLE_TASK, WEIGHTS, Artefact
 from flannb.experiments.finetuning import finetuning_steps
-from flannb.experiments.reproduce import REPORT_CODE, Options, artefact_steps, data_digest
+from flannb.experiments.reproduce import REPORT_CODE, Options, artefact_steps, command, data_digest
 from flannb.experiments.scales import scale
 from flannb.experiments.step import Step
 from flannb.experiments.steps import present_training
@@ -22,6 +23,7 @@ def figure2_steps(artefact: Artefact, options: Options) -> list[Step]:
             function="figure2_step",
             parameters={},
             code=REPORT_CODE,
+            command=f"nox -s {artefact.session}",
         )
     ]
 
@@ -64,4 +66,6 @@ def steps_of(artefact: Artefact, options: Options) -> list[Step]:
     Raises:
         UserError: an unknown scale or row, a source that does not exist or lacks datasets.
     """
-    return BUILDERS.get(artefact.name, artefact_steps)(artefact, options)
+    *before, report = BUILDERS.get(artefact.name, artefact_steps)(artefact, options)
+    told = report.command or command(artefact.session, options, open_source(options.source))
+    return [*before, replace(report, command=told)]

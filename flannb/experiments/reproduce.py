@@ -96,7 +96,9 @@ def command(session: str, options: Options, source: Source) -> str:
         "start": options.start,
         "vocabulary": options.vocabulary,
         "extra": ",".join(extra.names()),
-        "repeats": ",".join(f"{row}={count}" if row else str(count) for row, count in options.repeats.items()),
+        "repeats": ",".join(
+            f"{row}={count}" if row else str(count) for row, count in options.repeats.items() if row or count > 1
+        ),
     }
     words += [word for name, value in given.items() if value for word in (f"--{name}", str(value))]
     flags = {"allow-missing": options.allow_missing, "drop-contaminated": options.drop_contaminated}
@@ -292,7 +294,6 @@ def artefact_steps(artefact: Artefact, options: Options) -> list[Step]:
         code=REPORT_CODE,
         state=extra.fingerprint(*extra.KINDS),
         needs=tuple(step for made in evaluations.values() for step in made),
-        command=command(artefact.session, options, base.source),
     )
     return [*steps, report]
 

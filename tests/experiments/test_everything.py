@@ -45,9 +45,9 @@ def test_a_row_is_repeated_wherever_it_is():
     assert trained == ["flan2022-repeat1/train", "flan2022-repeat2/train", "all_equal-repeat1/train"]
     told = {name: step.command.rsplit(" --")[-1] for name, step in steps.items() if name.endswith("/report")}
     assert told == {
-        "table1/report": "repeats 1,flan2022=3",
-        "table2/report": "repeats 1,all_equal=2",
-        "figure1/report": "repeats 1,flan2022=3",
+        "table1/report": "repeats flan2022=3",
+        "table2/report": "repeats all_equal=2",
+        "figure1/report": "repeats flan2022=3",
     }
     with pytest.raises(UserError, match=r"--repeats minus_cots: unknown; choose one of .*minus_cot"):
         all_steps(replace(options, repeats={"minus_cots": 2}), papers("table1,table2"))

@@ -2,6 +2,7 @@ import pytest
 
 from flannb.errors import UserError
 from flannb.experiments import artefact
+from flannb.experiments.artefacts import ARTEFACTS
 from flannb.experiments.registry import BUILDERS, steps_of
 from flannb.experiments.reproduce import Options, artefact_steps, enter_project
 
@@ -13,12 +14,20 @@ def _project():
 
 def test_artefacts_without_a_builder_are_rows_of_models():
     assert "table1" not in BUILDERS
-    assert steps_of(artefact("table1"), Options()) == artefact_steps(artefact("table1"), Options())
+    keys = [step.key for step in steps_of(artefact("table1"), Options())]
+    assert keys == [step.key for step in artefact_steps(artefact("table1"), Options())]
+
+
+@pytest.mark.parametrize("name", [name for name in ARTEFACTS if name != "figure2"])
+def test_every_report_says_what_makes_it(name):
+    *before, report = steps_of(artefact(name), Options(seed=3, repeats={"": 1}))
+    assert report.command == f"nox -s {artefact(name).session} -- --scale smoke --source mini --seed 3"
+    assert not any(step.command for step in before)
 
 
 def test_figure2_is_one_step_whatever_the_scale():
     [step] = steps_of(artefact("figure2"), Options(scale="micro", reports="/x"))
-    assert step.folder == "/x/figure2" and not step.needs
+    assert step.folder == "/x/figure2" and not step.needs and step.command == "nox -s reproduce_figure2"
     assert step.key == steps_of(artefact("figure2"), Options(reports="/x"))[0].key
 
 

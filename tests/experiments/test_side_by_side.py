@@ -53,8 +53,8 @@ def work(tmp_path, monkeypatch):
 
 @pytest.fixture
 def make(tmp_path):
-    def step(name, *needs, threads=0, **parameters):
-        return Step(name, str(tmp_path / name), "", "", parameters, (), needs=needs, threads=threads)
+    def step(name, *needs, threads=0, cache="", **parameters):
+        return Step(name, str(tmp_path / name), "", "", parameters, (), needs=needs, threads=threads, cache=cache)
 
     return step
 
@@ -87,16 +87,26 @@ def test_each_sees_its_own_gpus_and_threads_their_core(work, make, monkeypatch, 
     assert os.environ[GPUS] == "4,7"
 
 
-def test_steps_that_share_a_gpu_start_one_after_the_other(work, make, monkeypatch):
+def test_steps_that_compile_on_the_same_gpu_start_one_after_the_other(work, make, monkeypatch):
     monkeypatch.setattr("flannb.experiments.side_by_side.gpus", lambda: ("4", "7"))
     monkeypatch.setattr("flannb.experiments.side_by_side.APART", 3.0)
     monkeypatch.setattr("flannb.experiments.side_by_side._start", remembering := Remembering(_start))
-    steps = [make(f"row{i}", seconds=1) for i in range(5)]
+    steps = [make(f"row{i}", cache="programs", seconds=1) for i in range(5)]
     side_by_side(steps, 4, work, lambda step, seconds: None)
     seen = {gpu: [when for when, at in remembering.starts if at == gpu] for gpu in ("4", "7")}
     assert {len(times) for times in seen.values()} == {2, 3}
     assert abs(seen["4"][0] - seen["7"][0]) < 1.5
     assert all(later - before >= 3.0 for times in seen.values() for before, later in pairwise(times))
+
+
+def test_a_report_waits_for_no_step_that_compiles(work, make, monkeypatch):
+    monkeypatch.setattr("flannb.experiments.side_by_side.gpus", lambda: ("4",))
+    monkeypatch.setattr("flannb.experiments.side_by_side.APART", 10.0)
+    rows = [make(f"row{i}", cache="programs") for i in range(2)]
+    report = make("report")
+    side_by_side([*rows, report], 3, work, lambda step, seconds: None)
+    first, second, told = (float(read(step, "started")) for step in (*rows, report))
+    assert told < first + 5.0 < second
 
 
 class Remembering:

@@ -8,8 +8,8 @@ import pytest
 from flannb.errors import UserError
 from flannb.experiments import artefact, built, weights_of
 from flannb.experiments.__main__ import _steps, main
+from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, enter_project
-from flannb.experiments.weights import weights_steps
 from flannb.mixture import DESIGN, mixture, submixture_shares
 
 ROWS = ("flan2022", "equal", "design_01", "design_02", "design_03")
@@ -21,7 +21,7 @@ def _project():
 
 
 def steps(**options):
-    return {step.name: step for step in weights_steps(artefact("weights"), Options(**options))}
+    return {step.name: step for step in steps_of(artefact("weights"), Options(**options))}
 
 
 def test_the_proposal_is_trained_as_the_papers_row_is():
