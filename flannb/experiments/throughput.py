@@ -1,6 +1,7 @@
 """How fast devices train and evaluate a size: as the benchmarks recorded it, as a short step shows it, or assumed."""
 
 import math
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -67,7 +68,8 @@ def _records(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
 def _count(device: Any, kind: str) -> int:
     """How many devices of the kind a record names as ``2 x KIND`` or ``KIND``; 0 for another kind."""
     count, _, name = str(device).rpartition(" x ")
-    return int(count or 1) if (count or "1").isdigit() and kind.lower() in name.lower() else 0
+    of_it = re.search(rf"\b{re.escape(kind)}\b", name, re.IGNORECASE)  # whole words: an A100 is no A10
+    return int(count or 1) if (count or "1").isdigit() and of_it else 0
 
 
 def _recorded_training(scale: Scale, devices: Devices, folder: Path) -> Throughput | None:

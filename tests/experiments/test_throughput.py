@@ -79,6 +79,12 @@ def test_other_sizes_and_kinds_do_not_count(change, recorded, tmp_path):
     assert "assumed: 35%" in speed(tmp_path)[0].basis
 
 
+def test_a_kind_is_named_by_whole_words(recorded, tmp_path):
+    recorded(tmp_path / "train.json", device="1 x NVIDIA A100-SXM4-40GB")
+    assert "train.json" in speed(tmp_path, "1xA100")[0].basis
+    assert "assumed: 35%" in speed(tmp_path, "1xA10")[0].basis
+
+
 def test_generation_is_taken_from_its_own_record(tmp_path):
     record = {"size": "small", "batch": 8, "input": 512, "new": 64, "device": "NVIDIA H100 80GB HBM3"}
     record["greedy"] = {"flannb": {"sequences_per_second": 100.0}}
