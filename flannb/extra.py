@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -33,8 +34,17 @@ KINDS: dict[str, type] = {
     "MIXTURES": dict,
     "ROWS": dict,
 }
-"""What a file may declare: lists of ``Task``, ``TemplateSet``, ``Collection`` and ``EvalTask`` (``flannb.collection``),
-name -> ``flannb.mixture.Mixture``, and artefact -> list of ``flannb.experiments.Row``."""
+"""What a file may declare: lists, name -> mixture, and artefact -> list of rows."""
+
+OF = {
+    "TASKS": "flannb.collection.Task",
+    "TEMPLATES": "flannb.collection.TemplateSet",
+    "COLLECTIONS": "flannb.collection.Collection",
+    "EVAL_TASKS": "flannb.collection.EvalTask",
+    "MIXTURES": "flannb.mixture.Mixture",
+    "ROWS": "flannb.experiments.Row",
+}
+"""The classes of what they hold; their modules import this one."""
 
 DATA = ("TASKS", "TEMPLATES", "COLLECTIONS")
 """The kinds that a build depends on."""
@@ -128,19 +138,39 @@ def _module(path: Path) -> tuple[ModuleType, str]:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever the code of the file raises
+    except (Exception, SystemExit) as error:  # whatever the code of the file raises
         raise UserError(f"--extra {path}: {_line(error, path)}{type(error).__name__}: {error}") from error
     found = [kind for kind in KINDS if hasattr(module, kind)]
     if not found:
         raise UserError(f"--extra {path}: declares none of {', '.join(KINDS)}")
     for kind in found:
-        wanted = (Mapping,) if KINDS[kind] is dict else (list, tuple)
-        if not isinstance(getattr(module, kind), wanted):
-            raise UserError(f"--extra {path}: {kind} must be a {KINDS[kind].__name__}")
+        _check(path, kind, getattr(module, kind), KINDS[kind], OF[kind])
     return module, sha
 
 
-def _line(error: Exception, path: Path) -> str:
+def _check(path: Path, name: str, value: Any, kind: type, of: str) -> None:
+    """Checks what a file declares.
+
+    Args:
+        name: of the value, such as ``TASKS``.
+        kind: list or dict.
+        of: the class of its items, or of the items of these where it is ``ROWS``.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not isinstance(value, Mapping if kind is dict else (list, tuple)):
+        raise UserError(f"--extra {path}: {name} must be a {kind.__name__}")
+    module, _, wanted = of.rpartition(".")
+    for key, item in value.items() if isinstance(value, Mapping) else enumerate(value):
+        place = f"item {key!r} of {name}"
+        if name == "ROWS":
+            _check(path, place, item, list, of)
+        elif not isinstance(item, getattr(import_module(module), wanted)):
+            raise UserError(f"--extra {path}: {place} must be a {of}, and is {type(item).__name__}")
+
+
+def _line(error: BaseException, path: Path) -> str:
     """The last line of the file that the error went through."""
     number = error.lineno if isinstance(error, SyntaxError) else None
     trace = error.__traceback__

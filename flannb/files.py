@@ -26,6 +26,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, 
 
 _SUM = re.compile(r"([0-9a-f]{64})  (.+)\n")
 _SEAL = "digest"
+_REBUILD = "Delete it and run again to rebuild it."
 
 
 @contextmanager
@@ -101,19 +102,21 @@ def _as_json(value: Any) -> str:
     return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def read_json(path: Path, remedy: str = "Delete it and run again to rebuild it.") -> Any:
+def read_json(path: Path, remedy: str = "") -> Any:
     """The value of a JSON file.
 
     Args:
-        remedy: what to do about a file that is none; of one that a run wrote, the next run writes another.
+        remedy: what to do about a file that is none or not there; empty for one that a run writes.
 
     Raises:
         UserError: the file is missing or is not JSON.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: is not there. {remedy or 'The step that writes it has to run first.'}") from error
     except (OSError, ValueError, RecursionError) as error:  # the last of brackets without end
-        raise UserError(f"{path}: not readable as JSON ({error}). {remedy}") from error
+        raise UserError(f"{path}: not readable as JSON ({error}). {remedy or _REBUILD}") from error
 
 
 def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
@@ -132,7 +135,7 @@ def read_sealed(path: Path) -> dict[str, Any]:
     as_written = Path(path).read_text(encoding="utf-8") == _as_json(value)
     seal = value.pop(_SEAL, None) if isinstance(value, dict) else None
     if seal is None or seal != digest(value) or not as_written:
-        raise UserError(f"{path}: is not as it was written. Delete it and run again to rebuild it.")
+        raise UserError(f"{path}: is not as it was written. {_REBUILD}")
     return value
 
 

@@ -196,6 +196,14 @@ def test_several_files_add_up(write):
         ("x = 1\n", "declares none of TASKS"),
         ("TASKS = {}\n", "TASKS must be a list"),
         ("MIXTURES = []\n", "MIXTURES must be a dict"),
+        ("x = 1\nraise SystemExit(3)\n", r"bad\.py: line 2: SystemExit: 3"),
+        ("TASKS = [1]\n", r"bad\.py: item 0 of TASKS must be a flannb\.collection\.Task, and is int"),
+        ("EVAL_TASKS = ['a']\n", r"item 0 of EVAL_TASKS must be a flannb\.collection\.EvalTask, and is str"),
+        ("TEMPLATES = ['a']\n", r"item 0 of TEMPLATES must be a flannb\.collection\.TemplateSet, and is str"),
+        ("COLLECTIONS = ['a']\n", r"item 0 of COLLECTIONS must be a flannb\.collection\.Collection, and is str"),
+        ("MIXTURES = {'m': 1}\n", r"item 'm' of MIXTURES must be a flannb\.mixture\.Mixture, and is int"),
+        ("ROWS = {'table1': [1]}\n", r"item 0 of item 'table1' of ROWS must be a flannb\.experiments\.Row, and is int"),
+        ("ROWS = {'table1': 5}\n", "item 'table1' of ROWS must be a list"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said(write, text, message):
@@ -255,3 +263,9 @@ def test_a_row_without_data_is_left_out_and_named_if_asked_for(write, tmp_path):
         steps(allow_missing=True, rows=("xp3",))
     with pytest.raises(UserError, match="mini lacks 3 datasets"):
         steps()
+
+
+def test_figure4_takes_no_rows_of_one_s_own(write):
+    extra.use(write("row.py", ROW.replace('"table1"', '"figure4"')))
+    with pytest.raises(UserError, match="--extra: ROWS of figure4: unknown; choose one of table1, table2"):
+        TABLE1.own_rows()

@@ -94,6 +94,14 @@ def test_json_that_cannot_be_read_is_a_user_error_that_names_the_file(tmp_path, 
         read_json(path)
 
 
+def test_json_that_is_not_there_waits_for_the_step_that_writes_it(tmp_path):
+    with pytest.raises(UserError, match=r"a\.json: is not there\. The step that writes it has to run first") as told:
+        read_json(tmp_path / "a.json")
+    assert "Delete" not in str(told.value)
+    with pytest.raises(UserError, match=r"a\.json: is not there\. Copy it again"):
+        read_json(tmp_path / "a.json", "Copy it again.")
+
+
 @given(JSON)
 def test_json_comes_back_as_it_was(tmp_path_factory, value):
     path = tmp_path_factory.getbasetemp() / "round.json"

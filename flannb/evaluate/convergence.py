@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from flannb.evaluate.intervals import Interval, Metric, interval, metric_samples
-from flannb.evaluate.metrics import METRICS
+from flannb.evaluate.intervals import Interval, Metric, finite_interval, metric_samples
+from flannb.evaluate.metrics import METRICS, ROUNDING
 
 NEARLY = 0.95
 """The share of a best score that counts as having come near it."""
@@ -26,8 +26,9 @@ class Convergence(NamedTuple):
 
     Attributes:
         steps: how many steps later the other comes to 95% of its own best score than this one does; one that does not
-            get there counts as one evaluation after the last.
-        peak: this one's best score minus the other's, in percentage points.
+            get there counts as one evaluation after the last. Not a number where that best score is not above 0, since
+            nothing can come near it.
+        peak: this one's best score minus the other's, in percentage points; not a number where one has no score.
     """
 
     steps: Interval
@@ -56,9 +57,12 @@ def convergence(
     places = np.array([*steps, 2 * steps[-1] - steps[-2]])
 
     def compare(first: NDArray[np.float64], second: NDArray[np.float64]) -> tuple[float, float]:
-        target = nearly * second.max()
+        high, best = (float(np.fmax.reduce(curve)) for curve in (first, second))
+        if not best > 0:
+            return np.nan, high - best
+        target = nearly * best - ROUNDING
         here, there = (places[np.argmax(np.append(curve >= target, True))] for curve in (first, second))
-        return float(there - here), float(first.max() - second.max())
+        return float(there - here), high - best
 
     observed = compare(*(_values(way, range(len(way)), np.arange(n)) for way in ways))
     rng = np.random.default_rng([seed, n])
@@ -68,7 +72,7 @@ def convergence(
 
     samples = metric_samples(sampled, n, seed)
     later, higher = samples[:, 0], 100 * samples[:, 1]
-    return Convergence(interval(observed[0], later, n), interval(100 * observed[1], higher, n))
+    return Convergence(finite_interval(observed[0], later, n), finite_interval(100 * observed[1], higher, n))
 
 
 def _ways(curve: Curve, metric: str) -> list[list[Metric]]:
@@ -78,5 +82,5 @@ def _ways(curve: Curve, metric: str) -> list[list[Metric]]:
 
 
 def _values(ways: list[list[Metric]], trainings: Iterable[int], rows: NDArray[np.intp]) -> NDArray[np.float64]:
-    """The curve of some trainings: the mean score at each step; where it is undefined, 0."""
-    return np.mean([[np.nan_to_num(way(rows)) for way in ways[training]] for training in trainings], axis=0)
+    """The curve of some trainings: the mean score at each step; not a number where that of a training is undefined."""
+    return np.mean([[way(rows) for way in ways[training]] for training in trainings], axis=0)

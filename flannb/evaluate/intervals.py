@@ -75,7 +75,8 @@ def statistic(models: Sequence[Scores], of: Statistic, seed: int = 0, over_tasks
 
     Args:
         models: the scores of each, paired as in ``difference``.
-        of: the number; samples in which it is not a number are left out of the interval.
+        of: the number; samples in which it is not a number are left out of the interval. If it is none of all rows, the
+            interval has no bounds either.
         seed, over_tasks: as in ``suite_score``.
 
     Raises:
@@ -84,8 +85,7 @@ def statistic(models: Sequence[Scores], of: Statistic, seed: int = 0, over_tasks
     if not models:
         raise ValueError("a statistic needs at least one model")
     means = _Means.of(models, np.random.default_rng(seed), over_tasks)
-    samples = of(means.resampled)
-    return interval(of(means.observed), samples[np.isfinite(samples)], means.n)
+    return finite_interval(of(means.observed), of(means.resampled), means.n)
 
 
 def lowest_lead(above: int) -> Statistic:
@@ -102,7 +102,8 @@ def share_best(cells: Sequence[tuple[Scores, Sequence[Scores]]], seed: int = 0) 
     """The share of cells, in percent, in which the first model scores higher than each of the others.
 
     Args:
-        cells: pairs of the model's scores and the others' scores in one cell (a suite in a setting), paired row by row.
+        cells: pairs of the model's scores and the others' scores in one cell (a suite in a setting), paired row by row;
+            the same models in all cells, in the same order, so that a sample draws the repeats of each once.
         seed: as in ``suite_score``.
 
     Raises:
@@ -113,7 +114,8 @@ def share_best(cells: Sequence[tuple[Scores, Sequence[Scores]]], seed: int = 0) 
     if not all(others for _, others in cells):
         raise ValueError("a comparison needs at least one other model")
     rng = np.random.default_rng(seed)
-    means = [_Means.of([a, *others], rng) for a, others in cells]
+    drawn: _Drawn = {}
+    means = [_Means.of([a, *others], rng, drawn=drawn) for a, others in cells]
     lead = lowest_lead(1)
     won = float(np.mean([lead(cell.observed) > 0 for cell in means]))
     samples = np.mean([lead(cell.resampled) > 0 for cell in means], axis=0)
@@ -154,14 +156,17 @@ def metric_interval(metric: Metric, n: int, seed: int = 0, resampled: Metric | N
     score = metric(np.arange(n)) if n else np.nan
     if not np.isfinite(score):
         return Interval(np.nan, np.nan, np.nan, n)
-    samples = metric_samples(resampled or metric, n, seed)
-    return interval(100 * score, 100 * samples[np.isfinite(samples)], n)
+    return finite_interval(100 * score, 100 * metric_samples(resampled or metric, n, seed), n)
 
 
 def metric_samples(metric: Callable[[NDArray[np.intp]], Any], n: int, seed: int = 0) -> NDArray[np.float64]:
     """The metric of each bootstrap sample of ``n`` rows, shape (samples,) or (samples, ...) if it gives several."""
     rng = np.random.default_rng(seed)
     return np.array([metric(rng.integers(n, size=n)) for _ in range(METRIC_RESAMPLES)])
+
+
+_Drawn = dict[tuple[int, int], NDArray[np.int64]]
+"""Place of a model and number of its repeats -> how often each repeat is in each sample, shape (samples, repeats)."""
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,15 @@ class _Means:
     n: int
 
     @classmethod
-    def of(cls, models: Sequence[Scores], rng: np.random.Generator, over_tasks: bool = False) -> "_Means":
+    def of(
+        cls,
+        models: Sequence[Scores],
+        rng: np.random.Generator,
+        over_tasks: bool = False,
+        drawn: _Drawn | None = None,
+    ) -> "_Means":
+        """Draws rows, tasks and repeats; repeats that ``drawn`` has are taken from there, others added to it."""
+        drawn = {} if drawn is None else drawn
         sets = sorted(models[0])
         if not sets:
             raise ValueError("a suite score needs at least one task")
@@ -197,18 +210,19 @@ class _Means:
                 resampled[:, i] += draws @ values / len(rows) / len(members)
                 n += len(rows)
         if over_tasks:
-            drawn = rng.multinomial(len(tasks), np.full(len(tasks), 1 / len(tasks)), size=RESAMPLES)
-            sample_means = np.einsum("st,stm->sm", drawn / len(tasks), resampled)
+            times = rng.multinomial(len(tasks), np.full(len(tasks), 1 / len(tasks)), size=RESAMPLES)
+            sample_means = np.einsum("st,stm->sm", times / len(tasks), resampled)
         else:
             sample_means = resampled.mean(axis=1)
         seen, samples = [], []
-        for columns in np.split(np.arange(sum(repeats)), np.cumsum(repeats)[:-1]):
+        for place, columns in enumerate(np.split(np.arange(sum(repeats)), np.cumsum(repeats)[:-1])):
             seen.append(observed[:, columns].mean())
-            if len(columns) == 1:
+            if (count := len(columns)) == 1:
                 samples.append(sample_means[:, columns[0]])
-            else:
-                drawn = rng.multinomial(len(columns), np.full(len(columns), 1 / len(columns)), size=RESAMPLES)
-                samples.append((drawn / len(columns) * sample_means[:, columns]).sum(axis=1))
+                continue
+            if (place, count) not in drawn:
+                drawn[place, count] = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
+            samples.append((drawn[place, count] / count * sample_means[:, columns]).sum(axis=1))
         # Rounded, since a tie must not be won by the last bit of a sum.
         return cls(np.round(100 * np.array(seen), 9), np.round(100 * np.stack(samples, axis=1), 9), n)
 
@@ -234,6 +248,13 @@ def _rows(task: str, scores: Sequence[NDArray[np.generic]]) -> NDArray[np.float6
     if not np.isfinite(rows).all():
         raise ValueError(f"task '{task}': a score is not a finite number")
     return rows
+
+
+def finite_interval(score: float | NDArray[np.float64], samples: NDArray[np.float64], n: int) -> Interval:
+    """As ``interval``, of the samples that are numbers; where the estimate is none, neither are the bounds."""
+    if not np.isfinite(score):
+        return Interval(np.nan, np.nan, np.nan, n)
+    return interval(score, samples[np.isfinite(samples)], n)
 
 
 def interval(score: float | NDArray[np.float64], samples: NDArray[np.float64], n: int) -> Interval:

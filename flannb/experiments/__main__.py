@@ -81,7 +81,6 @@ def _add_only(made: argparse.ArgumentParser) -> None:
     """The option that chooses artefacts."""
     made.add_argument(
         "--only",
-        default="",
         metavar="A,B",
         help=f"of {', '.join(artefact.name for artefact in papers())} (default: all); where time may run short, give"
         " the rest later: what is done stays",
@@ -199,6 +198,10 @@ def _heard_signals(heard: list[type[KeyboardInterrupt]]) -> Iterator[None]:
 
 
 def _run(given: argparse.Namespace) -> None:
+    if not getattr(given, "dry_run", True):
+        for name in ("json", "devices"):
+            if getattr(given, name):
+                raise UserError(f"--{name}: needs --dry-run")
     shows = given.command == "data" and listing.wanted(given)
     given.source = given.source or ("hub" if shows and given.list else "mini")
     settle(given)

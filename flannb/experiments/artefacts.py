@@ -74,7 +74,7 @@ class Artefact:
             UserError: it adds rows to what has none.
         """
         for name in extra.declared("ROWS"):
-            check_name("--extra: ROWS of", name, [each.name for each in (TABLE1, TABLE2, FIGURE1, FIGURE3, FIGURE4)])
+            check_name("--extra: ROWS of", name, [each.name for each in (TABLE1, TABLE2, FIGURE1, FIGURE3)])
         collections = extra.declared("COLLECTIONS") if self.name == "table1" else []
         rows = extra.declared("ROWS").get(self.name, ())
         return (*rows, *(Row(each.name, each.title, each.name) for each in collections))

@@ -61,9 +61,10 @@ def named(text: str) -> Devices:
     """
     from flannb.model.flops import PEAK_TFLOPS, device_peak_flops
 
-    match = re.fullmatch(r"\s*([1-9]\d*)\s*x\s*(\S.*?)\s*", text)
+    match = re.fullmatch(r"\s*([1-9]\d*)\s*[xX]\s*(\S.*?)\s*", text)
     if match is None or device_peak_flops(match[2]) is None:
-        raise UserError(f"--devices {text}: write 8xH100; kinds are {', '.join(name for name, _ in PEAK_TFLOPS)}")
+        wrong = f"{match[2]} is unknown" if match else "write 8xH100"
+        raise UserError(f"--devices {text}: {wrong}; kinds are {', '.join(name for name, _ in PEAK_TFLOPS)}")
     return Devices(match[2], int(match[1]), None, fused="TPU" not in match[2], here=False)
 
 

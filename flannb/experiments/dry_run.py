@@ -18,7 +18,7 @@ from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, run_home, start_and_vocabulary
 from flannb.experiments.scales import PRETRAINED, Scale
 from flannb.experiments.scales import scale as scale_of
-from flannb.experiments.steps import BUILD_JSON, built, train_options
+from flannb.experiments.steps import BUILD_JSON, built, tokenizer_file, train_options
 from flannb.experiments.throughput import Throughput, throughputs
 from flannb.finetune.splits import read_splits
 from flannb.mixture import Filling, Mixture, expected, filling, mixture, planned_shards, shard_weights
@@ -26,6 +26,7 @@ from flannb.model import SIZES, T5Config, training_flops
 from flannb.model.filling import empty_model
 from flannb.model.flops import forward_flops, generation_flops
 from flannb.model.hub import is_address
+from flannb.model.vocabulary import as_tokenizer
 from flannb.train.loop import make_optimizer
 from flannb.train.memory import GIB, Demand, bytes_per_device, planned_bytes
 
@@ -121,8 +122,10 @@ def dry_run(artefact: Artefact, options: Options, devices: Devices, performance:
     shards, build, notes = _data(options, source, scale)
     names = {shard.task for shard in shards}
     there = [task for task in tasks(source.collection) if task.name in names]
-    if not is_address(start_and_vocabulary(options, scale)[1]):  # a plan fetches nothing
+    words = start_and_vocabulary(options, scale)[1]
+    if not is_address(words):  # a plan fetches nothing
         steps_of(artefact, replace(options, allow_missing=True))  # what a run refuses, a plan refuses
+        as_tokenizer(tokenizer_file(words) or None)  # so does the build
     if artefact.name in SINGLE_TASK and not start_and_vocabulary(options, scale)[0]:
         options = replace(options, start=PRETRAINED)  # as ``flannb.experiments.finetuning`` does
     artefact = artefact.at(scale, there)

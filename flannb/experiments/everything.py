@@ -24,14 +24,14 @@ Results = Mapping[tuple[str, str], pd.DataFrame]
 """(folder below the reports, file) -> its values: verdicts and numbers, indexed by what they are of."""
 
 
-def papers(names: str = "") -> list[Artefact]:
-    """The artefacts of the paper that a list with commas names, in the paper's order; all where it is empty.
+def papers(names: str | None = None) -> list[Artefact]:
+    """The artefacts of the paper that a list with commas names, in the paper's order; all without one.
 
     Raises:
-        UserError: the paper has none of a name; the message lists them.
+        UserError: the list is empty, or the paper has none of a name; the message lists them.
     """
     found = {name: artefact for name, artefact in ARTEFACTS.items() if not artefact.beyond}
-    chosen = known_names("--only", names, found) if names else found
+    chosen = known_names("--only", names, found) if names is not None else found
     return [artefact for name, artefact in found.items() if name in chosen]
 
 
@@ -61,8 +61,11 @@ def repeats_of(options: Options, artefacts: Sequence[Artefact]) -> dict[str, dic
         base = ground(options)
         for each in artefacts:
             rows[each.name] |= {row.name for row in each.at(base.scale, base.training).rows}
+        known = sorted(set().union(*rows.values()) - {""})
         for name in named:
-            check_name("--repeats", name, sorted(set().union(*rows.values()) - {""}))
+            if not known:
+                raise UserError(f"--repeats {name}: nothing that is asked for has rows")
+            check_name("--repeats", name, known)
     return {name: {row: count for row, count in options.repeats.items() if row in own} for name, own in rows.items()}
 
 

@@ -1,6 +1,7 @@
 """The command ``finetune``: a checkpoint on a task of Table 3, or on rows of one's own."""
 
 import argparse
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ def add_options(made: argparse.ArgumentParser) -> None:
     made.add_argument("--validation", metavar="FILE", help="validation rows, like --data")
     made.add_argument("--test", metavar="FILE", help="test rows, like --data")
     made.add_argument("--template", metavar="FILE", help="how these rows read, in YAML: input, target, options")
-    made.add_argument("--metric", default="accuracy", metavar="NAME", help=f"of {', '.join(METRICS)} (%(default)s)")
+    made.add_argument("--metric", metavar="NAME", help=f"of {', '.join(METRICS)} (default: accuracy)")
     made.add_argument(
         "--scale",
         default="smoke",
@@ -55,14 +56,18 @@ def run(given: argparse.Namespace) -> None:
     if (given.task is None) == (given.data is None):
         raise UserError("name either --task, or --data with its --template")
     source: Source
+    if empty := [name for name in ("data", "validation", "test", "template") if getattr(given, name) == ""]:
+        raise UserError(f"--{empty[0]}: names no file; correct the path")
     if given.task is None:
         if given.template is None:
             raise UserError("--data: needs --template, a YAML file that says how its rows read")
         files = {"train": given.data, "validation": given.validation, "test": given.test}
-        named = {split: Path(path) for split, path in files.items() if path}
-        task, source = own_task(named, Path(given.template), given.metric)
+        named = {split: Path(path) for split, path in files.items() if path is not None}
+        metric = "accuracy" if given.metric is None else given.metric
+        task, source = own_task(named, Path(given.template), metric)
     else:
-        if extra := [name for name in ("validation", "test", "template") if getattr(given, name)]:
+        own = ("validation", "test", "template", "metric")
+        if extra := [name for name in own if getattr(given, name) is not None]:
             raise UserError(f"--{extra[0]}: goes with --data, not with --task")
         source = open_source(given.source)
         task = task_named(given.task, source.collection)
@@ -80,8 +85,8 @@ def _changed(options: FinetuneOptions, given: argparse.Namespace) -> FinetuneOpt
         if (value := getattr(given, name)) is not None
     }
     for name, value in changes.items():
-        if not value > 0:
-            raise UserError(f"--{name.replace('_', '-')} {value}: must be above 0")
+        if not 0 < value < math.inf:
+            raise UserError(f"--{name.replace('_', '-')} {value}: must be above 0, and finite")
     if given.batch is not None:
         if not re.fullmatch(r"[1-9]\d*(,[1-9]\d*){2}", given.batch):
             raise UserError(f"--batch {given.batch}: give three numbers from 1, such as 128,512,128")

@@ -12,12 +12,14 @@ from flannb.build.export import FORMATS, export, quotas
 from flannb.build.inventory import UNANSWERED, Holding, inventory
 from flannb.collection import SUBMIXTURES, RawFile, Task, check, tasks
 from flannb.errors import UserError
+from flannb.experiments.artefacts import TABLE1
 from flannb.files import write_json, write_text
 from flannb.mixture import MIXTURES, Mixture, expected, mixture, planned_shards, shard_weights
 from flannb.names import check_name
 from flannb.progress import Bar, remark, say
 
 DEFAULT_EXAMPLES = 1_000_000
+DEFAULT_FORMAT = "parquet"
 
 NEEDS = {
     "submixture": ("list", "mixture"),
@@ -25,8 +27,12 @@ NEEDS = {
     "examples": ("mixture", "export"),
     "few_shot": ("mixture", "export"),
     "draw_tasks": ("mixture", "export"),
+    "format": ("export",),
 }
 """Options -> those without which they are about nothing."""
+
+OF_RUNS = {"artefact": TABLE1.name, "rows": None, "repeats": "1", "start": "", "vocabulary": ""}
+"""Options that say what is built or run -> their values where they are not given."""
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--draw-tasks", type=int, metavar="N", help="tasks drawn by --seed, the Held-In ones among them")
     group = parser.add_argument_group("build and export")
     group.add_argument("--export", default="", metavar="DIR", help="write the rendered examples there, for any trainer")
-    group.add_argument("--format", default="parquet", choices=FORMATS, help="of the files (default: parquet)")
+    group.add_argument("--format", choices=FORMATS, help=f"of the files (default: {DEFAULT_FORMAT})")
 
 
 def wanted(given: argparse.Namespace) -> bool:
@@ -71,8 +77,14 @@ def check_options(given: argparse.Namespace) -> None:
     for name, needs in NEEDS.items():
         if getattr(given, name) not in (None, "") and not any(getattr(given, need) for need in needs):
             raise UserError(f"--{name.replace('_', '-')}: needs --{' or --'.join(needs)}")
-    if given.examples is not None and given.examples < 1:
-        raise UserError(f"--examples {given.examples}: must be at least 1")
+    for name, usual in OF_RUNS.items():
+        if wanted(given) and getattr(given, name) != usual:
+            raise UserError(f"--{name}: says what to build or run; --list, --mixture and --reconcile only show")
+    for name in ("examples", "draw_tasks"):
+        if (number := getattr(given, name)) is not None and number < 1:
+            raise UserError(f"--{name.replace('_', '-')} {number}: must be at least 1")
+    if given.few_shot is not None and not 0 <= given.few_shot <= 1:
+        raise UserError(f"--few-shot {given.few_shot:g}: must be from 0 to 1")
     if given.mixture:
         mixture(given.mixture)
 
@@ -83,7 +95,10 @@ def mixture_of(given: argparse.Namespace, among: Iterable[Task]) -> Mixture:
     if given.few_shot is not None:
         chosen = chosen.with_few_shot(given.few_shot)
     if given.draw_tasks is not None:
-        chosen = chosen.of_drawn_tasks(given.draw_tasks, among, given.seed)
+        try:
+            chosen = chosen.of_drawn_tasks(given.draw_tasks, among, given.seed)
+        except UserError as error:
+            raise UserError(f"--draw-tasks: {error}") from error
     return chosen
 
 
@@ -98,7 +113,7 @@ def export_build(build: Build, given: argparse.Namespace) -> None:
     name += f", {given.few_shot:.0%} few-shot" if given.few_shot is not None else ""
     name += f", {given.draw_tasks:,} tasks drawn" if given.draw_tasks is not None else ""
     with Bar(total=sum(counts.values()), desc="exporting", unit="example") as bar:
-        card = export(build, Path(given.export), given.format, counts, name, given.seed, bar.update)
+        card = export(build, Path(given.export), given.format or DEFAULT_FORMAT, counts, name, given.seed, bar.update)
     remark(f"{sum(counts.values()):,} examples in {given.export}; {card} describes them")
 
 

@@ -13,12 +13,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from flannb.begun import begin
 from flannb.build import Tokenizer, asked_for, open_source, workers
 from flannb.build.corpus import Corpus, build_corpus
 from flannb.errors import UserError
 from flannb.experiments.scales import Pretraining, Scale
 from flannb.experiments.scales import scale as scale_of
-from flannb.experiments.steps import available, built
+from flannb.experiments.steps import available, built, training_of
 from flannb.files import read_json, write_json
 from flannb.mixture import BatchShape, entropy
 from flannb.mixture.pretraining import OBJECTIVES, held_out_batches, held_out_examples, pretraining
@@ -90,9 +91,13 @@ def pretrain_step(
         dtype=chosen.dtype,
         start=start or None,
     )
+    config = SIZES[size or chosen.size]
+    begin(
+        Path(folder), "pretraining", {**training_of(options, config), "objective": objective, "data": corpus.home.name}
+    )
     model = train(
         pretraining(corpus, objective),
-        SIZES[size or chosen.size],
+        config,
         options,
         Path(folder),
         lambda step, model: losses(model),

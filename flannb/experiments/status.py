@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flannb.errors import UserError, printable
-from flannb.experiments.artefacts import ARTEFACTS, artefact
+from flannb.experiments.artefacts import ARTEFACTS
 from flannb.experiments.condition import (
     DAMAGED,
     DONE,
@@ -31,7 +31,7 @@ from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import Options, pretrain_report_steps
 from flannb.experiments.step import Step
 from flannb.files import write_json
-from flannb.names import split_names
+from flannb.names import known_names, split_names
 from flannb.progress import is_quiet, is_verbose, spoken
 from flannb.terminal import coloured
 
@@ -70,7 +70,6 @@ def add_options(made: argparse.ArgumentParser) -> None:
     made.epilog = "Give the options that the run was given: another source, seed or start has other steps."
     made.add_argument(
         "--artefact",
-        default="",
         metavar="A,B",
         help=f"of {', '.join(ARTEFACTS)}, {PRETRAIN} (default: all of them but {PRETRAIN})",
     )
@@ -90,10 +89,12 @@ def run(given: argparse.Namespace) -> None:
     """
     given.source = given.source or "mini"
     settle(given)
-    chosen = split_names(given.artefact) or tuple(ARTEFACTS)
-    for name in set(chosen) - {PRETRAIN}:
-        artefact(name)
+    chosen = tuple(ARTEFACTS)
+    if given.artefact is not None:
+        chosen = known_names("--artefact", given.artefact, (*ARTEFACTS, PRETRAIN))
     options = options_of(given, split_names(given.rows))
+    if Path(options.runs).is_file():
+        raise UserError(f"--runs {options.runs}: is no folder")
     found, left = status(chosen, options, given.workers, given.verify)
     if given.json:
         value = {

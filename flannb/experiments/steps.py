@@ -6,12 +6,13 @@ pass them on and manifests can record them.
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from flannb.begun import begin
 from flannb.build import (
     Build,
     Shard,
@@ -30,11 +31,12 @@ from flannb.experiments.artefacts import Row
 from flannb.experiments.artefacts import artefact as artefact_of
 from flannb.experiments.scales import Scale
 from flannb.experiments.scales import scale as scale_of
-from flannb.files import read_json, write_json, write_text
+from flannb.files import checkpoint_digest, digest, read_json, write_json, write_text
 from flannb.mixture import mixed, seen, shard_weights
 from flannb.mixture import mixture as mixture_of
 
 if TYPE_CHECKING:
+    from flannb.model import T5Config
     from flannb.report import Setup
     from flannb.report.figure4 import Point
     from flannb.train import TrainOptions
@@ -185,6 +187,17 @@ def train_options(chosen: Scale, seed: int, start: str = "") -> "TrainOptions":
     )
 
 
+def training_of(options: "TrainOptions", config: "T5Config") -> dict[str, Any]:
+    """What a training depends on beside its data, for ``flannb.begun``.
+
+    At a constant rate one may go on for more steps, and how often it is saved changes nothing.
+    """
+    start = str(options.start or "")
+    passing = ("start", "checkpoint_every", "log_every", *(("steps",) if options.schedule == "constant" else ()))
+    settings = {name: value for name, value in asdict(options).items() if name not in passing}
+    return {"options": settings, "size": asdict(config), "start": checkpoint_digest(start) or start}
+
+
 def train_step(
     folder: str,
     data: str,
@@ -206,7 +219,7 @@ def train_step(
         start: checkpoint that it starts from; random weights where it is empty.
 
     Raises:
-        UserError: as ``weights_of`` and ``flannb.train.train``.
+        UserError: as ``weights_of``, ``flannb.begun.begin`` and ``flannb.train.train``.
     """
     import jax
 
@@ -217,6 +230,8 @@ def train_step(
     chosen = scale_of(scale, build.collection)
     weights = weights_of(build, mixture, seed, tasks_drawn)
     config, options = SIZES[size or chosen.size], train_options(chosen, seed, start)
+    shares = digest({shard.path: share for shard, share in weights.items()})
+    begin(Path(folder), "training", {**training_of(options, config), "data": build.key, "mixture": shares})
     model = train(mixed(build, weights), config, options, Path(folder), quiet=quiet)
     if jax.process_index() == 0:
         targets = pd.read_csv(Path(folder) / LOSS_CSV)["tokens"].iloc[-1]

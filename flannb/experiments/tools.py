@@ -106,24 +106,35 @@ def _reports_option(made: argparse.ArgumentParser) -> None:
     made.add_argument("--reports", default="reports", metavar="DIR", help="folder of reports (default: reports)")
 
 
+def _reports(given: argparse.Namespace) -> Path:
+    """The folder of reports, which is there.
+
+    Raises:
+        UserError: it is not.
+    """
+    settle(given)
+    if not (folder := Path(given.reports)).is_dir():
+        raise UserError(f"--reports {folder}: no such folder")
+    return folder
+
+
 def claims(given: argparse.Namespace) -> None:
     """Writes the ledger of claims from the reports that there are."""
     from flannb.report.ledger import write_ledger
     from flannb.report.site import write_site
 
-    settle(given)
-    _, page, _ = paths = write_ledger(Path(given.reports))
+    reports = _reports(given)
+    _, page, _ = paths = write_ledger(reports)
     print(page.read_text(encoding="utf-8").split("\n## ")[0])
     remark(f"The ledger: {', '.join(map(str, paths))}")
-    write_site(Path(given.reports))
+    write_site(reports)
 
 
 def site(given: argparse.Namespace) -> None:
     """Writes the page of all reports from what lies in their folder."""
     from flannb.report.site import write_site
 
-    settle(given)
-    page, _ = write_site(Path(given.reports))
+    page, _ = write_site(_reports(given))
     print(f"The page of all reports: {page}")
 
 
@@ -175,7 +186,9 @@ def _suites(names: str | None, collection: str, usual: Iterable[EvalTask]) -> li
 def _named(option: str, names: str, known: list[tuple[tuple[str, str], T]]) -> list[T]:
     """What an option names, each by its own or its group's name."""
     wanted = set(split_names(names))
-    if unknown := sorted(wanted - {name for both, _ in known for name in both}):
+    unknown = sorted(wanted - {name for both, _ in known for name in both})
+    if unknown or not wanted:
         groups = ", ".join(dict.fromkeys(group for (_, group), _ in known))
-        raise UserError(f"{option} {unknown[0]}: unknown; name one of {groups}, or one of their members")
+        wrong = f"{option} {unknown[0]}: unknown" if unknown else f"{option}: names nothing"
+        raise UserError(f"{wrong}; name one of {groups}, or one of their members")
     return [thing for both, thing in known if wanted & set(both)]

@@ -16,17 +16,22 @@ values are their texts, or their places, counted from 0.
 
 import csv
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from reprlib import repr as shortened
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from flannb.build.rows import BATCH_ROWS, Files, present
 from flannb.collection import Data, EvalTask, Field, FinetuningSet, FinetuningTask, RowError, Split, TemplateSet
-from flannb.collection.task import Column, Constant, Options
+from flannb.collection.task import Column, Constant, Optional, Options
 from flannb.collection.template import parse, read_template, read_yaml
 from flannb.errors import UserError
 from flannb.evaluate import METRICS
@@ -37,6 +42,10 @@ SPLITS = ("train", "validation", "test")
 KEYS = ("input", "target", "options")
 ANSWERS = {"accuracy": "text", "squad_f1": "text", "spearman": "number"}
 """Metric -> how an answer without options is read; the other metrics need options."""
+
+FREE = ("squad_f1", "spearman")
+"""Metrics of answers in words or numbers of their own: by the words that two options share, or by their rank, an option
+would be partly right."""
 
 
 def own_task(files: Mapping[str, Path], template: Path, metric: str = "accuracy") -> tuple[FinetuningTask, "OwnData"]:
@@ -68,6 +77,8 @@ def own_task(files: Mapping[str, Path], template: Path, metric: str = "accuracy"
         raise UserError(f"{template}: shows options, but its key options does not say what they are; write them there")
     elif metric not in ANSWERS:
         raise UserError(f"{template}: --metric {metric} needs options; write them under the key options")
+    if metric in FREE and "options" in content:
+        raise UserError(f"{template}: --metric {metric} is of answers without options; choose another metric")
     named = [name for name in written if name != "letter"]
     if not named:
         raise UserError(f"{template}: the target names no column that holds the answer")
@@ -89,7 +100,12 @@ def own_task(files: Mapping[str, Path], template: Path, metric: str = "accuracy"
     )
     validation, test = (Split("own", "default", split) if split in files else None for split in SPLITS[1:])
     part = FinetuningSet(reads, Split("own", "default", "train"), validation, test)
-    return FinetuningTask(name, name, (part,), held_out=True), source
+    texts = (*(column.name for column in fields.values() if isinstance(column, Column)), named[-1])
+    lists = options.name if isinstance(options, Options) else ""
+    numbers = named[-1] if metric == "spearman" else ""
+    return FinetuningTask(name, name, (part,), held_out=True), replace(
+        source, texts=texts, lists=lists, numbers=numbers
+    )
 
 
 def _names(text: str) -> list[str]:
@@ -99,8 +115,10 @@ def _names(text: str) -> list[str]:
 def _options(template: Path, value: Any) -> Field:
     if isinstance(value, str) and value:
         return Options(value)
-    if isinstance(value, list) and len(set(map(str, value))) == len(value) > 1:
-        return Constant(tuple(map(str, value)))
+    if isinstance(value, list):
+        texts = [str(option) for option in value if isinstance(option, (str, int, float)) and str(option).strip()]
+        if len(set(texts)) == len(value) > 1:
+            return Constant(tuple(texts))
     raise UserError(f"{template}: options must be a list of two or more texts, or the name of a column of lists")
 
 
@@ -117,14 +135,17 @@ class _Chosen:
         return (*self.options.columns, self.name)
 
     def __call__(self, *values: Any) -> str:
-        options, value = self.options(*values[:-1]), str("" if values[-1] is None else values[-1]).strip()
+        options, value = self.options(*values[:-1]), Optional(self.name)(values[-1])
         if value in options:
             return value
-        if isinstance(values[-1], bool):
-            value = str(int(values[-1]))
-        if not value.isdecimal() or int(value) >= len(options):
-            raise RowError(f"{self.name} names no option")
-        return str(options[int(value)])
+        # pandas writes integers with gaps as 1.0
+        place = str(int(values[-1])) if isinstance(values[-1], bool) else re.sub(r"(?<=\d)\.0+$", "", value)
+        if place in options:
+            return place
+        if not place.isdecimal() or int(place) >= len(options):
+            why = f"{self.name} {shortened(value)} names no option of {shortened(list(options))}"
+            raise RowError(why if value else f"empty {self.name}")
+        return str(options[int(place)])
 
 
 @dataclass(frozen=True)
@@ -133,22 +154,33 @@ class OwnData:
 
     Attributes:
         files: split -> its file.
+        texts: the columns that must hold texts, or what is written as one.
+        lists: the column that must hold lists of texts, if there is one.
+        numbers: the column that must hold numbers, if there is one.
     """
 
     files: Mapping[str, Path]
     collection: str = "own"
+    texts: tuple[str, ...] = ()
+    lists: str = ""
+    numbers: str = ""
 
     def __post_init__(self) -> None:
         for path in self.files.values():
             if not Path(path).is_file():
                 raise UserError(f"{path}: no such file; correct the path")
-            if Path(path).suffix not in READERS:
+            if Path(path).suffix.lower() not in READERS:
                 raise UserError(f"{path}: not one of {', '.join(READERS)}")
 
     @property
     def name(self) -> str:
         """The name of the training rows' file, by which reports call the source."""
         return self.files["train"].name
+
+    def file(self, data: Data) -> Path:
+        """The file of a split."""
+        assert isinstance(data, Split)
+        return Path(self.files[data.split])
 
     def has(self, data: Data) -> bool:
         """Whether a file was given for the split."""
@@ -162,29 +194,70 @@ class OwnData:
         """These columns of a split's file, whole.
 
         Raises:
-            UserError: the file cannot be read, has no rows, or lacks a column.
+            UserError: the file cannot be read, has no rows, lacks a column, or has one that does not hold what it must.
         """
-        assert isinstance(data, Split)
-        path = Path(self.files[data.split])
+        path = self.file(data)
         try:
-            table = READERS[path.suffix](path)
+            table = READERS[path.suffix.lower()](path)
+            if not table.num_rows:
+                raise UserError(f"{path}: has no rows; give some")
+            chosen = table.select(present(columns, table.column_names, str(path)))
+            self._check(path, table)
         except (pa.ArrowException, OSError, ValueError, OverflowError, csv.Error) as error:
             raise UserError(f"{path}: cannot be read ({error}). Write it again.") from error
-        if not table.num_rows:
-            raise UserError(f"{path}: has no rows; give some")
-        return table.select(present(columns, table.column_names, str(path)))
+        return chosen
 
     def stream(self, data: Data, columns: tuple[str, ...]) -> Files:
         """The one file of a split, in batches of rows. Raises as ``read``."""
-        yield (
-            str(self.files[data.split] if isinstance(data, Split) else data),
-            self.read(data, columns).to_reader(BATCH_ROWS),
-        )
+        yield str(self.file(data)), self.read(data, columns).to_reader(BATCH_ROWS)
 
     def fingerprint(self, data: Data) -> str:
         """The SHA-256 of the split's file."""
-        assert isinstance(data, Split)
-        return sha256(Path(self.files[data.split]))
+        return sha256(self.file(data))
+
+    def _check(self, path: Path, table: pa.Table) -> None:
+        for name in self.texts:
+            row = 1 + pc.index(table[name].is_valid(), True).as_py()  # 0 where all are null
+            if row and pa.types.is_nested(table[name].type):
+                raise UserError(f"{path}: column '{name}' holds {table[name].type}, not text (row {row})")
+        if self.lists:
+            name, *inner = self.lists.split(".")
+            kind = (pc.struct_field(table[name], inner) if inner else table[name]).type
+            if not (pa.types.is_null(kind) or (_is_list(kind) and not pa.types.is_nested(kind.value_type))):
+                held = "text" if pa.types.is_string(kind) or pa.types.is_large_string(kind) else kind
+                raise UserError(
+                    f"{path}: column '{self.lists}' holds {held}, not lists{' of texts' * _is_list(kind)}; use Parquet"
+                    " or JSON lines"
+                )
+        for row, value in enumerate(table[self.numbers].to_pylist() if self.numbers else (), start=1):
+            text = Optional(self.numbers)(value)
+            if text and not _is_number(text):
+                raise UserError(
+                    f"{path}: column '{self.numbers}' holds {shortened(text)}, no number (row {row}); --metric spearman"
+                    " needs numbers"
+                )
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+
+
+def _is_number(text: str) -> bool:
+    top, _, bottom = text.partition("/")
+    try:
+        return math.isfinite(float(top) / float(bottom or 1))
+    except (ValueError, ZeroDivisionError):
+        return False
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(set(names)) != len(names):
+        raise ValueError("two columns have the same name")
+
+
+def _parquet(path: Path) -> pa.Table:
+    _check_names(pq.read_schema(path).names)
+    return pq.read_table(path)
 
 
 def _separated(delimiter: str) -> Callable[[Path], pa.Table]:
@@ -198,15 +271,14 @@ def _separated(delimiter: str) -> Callable[[Path], pa.Table]:
                 if row and len(row) != len(names):
                     raise ValueError(f"line {lines.line_num} has {len(row)} cells, the header {len(names)}")
                 rows += [row] if row else []
-        if len(set(names)) != len(names):
-            raise ValueError("two columns have the same name")
+        _check_names(names)
         return pa.table({name: pa.array([row[i] for row in rows], pa.string()) for i, name in enumerate(names)})
 
     return read
 
 
 def _json_lines(path: Path) -> pa.Table:
-    rows = []
+    rows, numbers = [], []
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
@@ -218,12 +290,29 @@ def _json_lines(path: Path) -> pa.Table:
             if not isinstance(row, dict):
                 raise ValueError(f"line {number} is no object")
             rows.append(row)
+            numbers.append(number)
     names = dict.fromkeys(name for row in rows for name in row)
-    return pa.table({name: pa.array([row.get(name) for row in rows]) for name in names})
+    return pa.table({name: _column(name, [row.get(name) for row in rows], numbers) for name in names})
+
+
+def _column(name: str, values: list[Any], lines: list[int]) -> pa.Array:
+    """The values of a column. Raises ``ValueError`` with the first line whose value does not go with those before."""
+
+    def fault(count: int) -> Exception | None:
+        try:
+            pa.array(values[:count])
+        except (pa.ArrowException, OverflowError) as error:  # values of several types, or more than 64 bits
+            return error
+        return None
+
+    if error := fault(len(values)):
+        first = bisect_left(range(1, len(values)), True, key=lambda count: fault(count) is not None)
+        raise ValueError(f"line {lines[first]}, column '{name}': {error}") from error
+    return pa.array(values)
 
 
 READERS: dict[str, Callable[[Path], pa.Table]] = {
-    ".parquet": pq.read_table,
+    ".parquet": _parquet,
     ".csv": _separated(","),
     ".tsv": _separated("\t"),
     ".jsonl": _json_lines,

@@ -12,20 +12,20 @@ What comes of it, below one folder::
         test.parquet       its answers to the test rows
 """
 
-import json
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from flannb.begun import begin
 from flannb.build import Lengths, Source, Tokenizer
 from flannb.collection import FinetuningTask
 from flannb.collection.task import described
 from flannb.errors import UserError
 from flannb.evaluate import plain_wording
 from flannb.evaluate.record import is_recorded
-from flannb.files import checkpoint_digest, digest, read_json, write_json
+from flannb.files import checkpoint_digest, digest, write_json
 from flannb.finetune.examples import Examples, example_stream
 from flannb.finetune.result import RESULT, START, TEST, Finetuned
 from flannb.finetune.splits import Splits, read_splits, size
@@ -106,7 +106,7 @@ def finetune(
     splits = read_splits(task, source, options.seed, options.most_rows)
     examples = Examples(splits.train, tokenizer, Lengths(options.shape.input, options.shape.target))
     about = _about(task, source, str(start), splits, examples, tokenizer, options)
-    _begin(folder, about)
+    begin(folder, "finetuning", about, "--to")
     for note in about["notes"]:
         say(note)
 
@@ -167,6 +167,8 @@ def finetune(
 def _tokenizer(name: str, vocabulary: str | Path | None) -> Tokenizer:
     if not vocabulary:
         raise UserError(f"{name}: has no vocabulary; name the model's SentencePiece file")
+    if not Path(vocabulary).is_file():
+        raise UserError(f"{vocabulary}: no such file; name a SentencePiece model")
     return Tokenizer(Path(vocabulary))
 
 
@@ -217,36 +219,3 @@ def _about(
         "notes": notes,
         "options": asdict(options),
     }
-
-
-BEGUN = "begun.json"
-
-
-def _begin(folder: Path, about: dict[str, Any]) -> None:
-    """Records what is begun in a folder.
-
-    Raises:
-        UserError: something else is in it; the message says what differs.
-    """
-    path = folder / BEGUN
-    about = json.loads(json.dumps(about))
-    before = read_json(path) if path.is_file() else about
-    if not isinstance(before, dict):
-        raise UserError(f"{path}: says of no finetuning what it is; delete {folder}, or name another folder")
-    if before != about:
-        raise UserError(
-            f"{folder}: holds a finetuning with other {', '.join(_differing(about, before))}. To keep it, name another"
-            " folder with --to; else delete this one. Then run again."
-        )
-    write_json(path, about)
-
-
-def _differing(now: dict[str, Any], before: dict[str, Any]) -> list[str]:
-    """The names of what differs, each with those of its parts that do."""
-    found = []
-    for name in now | before:
-        new, old = now.get(name), before.get(name)
-        if new != old:
-            parts = _differing(new, old) if isinstance(new, dict) and isinstance(old, dict) else []
-            found.append(f"{name} ({', '.join(parts)})" if parts else name)
-    return found

@@ -9,15 +9,17 @@ The paper does not say what becomes of small data. Here, where 1,024 rows would 
 a fifth of them is held out instead. A training row whose prompt is also one of the validation or test rows is left out.
 """
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from flannb.build import Records, Source, read_records, render
+from flannb.build import Records, Source, first_records, render
 from flannb.collection import Data, EvalTask, FinetuningTask, Split
 from flannb.errors import UserError
 from flannb.evaluate import Prompt, plain_wording, prompts_of
+from flannb.finetune.own import OwnData
 
 HELD_OUT = 1024
 SMALL_SHARE = 5
@@ -30,6 +32,9 @@ REPEATS = 3
 LEAST_ROWS = 10
 """Fewer rows than that cannot be split and learned from."""
 
+MOST_REASONS = 3
+"""Reasons, the most frequent ones, that are named why rows are left out."""
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -37,13 +42,20 @@ class Pool:
 
     Attributes:
         reads: what their prompts look like and how answers are found; its ``data`` is where they are from.
+        file: the file that they are from, where it is one's own.
     """
 
     reads: EvalTask
     records: Records
+    file: str = ""
 
     def __len__(self) -> int:
         return len(self.records)
+
+    @property
+    def name(self) -> str:
+        """What messages call the rows."""
+        return self.file or self.reads.name
 
     def take(self, which: np.ndarray) -> "Pool":
         """The rows for which ``which`` (rows,) is true."""
@@ -97,7 +109,7 @@ def read_splits(task: FinetuningTask, source: Source, seed: int = 0, most: int |
         most: at most so many rows are used for validation, and so many for the test; ``None`` for all.
 
     Raises:
-        UserError: missing or unreadable data, or too few rows to hold some out.
+        UserError: missing or unreadable data, no usable row, or too few rows to hold some out.
     """
     train = tuple(_pool(part.reads, part.train, source, dict(part.train_fields)) for part in task.sets)
     public = {
@@ -117,7 +129,20 @@ def read_splits(task: FinetuningTask, source: Source, seed: int = 0, most: int |
 
 
 def _pool(reads: EvalTask, data: Data, source: Source, fields: dict | None = None) -> Pool:
-    return Pool(replace(reads, data=data), read_records(source, data, fields or reads.fields))
+    records = first_records(source, data, fields or reads.fields, sys.maxsize)
+    file = str(source.file(data)) if isinstance(source, OwnData) else ""
+    if not records.records:
+        raise UserError(f"{file or f'{source.name}: {data}'}: has no usable row ({_reasons(records)})")
+    return Pool(replace(reads, data=data), records, file)
+
+
+def _reasons(records: Records) -> str:
+    """Why rows cannot be used."""
+    counts = records.rejected.most_common()
+    most = counts[:MOST_REASONS]
+    if others := sum(n for _, n in counts[MOST_REASONS:]):
+        most.append(("other reasons", others))
+    return ", ".join(f"{n:,} rows: {reason}" for reason, n in most) or "the split is empty"
 
 
 def split_rows(train: Pools, validation: Pools, test: Pools, seed: int = 0) -> Splits:
@@ -129,7 +154,8 @@ def split_rows(train: Pools, validation: Pools, test: Pools, seed: int = 0) -> S
     Raises:
         UserError: too few rows to hold some out.
     """
-    notes = []
+    unusable = [note for pool in (*train, *validation, *test) for note in _left_out(pool)]
+    notes = [*unusable]
     if validation and not test:
         validation, test = (), validation
         notes.append(f"There is no public test split, so scores are on the {_names(test)} split.")
@@ -140,9 +166,11 @@ def split_rows(train: Pools, validation: Pools, test: Pools, seed: int = 0) -> S
             continue
         where, total = _names(train), size(train)
         if total < LEAST_ROWS:
+            left = f" after {twins:,} were left out whose prompts are validation or test prompts too" if twins else ""
             raise UserError(
-                f"{train[0].reads.name}: {total} rows are too few to hold some out for {name}; give at least"
-                f" {LEAST_ROWS}, or splits of your own"
+                f"{train[0].name}: {total} rows{left} are too few to hold some out for {name}; give at least"
+                f" {LEAST_ROWS}{' that differ' if twins else ''}, or splits of your own"
+                + "".join(f". {note}" for note in unusable)
             )
         count = HELD_OUT if total >= 2 * HELD_OUT else total // SMALL_SHARE
         asked[name], train = _parted(train, count, np.random.default_rng([seed, draw]))
@@ -154,12 +182,18 @@ def split_rows(train: Pools, validation: Pools, test: Pools, seed: int = 0) -> S
         notes.append(f"{twins:,} training rows are left out: their prompts are validation or test prompts too.")
     if not size(train):
         raise UserError(
-            f"{train[0].reads.name}: no training row is left; every prompt is one of validation or test too."
-            " Give other rows."
+            f"{train[0].name}: no training row is left; every prompt is one of validation or test too. Give other rows."
         )
     if size(train) < FEW_ROWS:
         notes.append(f"With {size(train):,} training rows, scores are means over {REPEATS} trainings.")
     return Splits(train, asked["validation"], asked["test"], tuple(notes))
+
+
+def _left_out(pool: Pool) -> list[str]:
+    """What a note says of the rows that cannot be used, if there are any."""
+    left = len(pool.records.left_out)
+    rows = f"{left:,} of {left + len(pool):,} rows of the {_names((pool,))} split"
+    return [f"{pool.reads.name}: {rows} are left out ({_reasons(pool.records)})."] if left else []
 
 
 def _names(pools: Pools) -> str:

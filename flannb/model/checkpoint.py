@@ -88,7 +88,8 @@ def open_checkpoint(path_or_id: str | Path) -> Checkpoint:
     name = str(path_or_id)
     folder = hub.fetch(name, weights=False) if hub.is_address(name) else Path(name)
     if not folder.is_dir():
-        hint = f" For one of the Hugging Face Hub, write hf://{name}" if name.count("/") < 2 else ""
+        address = name if name.count("/") == 1 else "owner/name"
+        hint = f" For one of the Hugging Face Hub, write hf://{address}" if name.count("/") < 2 else ""
         raise UserError(f"{name}: no such folder.{hint}")
     if not (folder / CONFIG).is_file():
         raise UserError(f"{name}: has no {CONFIG}, so it is no checkpoint, or a part of one; name another")

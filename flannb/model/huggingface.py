@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 
 from flannb.build.tokenizer import SENTINELS, Tokenizer
 from flannb.errors import UserError
-from flannb.files import atomic, write_json
+from flannb.files import atomic, unwritable, write_json
 from flannb.model.config import T5Config
 from flannb.model.filling import Stored, read
 from flannb.model.layers import BUCKETS, MAX_DISTANCE
@@ -258,7 +258,10 @@ def save_huggingface(
             f"{tokenizer.path}: has {tokenizer.piece_count} pieces, but the model a vocabulary of "
             f"{model.config.vocabulary_size}; name the tokenizer it was trained with"
         )
-    (folder / CONFIG).unlink(missing_ok=True)
+    try:
+        (folder / CONFIG).unlink(missing_ok=True)
+    except OSError as error:  # such as a file of the folder's name
+        raise unwritable(folder, error) from error
     _write_weights(model, folder, dtype, shard_bytes)
     _write_tokenizer(tokenizer, folder)
     write_json(folder / GENERATION, {"decoder_start_token_id": PAD_ID, "eos_token_id": EOS_ID, "pad_token_id": PAD_ID})

@@ -13,7 +13,7 @@ import numpy as np
 
 from flannb.build.tokenizer import Tokenizer
 from flannb.errors import UserError
-from flannb.files import atomic, write_json
+from flannb.files import atomic, unwritable, write_json
 from flannb.model.config import ACTIVATIONS, T5Config
 from flannb.model.filling import Stored
 from flannb.model.t5 import T5, parameters
@@ -22,6 +22,7 @@ from flannb.model.vocabulary import as_tokenizer, write_vocabulary
 
 CONFIG = "config.json"
 WEIGHTS = "model.weights.h5"
+TOKENIZER = "tokenizer.json"
 INDEX = "model.weights.json"
 VOCABULARIES = ("assets/tokenizer/vocabulary.spm",)
 
@@ -98,7 +99,8 @@ def save_kerashub(model: T5, folder: str | Path, tokenizer: Tokenizer | str | Pa
     The same weights give the same bytes; ``config.json`` comes last.
 
     Args:
-        tokenizer: its vocabulary is written too, and ``keras_hub.models.T5Tokenizer.from_preset`` finds it.
+        tokenizer: its vocabulary is written too, and ``keras_hub.models.T5Tokenizer.from_preset`` finds it. Without
+            one, the vocabulary of a model that was there goes.
 
     Returns:
         The folder.
@@ -110,7 +112,11 @@ def save_kerashub(model: T5, folder: str | Path, tokenizer: Tokenizer | str | Pa
     import keras
 
     folder, tokenizer = Path(folder), as_tokenizer(tokenizer)
-    (folder / CONFIG).unlink(missing_ok=True)
+    try:
+        for name in (CONFIG, TOKENIZER, VOCABULARIES[0]):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:  # such as a file of the folder's name
+        raise unwritable(folder, error) from error
     variables = {variable.path: variable for variable in model.trainable_variables}
     with atomic(folder / WEIGHTS) as temporary, h5py.File(temporary, "w") as file:
         for path, place in sorted(stored(model).items()):
@@ -122,7 +128,7 @@ def save_kerashub(model: T5, folder: str | Path, tokenizer: Tokenizer | str | Pa
     if tokenizer is not None:
         write_vocabulary(tokenizer, folder / VOCABULARIES[0])
         write_json(
-            folder / "tokenizer.json",
+            folder / TOKENIZER,
             {
                 "module": "keras_hub.src.models.t5.t5_tokenizer",
                 "class_name": "T5Tokenizer",

@@ -30,6 +30,14 @@ HOLDS, FAILS, UNDECIDED = "holds", "does not hold", "undecided"
 SHARES = ("C5", "C10")
 """Claims whose difference is a share, of cells or of tasks, and not one of scores."""
 
+RULES = (
+    "A part of a claim holds if its 95% interval lies wholly on the side that the claim says, does not hold if it lies"
+    " wholly on the other, and is undecided otherwise; where something is said not to help, it holds unless the"
+    " interval lies wholly above 0. A claim holds if all its parts do, does not hold if one does not, and is undecided"
+    " otherwise; C5 alone goes by the share of cells that are won."
+)
+"""How verdicts come about, for pages."""
+
 MIN_ROWS = 30
 """A bootstrap interval of fewer rows is too narrow to decide anything: of one row it has no width at all."""
 
@@ -217,6 +225,8 @@ def _test_part(claim: str, part: Part, cells: Cells, setup: Setup) -> dict[str, 
     except _NotComputable as reason:
         return line | {"verdict": UNDECIDED, "detail": str(reason)}
     interval = statistic([*above, *below], part.of or lowest_lead(len(above)), setup.seed)
+    if interval.score != interval.score:
+        return line | {"verdict": UNDECIDED, "detail": f"undefined, since scores are equal; n = {interval.n}{note}"}
     detail = f"{f'{part.unit}; ' if part.unit else ''}n = {interval.n}{note}"
     return line | {"verdict": verdict_on(interval, part.helps), "detail": detail} | difference_columns(interval)
 

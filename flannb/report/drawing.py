@@ -102,7 +102,7 @@ def plain_rows(axes: Axes) -> None:
 
 
 def curve(axes: Axes, x: pd.Series, scores: pd.DataFrame, colour: str, marker: str) -> None:
-    """Scores along ``x`` with their intervals as a band, and a star at the highest.
+    """Scores along ``x`` with their intervals as a band, and a star at the highest unless all are equal.
 
     The axis need not begin at zero: what counts is how a curve bends.
 
@@ -116,7 +116,7 @@ def curve(axes: Axes, x: pd.Series, scores: pd.DataFrame, colour: str, marker: s
     x = x[scores.index]
     axes.fill_between(x, scores["ci_low"], scores["ci_high"], color=colour, alpha=0.15, linewidth=0, zorder=1)
     axes.plot(x, scores["score"], color=colour, marker=marker, markersize=3, linewidth=0.9, zorder=3)
-    if len(scores):
+    if scores["score"].nunique() > 1 or len(scores) == 1:
         peak = scores["score"].idxmax()
         axes.plot(x[peak], scores["score"][peak], **STAR | {"markeredgecolor": colour}, zorder=4)
 

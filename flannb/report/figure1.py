@@ -69,7 +69,7 @@ def figure1(table: pd.DataFrame, scale: str) -> Figure:
         for axes, (setting, title) in zip(panels, SETTINGS.items(), strict=True):
             of_setting = table[table["setting"] == setting]
             _draw_suites(axes, of_setting, setting)
-            counts = count_range(of_setting["n"])
+            counts = count_range(of_setting.loc[of_setting["suite"].isin(SUITES), "n"])
             axes.set_title(f"{title.capitalize()}{f', n = {counts} a suite' if counts else ''}", loc="left")
         panels[0].set_ylim(0, None)
         figure.legend(handles=_legend(scale), loc="outside lower center", ncols=2, frameon=False)

@@ -7,11 +7,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from flannb.collection.submixtures import SUITES
+from flannb.mixture.named import FEW_SHOT_SHARES
 from flannb.report.claims import evaluate_claims
 from flannb.report.drawing import SETTING_MARKS, STAR, curve, new_figure, plain, report_style
 from flannb.report.figure_page import FigurePage, score_grid, write_page
 from flannb.report.layout import SETTINGS
-from flannb.report.page import caption
+from flannb.report.page import caption, count_range
 from flannb.report.table import Predictions, Setup, repeat_counts, score_table
 
 CLAIM = (
@@ -44,7 +45,7 @@ def write_figure3(folder: Path, predictions: Predictions, setup: Setup) -> list[
 
 def shares(table: pd.DataFrame) -> pd.Series:
     """The percent of few-shot data in the training of each line; missing of rows of one's own, which are not drawn."""
-    return pd.to_numeric(table["row"].str.removeprefix("few_shot_"), errors="coerce").astype("Int64")
+    return table["row"].map({f"few_shot_{share}": share for share in FEW_SHOT_SHARES}).astype("Int64")
 
 
 def figure3(table: pd.DataFrame, setup: Setup) -> Figure:
@@ -62,8 +63,8 @@ def figure3(table: pd.DataFrame, setup: Setup) -> Figure:
             for setting, (colour, marker) in SETTING_MARKS.items():
                 cell = table[(table["suite"] == suite) & (table["setting"] == setting)]
                 curve(axes, shares(cell), cell, colour, marker)
-            n = cell["n"].dropna()
-            axes.set_title(f"{SUITES[suite]}{f' (n = {n.max():,})' if len(n) else ''}", loc="left")
+            n = count_range(table.loc[table["suite"] == suite, "n"])
+            axes.set_title(f"{SUITES[suite]}{f' (n = {n})' if n else ''}", loc="left")
             axes.set_ylabel("Score (%)")
             plain(axes)
         panels[-1].set_xticks(TICKS, [f"{tick}" for tick in TICKS])

@@ -119,8 +119,13 @@ def r_squared(tasks: Sequence[int]) -> Statistic:
 
 
 def peak(tasks: Sequence[int]) -> Statistic:
-    """The number of tasks with the highest score; the smallest of those with equal scores."""
-    return lambda scores: np.asarray(tasks, dtype=float)[scores.argmax(axis=-1)]
+    """The number of tasks with the highest score, the smallest of several; not a number where all scores are equal."""
+
+    def of(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        level = scores.max(axis=-1) == scores.min(axis=-1)
+        return np.where(level, np.nan, np.asarray(tasks, dtype=float)[scores.argmax(axis=-1)])
+
+    return of
 
 
 def _centred(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -223,9 +228,12 @@ def _peaks_later(sizes: Mapping[str, list[str]], setting: str, points: Points) -
 
 
 def _r2(line: Any) -> str:
-    if np.isnan(line.r2):
-        return "undefined"  # all scores are equal
-    return with_interval(line.r2, line.r2_low, line.r2_high, ".2f")
+    return _or_undefined(line.r2, line.r2_low, line.r2_high, ".2f")
+
+
+def _or_undefined(score: float, low: float, high: float, form: str) -> str:
+    """A number of a trend; there is none where all scores are equal."""
+    return "undefined" if np.isnan(score) else with_interval(score, low, high, form)
 
 
 def _shown(trend: pd.DataFrame) -> pd.DataFrame:
@@ -239,7 +247,7 @@ def _shown(trend: pd.DataFrame) -> pd.DataFrame:
                 with_interval(line.slope, line.slope_low, line.slope_high, "+.1f") for line in lines
             ],
             "R²": [_r2(line) for line in lines],
-            "Tasks at the peak": [with_interval(line.peak, line.peak_low, line.peak_high, ",.0f") for line in lines],
+            "Tasks at the peak": [_or_undefined(line.peak, line.peak_low, line.peak_high, ",.0f") for line in lines],
         }
     )
 

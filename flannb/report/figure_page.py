@@ -1,5 +1,6 @@
 """The report on a figure: drawn, as a table, and what it says about the paper's claims."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,10 @@ from flannb.report.drawing import save_figures
 from flannb.report.layout import SETTINGS, TITLES
 from flannb.report.page import ABSENT, NUMBER, claims_markdown, embedded, shown_claims, template, write_texts
 from flannb.report.table import to_csv, with_interval
+
+_NUMBER = r"[-+]?(?:[0-9][0-9,.]*|nan|inf)"
+_INTERVAL = re.compile(rf"{_NUMBER} \[{_NUMBER}, {_NUMBER}\]|not run|undefined")
+"""What ``with_interval`` writes, and what stands in its place where there is no score."""
 
 
 @dataclass(frozen=True)
@@ -122,10 +127,12 @@ def _numbers(table: pd.DataFrame) -> set[str]:
     return {
         column
         for column in table
-        if pd.api.types.is_numeric_dtype(table[column])
-        or table[column].astype(str).str.endswith("]").any()
-        or all(NUMBER.fullmatch(_text(value)) for value in table[column])
+        if pd.api.types.is_numeric_dtype(table[column]) or all(map(_is_number, map(_text, table[column])))
     }
+
+
+def _is_number(text: str) -> bool:
+    return bool(NUMBER.fullmatch(text) or _INTERVAL.fullmatch(text))
 
 
 def _texts(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,7 @@ from flannb.files import INPUTS, read_json
 from flannb.markdown import Markdown, escaped, link
 from flannb.markdown import table as markdown_table
 from flannb.report.claims import COLUMNS as CLAIM_COLUMNS
-from flannb.report.claims import FAILS, HOLDS, UNDECIDED
+from flannb.report.claims import FAILS, HOLDS, RULES, UNDECIDED
 from flannb.report.limits import scale_order
 from flannb.report.page import shown_claims, template, write_texts
 from flannb.report.published import published
@@ -35,9 +35,8 @@ WHY_NOT = {
 """Claims that no report tests, and why."""
 
 ABOUT = (
-    "Every claim of the paper and what was measured about it here. A claim holds if the 95% intervals of all its parts"
-    " lie wholly on the side that it says, does not hold if one lies wholly on the other, and is undecided otherwise."
-    " Verdicts are about the scale and the data that they name, not about T5 of the paper's size."
+    f"Every claim of the paper and what was measured about it here. {RULES} Verdicts are about the scale and the data"
+    " that they name, not about T5 of the paper's size."
 )
 
 
@@ -228,7 +227,7 @@ def counts_of(entries: list[dict[str, Any]]) -> dict[str, str]:
 
 def _markdown(entries: list[dict[str, Any]], scales: list[str]) -> str:
     lines = ["# The paper's claims", "", ABOUT, ""]
-    lines += [f"- {scale}: {counts}" for scale, counts in counts_of(entries).items()]
+    lines += [f"- {escaped(scale)}: {escaped(counts)}" for scale, counts in counts_of(entries).items()]
     names = [f"{entry['id']}: {entry['claim']} ({entry['where']})" for entry in entries]
     if scales:
         cells = ([_cell(entry["scales"].get(scale), entry["why"]) for scale in scales] for entry in entries)

@@ -13,7 +13,7 @@ from flannb.files import write_text
 from flannb.html import templates_in
 from flannb.markdown import Markdown, escaped
 from flannb.markdown import table as markdown_table
-from flannb.report.claims import SHARES
+from flannb.report.claims import RULES, SHARES
 from flannb.report.layout import SETTINGS, TITLES
 from flannb.report.sections import Section
 from flannb.report.table import Setup, with_interval
@@ -44,17 +44,21 @@ def caption(
             counts.append(f"{title} {spread}")
     sentences = [
         f"Scores in percent at the scale {setup.scale}, data source {setup.source}, seed {setup.seed}.",
-        "In brackets the 95% bootstrap interval over evaluation rows; another training seed would add to it.",
+        "In brackets the 95% bootstrap interval over evaluation rows"
+        f"{'' if repeats and min(repeats.values()) > 1 else '; another training seed would add to it'}.",
         setup.layout.note,
     ]
+    titles = setup.layout.titles()
+    run = " that was run" if repeats and set(setup.layout.measurable()) - repeats.keys() else ""
     if repeats and max(repeats.values()) > 1:
-        several = ", ".join(f"{setup.layout.titles()[row]} {n}" for row, n in repeats.items() if n > 1)
+        several = ", ".join(f"{titles[row]} {n}" for row, n in repeats.items() if n > 1)
+        others = f" Of every other row{run} one model was trained." if min(repeats.values()) == 1 else ""
         sentences.append(
             f"Rows trained several times, with seeds of their own: {several}. Their scores are means over these models,"
-            " and their intervals cover the choice of seeds too. Of every other row one model was trained."
+            f" and their intervals cover the choice of seeds too.{others}"
         )
     elif repeats:
-        sentences.append("One model was trained of each row.")
+        sentences.append(f"One model was trained of each row{run}.")
     if counts:
         sentences.append(f"Evaluation rows per setting: {', '.join(counts)}.")
     if splits := _splits(table):
@@ -172,6 +176,7 @@ SORT_SCRIPT = (Path(__file__).parent / "sort.js").read_text(encoding="utf-8")
 def template(name: str) -> jinja2.Template:
     """A template of this folder; what it is given is escaped."""
     environment = templates_in(Path(__file__).parent)
+    environment.globals["rules"] = RULES
     environment.globals["sort_script"] = SORT_SCRIPT
     environment.globals["sort_hash"] = base64.b64encode(hashlib.sha256(SORT_SCRIPT.encode()).digest()).decode()
     return environment.get_template(f"{name}.html.jinja")

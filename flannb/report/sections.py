@@ -100,9 +100,10 @@ def seen_section(tokens: Mapping[str, pd.DataFrame], titles: Mapping[str, str], 
         " submixture. tokens_per_task.csv has every task, with the times that each of its records was read (epochs).",
     ]
     if positions:
+        count = f"{positions:,}" if positions < 1e6 else f"{positions / 1e6:,.0f} million"
         sentences.append(
-            f"All rows have the same budget: {positions / 1e6:,.0f} million positions of packed sequences. What of them"
-            " is no token is padding, where examples do not fill a sequence."
+            f"All rows have the same budget: {count} positions of packed sequences. What of them is no token is"
+            " padding, where examples do not fill a sequence."
         )
     present = [name for name in SUBMIXTURES if any((table["submixture"] == name).any() for table in tokens.values())]
     lines = []

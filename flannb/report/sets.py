@@ -21,7 +21,7 @@ def sets_sections(ways: Mapping[str, Predictions], setup: Setup, suite: str = "h
     shares: dict[tuple[str, str], float] = {}
     for predictions in ways.values():
         shares = majority_shares(one_model(predictions), suite) | shares
-    above = dict.fromkeys(ways, 0)
+    above, scored = dict.fromkeys(ways, 0), dict.fromkeys(ways, 0)
     lines = []
     order = [*SETTINGS]
     for setting, task in sorted(shares, key=lambda key: (order.index(key[0]), key[1])):
@@ -36,6 +36,7 @@ def sets_sections(ways: Mapping[str, Predictions], setup: Setup, suite: str = "h
             counts.append(len(scores))
             texts.append(with_interval(score.score, score.low, score.high))
             above[way] += score.low > 100 * share
+            scored[way] += 1
         if any(texts):
             lines.append((name, str(max(counts)), f"{100 * share:.1f}", *texts))
     if not lines:
@@ -44,6 +45,6 @@ def sets_sections(ways: Mapping[str, Predictions], setup: Setup, suite: str = "h
     sentences = (
         f"{title} set by set, in percent with 95% intervals over rows, beside always giving the answer that is right"
         " most often in a set. The whole interval is above that in"
-        f" {', '.join(f'{count} of {len(lines)} ({way.lower()})' for way, count in above.items())}.",
+        f" {', '.join(f'{above[way]} of {count} ({way.lower()})' for way, count in scored.items() if count)}.",
     )
     return [Section(f"{TITLES[suite]}, set by set", sentences, ("Set", "Rows", "Most frequent", *ways), tuple(lines))]

@@ -102,7 +102,7 @@ FASTER = "The paper claims that in single-task finetuning Flan-T5 converges fast
 BARS = "Test scores of every task, with 95% intervals."
 CURVES = (
     "Validation scores along finetuning on the held-out tasks, with 95% bands. The dotted line is 95% of T5's best "
-    "score; a curve first comes to it at its large mark."
+    "score; a curve first comes to it at its large mark. One that does not counts as one evaluation after the last."
 )
 
 
@@ -256,6 +256,7 @@ def _convergence_grid(claims: pd.DataFrame, done: Comparisons) -> pd.DataFrame:
         if rest:
             task, what = rest
             heading = "Steps saved" if what == "steps" else "Higher peak (points)"
-            cell = with_interval(line.difference, line.ci_low, line.ci_high, "+.1f")
+            measured = pd.notna(line.difference)
+            cell = with_interval(line.difference, line.ci_low, line.ci_high, "+.1f") if measured else "undefined"
             lines.setdefault(task, {"Task": done[task].t5.about["title"]})[heading] = cell
     return pd.DataFrame(list(lines.values()))

@@ -6,7 +6,7 @@ The claim's own number is the share of tasks in which Flan-T5 scores at least as
 
 C11, faster and higher: two parts for each held-out task, from the learning curves on the validation rows: how many
 steps T5 takes to 95% of its own best score beyond those that Flan-T5 takes there, and how much higher Flan-T5's best
-score is. A part holds if its interval lies wholly above 0.
+score is. A part holds if its interval lies wholly above 0, and is undecided where there is no such number.
 """
 
 from collections.abc import Mapping, Sequence
@@ -62,8 +62,12 @@ def convergence_claims(pairs: Pairs, seed: int) -> list[Line]:
             ("steps", found.steps, "steps that Flan-T5 comes earlier to 95% of T5's best score"),
             ("peak", found.peak, "points by which Flan-T5's best score is higher"),
         ):
-            verdict = verdict_on(interval) if interval.n >= MIN_ROWS else UNDECIDED
             part = {"id": f"C11.{name}.{what}", "claim": f"{title}: {text}"}
+            if interval.score != interval.score:
+                reason = f"T5 has no {flan.metric} above 0" if what == "steps" else f"the {flan.metric} is undefined"
+                parts.append(part | {"verdict": UNDECIDED, "detail": reason})
+                continue
+            verdict = verdict_on(interval) if interval.n >= MIN_ROWS else UNDECIDED
             parts.append(part | _measured(interval, verdict, note))
     verdicts = [part["verdict"] for part in parts]
     return [{"id": "C11", "verdict": all_of(verdicts), "detail": tally(verdicts)}, *parts]

@@ -9,6 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from flannb.evaluate import NEARLY
+from flannb.evaluate.metrics import ROUNDING
 from flannb.report.drawing import BLUE, ORANGE, new_figure, plain, report_style
 
 BEIGE = "#E8CFA6"
@@ -112,15 +113,17 @@ def curves(table: pd.DataFrame, scale: str) -> Figure:
 
 
 def _draw_curves(axes: Axes, table: pd.DataFrame) -> None:
-    target = NEARLY * table.loc[table["start"] == "T5", "validation"].max()
-    axes.axhline(target, color="#555555", linestyle=":", linewidth=0.8, zorder=1)
+    best = table.loc[table["start"] == "T5", "validation"].max()
+    target = NEARLY * best if best > 0 else float("nan")  # nothing comes near what is not above 0
+    if best > 0:
+        axes.axhline(target, color="#555555", linestyle=":", linewidth=0.8, zorder=1)
     for start, (colour, marker, dashes) in STARTS.items():
         line = table[table["start"] == start].dropna(subset=["validation"])
         axes.fill_between(
             line["step"], line["ci_low"], line["ci_high"], color=colour, alpha=0.15, linewidth=0, zorder=1
         )
         axes.plot(line["step"], line["validation"], color=colour, linestyle=dashes, linewidth=1, zorder=3)
-        reached = line[line["validation"] >= target].head(1)
+        reached = line[line["validation"] >= target - 100 * ROUNDING].head(1)
         axes.plot(reached["step"], reached["validation"], marker, color=colour, markersize=4.5, zorder=4)
     first = table.iloc[0]
     axes.set_title(f"{first['dataset']} ({first['metric'].replace('_', ' ')}, n={first['n']})", loc="left", fontsize=6)

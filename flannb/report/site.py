@@ -101,7 +101,7 @@ def warnings(report: Report) -> tuple[str, ...]:
     """What the report's scale cannot show, where it has one and trains models."""
     if not report.scale or not report.parameters:
         return ()
-    return limits(report.scale, "mini" if report.source == "mini" else "flan2022")
+    return limits(report.scale, "mini" if report.parameters.get("source") == "mini" else "flan2022")
 
 
 # --- HTML -------------------------------------------------------------------------------------------------------------

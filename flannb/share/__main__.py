@@ -8,7 +8,7 @@ from flannb import extra, progress
 from flannb.errors import UserError, printable
 from flannb.experiments import enter_project
 from flannb.experiments.reproduce import from_project
-from flannb.share.hub import plan_upload, upload
+from flannb.share.hub import check_repository, plan_upload, upload
 from flannb.share.model import export_model
 from flannb.share.run import read_run
 from flannb.terminal import run_command
@@ -42,10 +42,16 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(given: argparse.Namespace) -> None:
     if given.dry_run and not given.push:
         raise UserError("--dry-run: says what --push OWNER/NAME would send; name a repository")
+    if given.public and not given.push:
+        raise UserError("--public: needs --push")
+    if given.push:
+        check_repository(given.push)  # before a model is exported
     extra.as_asked(given)
     folder = Path(from_project(given.folder))
     to = Path(from_project(given.to)) if given.to else folder / "share"
     enter_project()
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder")
     if (folder / "train").is_dir():
         card = export_model(read_run(folder), to, given.push or folder.name, given.dtype)
         print(f"{to}: a model that transformers loads; {card} describes it")

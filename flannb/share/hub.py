@@ -66,6 +66,16 @@ def kind_of(folder: Path) -> str:
     )
 
 
+def check_repository(repository: str) -> None:
+    """Raises ``UserError`` where a name is none that the Hub takes, ``OWNER/NAME``."""
+    try:
+        validate_repo_id(repository)
+    except HFValidationError as error:
+        raise UserError(f"--push {repository}: {error}") from error
+    if repository.count("/") != 1:
+        raise UserError(f"--push {repository}: name it OWNER/NAME, such as your name on the Hub and the model's")
+
+
 def plan_upload(folder: Path, repository: str, endpoint: str | None = None) -> Upload:
     """What would go where; asks nobody.
 
@@ -77,12 +87,7 @@ def plan_upload(folder: Path, repository: str, endpoint: str | None = None) -> U
     Raises:
         UserError: a name that the Hub does not take, or a folder that is no export or not whole.
     """
-    try:
-        validate_repo_id(repository)
-    except HFValidationError as error:
-        raise UserError(f"--push {repository}: {error}") from error
-    if repository.count("/") != 1:
-        raise UserError(f"--push {repository}: name it OWNER/NAME, such as your name on the Hub and the model's")
+    check_repository(repository)
     folder, kind = Path(folder), kind_of(folder)
     if not (folder / CARD).is_file():  # the last file of an export
         raise UserError(f"{folder}: has no card ({CARD}), so its export was broken off. Give that command again.")

@@ -37,6 +37,47 @@ def test_a_curve_that_never_gets_there_counts_as_one_evaluation_later():
     assert found.steps.score == 20 - 40
 
 
+def test_a_curve_that_comes_exactly_to_the_share_is_there():
+    """95% of 40 right answers are 38, which no binary fraction of 48 is exactly."""
+    found = convergence(
+        [curve(0, 38 / 48, 38 / 48, 1, rows=48)], [curve(0, 0, 38 / 48, 40 / 48, rows=48)], STEPS, "accuracy"
+    )
+    assert found.steps.score == 20 - 10
+
+
+def correlated(*correlations, rows=40):
+    """A training whose predictions have about these rank correlations; None for answers that are all equal."""
+    gold = np.arange(rows)
+    noise = np.random.default_rng(0).permutation(rows)
+    return [
+        pd.DataFrame(
+            {
+                "mode": "generation",
+                "target": gold.astype(str),
+                "extraction": np.zeros(rows).astype(str)
+                if r is None
+                else (r * gold + (1 - abs(r)) * noise).astype(str),
+            }
+        )
+        for r in correlations
+    ]
+
+
+def test_nothing_comes_near_a_best_score_that_is_not_above_zero():
+    negative = correlated(-1.0, -0.9, -0.8, -0.8)
+    found = convergence([correlated(0.0, 0.5, 0.9, 0.9)], [negative], STEPS, "spearman")
+    assert np.isnan(found.steps.score) and np.isnan(found.steps.low) and found.peak.score > 100
+    nothing = [curve(0, 0, 0, 0)]
+    assert np.isnan(convergence(nothing, nothing, STEPS, "accuracy").steps.score)
+
+
+def test_steps_at_which_a_score_is_undefined_do_not_count():
+    found = convergence([correlated(None, 0.2, 0.95, 0.95)], [correlated(None, None, None, 0.9)], STEPS, "spearman")
+    assert found.steps.score == 30 - 20
+    empty = convergence([correlated(None, None, None, None)], [correlated(0.1, 0.9, 0.9, 0.9)], STEPS, "spearman")
+    assert empty.steps.score == 10 - 40 and np.isnan(empty.peak.score)
+
+
 def test_trainings_are_averaged_and_drawn():
     high, low = curve(0.0, 1.0, 1.0, 1.0), curve(0.0, 0.5, 0.5, 0.5)
     other = [curve(0.0, 0.5, 0.5, 0.5)]

@@ -110,6 +110,11 @@ def test_a_statistic_is_of_paired_scores_and_leaves_out_what_is_no_number():
     assert top.low >= 50
 
 
+def test_a_statistic_that_is_no_number_has_no_bounds():
+    found = statistic([{"a": ONES}], lambda scores: np.where(np.ndim(scores) == 1, np.nan, scores[..., 0]))
+    assert np.isnan([found.score, found.low, found.high]).all() and found.n == len(ONES)
+
+
 def test_repeats_count_as_their_mean_and_widen_the_interval():
     rng = np.random.default_rng(7)
     rows = rng.random((400, 1)) < 0.5
@@ -145,6 +150,14 @@ def test_an_uncertain_cell_widens_the_share():
     even = (draw(rng, (0.5,)), [draw(rng, (0.5,))])
     interval = share_best([({"a": ONES}, [{"a": ZEROS}]), even])
     assert (interval.low, interval.high) == (50.0, 100.0)
+
+
+def test_repeats_of_a_model_are_the_same_in_all_cells():
+    rows = np.arange(400)[:, None] / 400
+    uneven, other = {"a": rows < np.array([0.95, 0.95, 0.2])}, {"a": (rows < 0.35)[:, 0]}
+    interval = share_best([(uneven, [other])] * 10)
+    assert interval.score == 100
+    assert (interval.low, interval.high) == (0, 100), "with the third repeat drawn thrice, all cells are lost at once"
 
 
 def test_equal_seeds_give_equal_intervals_whatever_the_order_of_tasks():

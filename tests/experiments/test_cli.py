@@ -71,6 +71,12 @@ def test_wrong_options_end_with_2(arguments, message, tmp_path, capsys):
         (["data", "--few-shot", "0.3"], "--few-shot: needs --mixture or --export"),
         (["data", "--submixture", "cot"], "--submixture: needs --list or --mixture"),
         (["data", "--list", "--export", "x"], "--export builds, --list and --reconcile only show"),
+        (["data", "--format", "jsonl"], "--format: needs --export"),
+        (["data", "--list", "--rows", "x"], "--rows: says what to build or run; --list, --mixture and --reconcile"),
+        (["data", "--mixture", "flan2022", "--repeats", "abc"], "--repeats: says what to build or run"),
+        (["table1", "--devices", "8xH100"], "--devices: needs --dry-run"),
+        (["train", "--json", "plan.json"], "--json: needs --dry-run"),
+        (["all", "--only", ""], "--only: names nothing; choose from table1"),
     ],
 )
 def test_options_about_nothing_are_refused(arguments, message, capsys):

@@ -85,11 +85,14 @@ def test_devices_are_those_of_jax():
 
 
 def test_devices_elsewhere_are_named():
-    found = named(" 8 x H100 ")
-    assert (found.kind, found.count, found.fused, found.here) == ("H100", 8, True, False)
-    for text in ("H100", "0xH100", "2x", "2xAbacus"):
+    for text in (" 8 x H100 ", "8XH100"):
+        found = named(text)
+        assert (found.kind, found.count, found.fused, found.here) == ("H100", 8, True, False)
+    for text in ("H100", "0xH100", "2x"):
         with pytest.raises(UserError, match=f"--devices {text}: write 8xH100; kinds are B200"):
             named(text)
+    with pytest.raises(UserError, match="--devices 2xAbacus: Abacus is unknown; kinds are B200"):
+        named("2xAbacus")
 
 
 @pytest.mark.parametrize(("name", "option"), [("RLIMIT_DATA", "-d"), ("RLIMIT_AS", "-v")])

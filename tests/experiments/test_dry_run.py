@@ -128,9 +128,10 @@ def test_the_command_prints_the_plan_and_writes_it(command, artefact, tiny, tmp_
     ("arguments", "message"),
     [
         (["--devices", "eight"], "--devices eight: write 8xH100; kinds are B200"),
-        (["--devices", "2xAbacus"], "--devices 2xAbacus: write"),
+        (["--devices", "2xAbacus"], "--devices 2xAbacus: Abacus is unknown"),
         (["--rows", "nope"], "--rows nope: unknown"),
         (["--scale", "huge"], "--scale huge: unknown"),
+        (["--vocabulary", __file__], "test_dry_run.py: not a SentencePiece model"),
     ],
 )
 def test_wrong_options_are_named(arguments, message, tmp_path, capsys):

@@ -100,6 +100,11 @@ def test_a_model_goes_with_the_build_that_made_its_vocabulary(whole, data):
     assert load_checkpoint(whole / "prefix_lm/model").config.vocabulary_size == build.vocabulary_size
 
 
+def test_another_objective_does_not_go_on_from_the_first(whole, data, store):
+    with pytest.raises(UserError, match=r"holds a pretraining with other options \(.*\), objective\."):
+        pretrain_step(str(whole / "span_corruption"), "prefix_lm", data, "mini", "smoke", 0, False, store, quiet=True)
+
+
 def test_the_same_seed_gives_the_same_bytes_also_after_a_stop(pretrain, whole, tmp_path, monkeypatch):
     class Killed(Exception):
         pass

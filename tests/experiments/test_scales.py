@@ -68,6 +68,10 @@ def test_rows_start_from_a_checkpoint_and_its_vocabulary(started, tokenizer, tmp
     )
     for new, old in zip(trained.trainable_variables, load_checkpoint(started).trainable_variables, strict=True):
         np.testing.assert_array_equal(new.value, old.value)
+    with pytest.raises(
+        UserError, match=r"train: holds a training with other start, mixture\. To keep it, name another"
+    ):
+        train_step(train, data, "flan2021", "smoke", 0, quiet=True)
 
 
 def test_the_data_are_known_by_the_checkpoint_s_vocabulary(started, tokenizer):

@@ -82,12 +82,24 @@ def test_what_cannot_be_planned_is_told_beside_the_rest(call, monkeypatch):
     ("arguments", "message"),
     [
         (["--artefact", "table9"], "--artefact table9: unknown; choose one of table1"),
+        (["--artefact", "table9"], "weights, pretrain"),
+        (["--artefact", ","], "--artefact: names nothing; choose from table1"),
+        (
+            ["--artefact", "pretrain", "--repeats", "flan2022=2"],
+            "--repeats flan2022: nothing that is asked for has rows",
+        ),
         (["--workers", "0"], "--workers 0: must be at least 1"),
     ],
 )
 def test_wrong_options_end_with_2(call, arguments, message):
     code, _, err = call("status", *arguments)
     assert code == 2 and message in err
+
+
+def test_a_file_is_no_folder_of_runs(call, tmp_path):
+    (tmp_path / "runs").touch()
+    code, _, err = call("status")
+    assert code == 2 and "runs: is no folder" in err
 
 
 def test_quiet_leaves_only_results_and_verbose_is_its_opposite(tmp_path, capsys):

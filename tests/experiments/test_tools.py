@@ -52,6 +52,8 @@ def test_contamination_is_reported(mirror, tmp_path, capsys):
     [
         (["--suites", "nope"], "--suites nope: unknown; name one of held_in, cot, mmlu, bbh, bbh_cot"),
         (["--tasks", "boolq,nope"], "--tasks nope: unknown"),
+        (["--tasks", "", "--suites", "cot"], "--tasks: names nothing; name one of flan2021"),
+        (["--suites", ","], "--suites: names nothing; name one of held_in"),
         (["--source", "/no/such/folder"], "/no/such/folder: no such folder"),
     ],
 )
@@ -85,6 +87,12 @@ def test_examples_are_drawn(data, tmp_path):
 def test_wrong_options_of_an_export_end_before_anything_is_built(arguments, message, tmp_path, capsys):
     assert main(["data", "--export", "x", "--plain", "--runs", str(tmp_path / "runs"), *arguments]) == 2
     assert message in capsys.readouterr().err and not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("command", ["claims", "site"])
+def test_a_folder_of_reports_that_is_not_there_is_not_made(command, tmp_path, capsys):
+    assert main([command, "--reports", str(tmp_path / "reprots")]) == 2
+    assert "reprots: no such folder" in capsys.readouterr().err and not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("command", ["mirror", "contamination"])

@@ -227,6 +227,8 @@ def test_what_cannot_be_had_is_named(tasks, options, start, tokenizer, tmp_path)
     save_model(build_model(load_checkpoint(start).config, 0), tmp_path / "bare")
     with pytest.raises(UserError, match="bare: has no vocabulary; name the model's SentencePiece file"):
         finetune(tasks["wanli"], Mini(), tmp_path / "bare", options, tmp_path / "out")
+    with pytest.raises(UserError, match="nosuch: no such file; name a SentencePiece model"):
+        finetune(tasks["wanli"], Mini(), tmp_path / "bare", options, tmp_path / "out", tmp_path / "nosuch")
 
     class Empty(Mini):
         def has(self, data):

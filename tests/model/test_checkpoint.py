@@ -66,6 +66,7 @@ def test_progress_counts_all_bytes(model, tmp_path):
     [
         ("no/such", "no such folder.*hf://no/such"),
         ("no/such/folder", "no such folder.$"),
+        ("model.csv", "no such folder.*write hf://owner/name$"),
         ("s3://bucket/model", "write hf://owner/name"),
         ("hf://owner/na me", "not the address of a model"),
         ("hf://a/b/c", "not the address of a model"),

@@ -343,6 +343,12 @@ def test_an_export_that_was_broken_off_is_no_checkpoint(model, folder, monkeypat
         load_checkpoint(folder)
 
 
+def test_a_file_is_no_folder_to_write(model, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="file: cannot be written"):
+        save_huggingface(model, tmp_path / "file")
+
+
 def test_the_vocabulary_goes_along_and_must_fit(model, tokenizer, tmp_path):
     with pytest.raises(UserError, match=r"spiece\.model: has \d+ pieces, but the model a vocabulary of 40"):
         save_huggingface(model, tmp_path / "model", tokenizer)

@@ -96,3 +96,17 @@ def test_a_preset_without_weights_names_both_files(model, tmp_path):
     (tmp_path / "model.weights.h5").unlink()
     with pytest.raises(UserError, match=r"neither model\.weights\.h5 nor model\.weights\.json"):
         load_checkpoint(tmp_path)
+
+
+def test_the_vocabulary_of_a_model_that_was_there_goes(model, tokenizer, tmp_path):
+    save_kerashub(model, tmp_path, tokenizer)
+    assert open_checkpoint(tmp_path).tokenizer is not None
+    save_kerashub(model, tmp_path)
+    assert open_checkpoint(tmp_path).tokenizer is None and not (tmp_path / "tokenizer.json").exists()
+
+
+def test_a_file_in_the_folders_place_is_named(model, tmp_path):
+    (tmp_path / "model").write_text("mine")
+    with pytest.raises(UserError, match=r"model.*cannot be written"):
+        save_kerashub(model, tmp_path / "model")
+    assert (tmp_path / "model").read_text() == "mine"

@@ -1,5 +1,6 @@
 """Every notebook: parameters, no outputs, and that it runs from top to bottom."""
 
+import re
 from itertools import groupby
 
 import nbformat
@@ -35,6 +36,17 @@ def test_one_cell_holds_the_parameters_and_none_an_output(path):
     assert sum("parameters" in cell.metadata.get("tags", ()) for cell in cells) == 1
     assert not any(cell.get("outputs") or cell.get("execution_count") for cell in cells)
     assert len({cell.id for cell in cells}) == len(cells)
+
+
+def test_no_notebook_writes_into_the_folder_of_another():
+    folders = {}
+    for path in NOTEBOOKS:
+        [cell] = [
+            cell for cell in nbformat.read(path, as_version=4).cells if "parameters" in cell.metadata.get("tags", ())
+        ]
+        if (found := re.search('^folder = "(.+?)"', cell.source, re.MULTILINE)) and path.stem != "05_predictions":
+            folders[path.stem] = found[1]  # 05 reads what 03 wrote
+    assert len(folders) == len(set(folders.values())) >= 20, folders
 
 
 OWN_KERNEL = ("01_build", "30_own_dataset", "31_own_row", "32_own_suite")

@@ -35,6 +35,13 @@ def test_figure1_shows_measured_and_paper_scores(predictions, setup):
     np.testing.assert_array_equal(reported, [np.nan, np.nan, 49.1, np.nan, np.nan])  # MMLU only
 
 
+def test_rows_of_suites_that_are_not_drawn_are_not_told(predictions, setup):
+    table = score_table(predictions, setup)
+    own = table.head(1).assign(suite="own", n=6)
+    title = figure1(pd.concat([table, own]), "smoke").axes[0].get_title(loc="left")
+    assert title == "Zero-shot, n = 300 to 480 a suite"
+
+
 def test_figure1_can_be_drawn_without_measured_scores(setup, tmp_path):
     assert all(path.stat().st_size for path in save(figure1(score_table({}, setup), "smoke"), tmp_path / "figure1"))
 

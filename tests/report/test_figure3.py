@@ -63,10 +63,18 @@ def test_curves_show_the_scores_and_a_star_their_highest(as_in_the_paper, setup3
 
 
 def test_a_row_of_one_s_own_is_in_the_table_and_not_drawn(as_in_the_paper, setup3, make_predictions, tmp_path):
-    mine = make_predictions({"mine": dict.fromkeys(CELLS, 40)})
-    setup = replace(setup3, layout=setup3.layout.extended({"mine": "My row"}, []))
+    own = {"mine": "My row", "few_shot_30": "30%"}
+    mine = make_predictions({row: dict.fromkeys(CELLS, 40) for row in own})
+    setup = replace(setup3, layout=setup3.layout.extended(own, []))
     write_figure3(tmp_path, as_in_the_paper | mine, setup)
-    assert "mine" in pd.read_csv(tmp_path / "figure3.csv")["row"].tolist()
+    assert set(own) <= set(pd.read_csv(tmp_path / "figure3.csv")["row"])
+    drawn = figure3(score_table(as_in_the_paper | mine, setup), setup).axes[0].lines[0]
+    np.testing.assert_array_equal(drawn.get_xdata(), FEW_SHOT_SHARES)
+
+
+def test_the_rows_of_both_settings_are_told(as_in_the_paper, setup3):
+    fewer = {row: frame[(frame["setting"] == "fs") | (frame["row"] < 40)] for row, frame in as_in_the_paper.items()}
+    assert figure3(score_table(fewer, setup3), setup3).axes[0].get_title(loc="left") == "Held-In (n = 320 to 480)"
 
 
 def test_the_report_is_written_also_of_some_points(as_in_the_paper, setup3, tmp_path):

@@ -118,6 +118,17 @@ def test_equal_scores_have_an_undefined_fit_in_words(make_predictions, setup, tm
     assert "small: zero-shot +0.0 (–), few-shot +0.0 (–)" in figure.legends[0].get_texts()[0].get_text()
 
 
+def test_equal_scores_have_no_peak(make_predictions, setup4):
+    predictions = made(make_predictions, POINTS, lambda p: 0 if p.size == "small" else 50 - p.tasks / 40, lambda p: 0)
+    later = evaluate_claims(predictions, setup4, parts(POINTS)).set_index("id").loc["C7b.held_in.zs.later"]
+    assert later["verdict"] == "undecided" and later["detail"].startswith("undefined, since scores are equal; n = ")
+    trend = trends(predictions, setup4, POINTS).set_index(["size", "suite", "setting"])
+    assert np.isnan(trend.loc[("small", "held_in", "zs"), "peak"])
+    assert trend.loc[("large", "held_in", "zs"), "peak"] == 8
+    figure = figure4(score_table(predictions, setup4), trend.reset_index(), setup4, POINTS)
+    assert sum(line.get_marker() == "*" for line in figure.axes[0].lines) == len(SIZES) - 1
+
+
 def test_trends_are_of_the_points_that_exist(as_in_the_paper, setup4):
     whole = trends(as_in_the_paper, setup4, POINTS)
     assert len(whole) == len(SIZES) * 4 and set(whole["points"]) == {len(COUNTS)}

@@ -1,5 +1,7 @@
 """The page of a figure: nothing in its data can break it."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -7,6 +9,7 @@ from flannb.errors import UserError
 from flannb.report import LAYOUTS, score_table
 from flannb.report.drawing import new_figure, report_style
 from flannb.report.figure_page import FigurePage, markdown, score_grid, write_page
+from flannb.report.table import with_interval
 
 
 @pytest.fixture
@@ -27,6 +30,17 @@ def test_texts_are_escaped_and_numbers_stand_to_the_right(page, tmp_path):
     assert "data:image/svg+xml;base64," in html and "src=" in html and 'src="http' not in html
     text = (tmp_path / "page.md").read_text()
     assert "| --- | ---: | ---: |" in text and "\\| a b" in text and "(drawn.png)" in text
+
+
+def test_scores_stand_to_the_right_and_texts_in_brackets_do_not(page):
+    texts = {
+        "Prompt": ["Choose one of [yes, no]", "12 [1, 2]"],
+        "Score": [with_interval(73.8, 71.2, 76.0), "not run"],
+        "Gain": [with_interval(-1.5, -3, float("nan"), "+.1f"), None],
+        "Peak": [with_interval(1200, 8, 1836, ",.0f"), "undefined"],
+    }
+    text = markdown(replace(page, tables={"Data": pd.DataFrame(texts)}))
+    assert "| Prompt | Score | Gain | Peak |\n| --- | ---: | ---: | ---: |" in text
 
 
 def test_a_page_without_claims_has_no_section_on_them(page):

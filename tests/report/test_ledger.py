@@ -77,6 +77,12 @@ def test_pages_link_the_reports_and_tell_the_part_that_decided(reports):
     assert first == [path.read_bytes() for path in paths]
 
 
+def test_the_name_of_a_source_is_no_markdown(reports):
+    (reports / "table1/micro/inputs.json").write_text('{"parameters": {"source": "/data/<b>_mirror_"}}')
+    write_ledger(reports)
+    assert "- micro, source &lt;b&gt;\\_mirror\\_: " in (reports / "claims/README.md").read_text()
+
+
 def test_without_reports_all_is_untested(tmp_path):
     write_ledger(tmp_path)
     assert set(pd.read_csv(tmp_path / "claims" / "claims.csv")["verdict"]) == {"not tested"}

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from flannb.errors import UserError
-from flannb.report import majority_baseline, write_table
+from flannb.report import LAYOUTS, majority_baseline, score_table, write_table
+from flannb.report.page import caption
 
 NAMES = {
     "figure1.png",
@@ -61,6 +62,22 @@ def test_table2_has_its_own_figure_and_repeats_are_on_record(predictions2, setup
     table = pd.read_csv(tmp_path / "table2.csv").set_index(["row", "suite", "setting"])["score"]
     pd.testing.assert_series_equal(repeats, table.loc[repeats.index], atol=0.011)
     assert len(pd.read_csv(tmp_path / "repeats.csv")) == 9 * 6
+
+
+def test_the_caption_says_of_which_rows_how_many_models_were_trained(predictions, setup):
+    table, full = score_table(predictions, setup), LAYOUTS["table1"].measurable()
+
+    def said(**repeats):
+        return " ".join(caption(table, setup, repeats=repeats))
+
+    one = dict.fromkeys(full, 1)
+    assert "One model was trained of each row." in said(**one)
+    assert "One model was trained of each row that was run." in said(flan2022=1)
+    assert "Of every other row one model was trained." in said(**one | {"flan2022": 3})
+    assert "Of every other row that was run one model was trained." in said(flan2022=3, minus_cot=1)
+    every = said(**dict.fromkeys(full, 2))
+    assert "other row" not in every and "another training seed" not in every
+    assert "another training seed would add to it" in said(**one)
 
 
 def test_wrong_predictions_write_nothing(predictions, setup, tmp_path):

@@ -44,6 +44,7 @@ def test_tokens_are_told_by_row_and_submixture(tokens):
     assert section.lines[1] == ("minus_cot", "0.0", "100.0", "", "1.5")
     assert "All rows have the same budget: 8 million positions" in section.sentences[1]
     assert len(seen_section(tokens, {}, None).sentences) == 1
+    assert "the same budget: 61,440 positions" in seen_section(tokens, {}, 61_440).sentences[1]
 
 
 def test_the_report_has_tokens_limits_and_the_number_of_models(predictions, setup, tokens, tmp_path):

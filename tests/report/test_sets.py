@@ -16,7 +16,7 @@ def test_each_set_stands_beside_its_most_frequent_answer(predictions, setup):
     assert second == ("held_in_1, zero-shot", "60", "66.7", "0.0 [0.0, 0.0]", "100.0 [100.0, 100.0]")
     lows = [[float(text.split("[")[1].split(",")[0]) for text in line[3:] if text] for line in section.lines]
     written = sum(line[0] > 66.7 for line in lows)
-    assert f"above that in {written} of 16 (written), 2 of 16 (ranked)." in section.sentences[0]
+    assert f"above that in {written} of 16 (written), 2 of 2 (ranked)." in section.sentences[0]
 
 
 def test_without_the_full_row_or_the_suite_there_is_none(predictions, setup):

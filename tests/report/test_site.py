@@ -14,7 +14,8 @@ from flannb.files import sha256, write_sealed
 from flannb.markdown import escaped
 from flannb.report.catalogue import KINDS, catalogue
 from flannb.report.grids import READERS, grid_of
-from flannb.report.site import write_site
+from flannb.report.limits import limits
+from flannb.report.site import warnings, write_site
 from flannb.trust.browser import NAMES, browser_page
 
 COMMITTED = project_root() / "reports"
@@ -40,7 +41,7 @@ def look(seen, path, width, dark):
 
 
 def at_scale(folder, scale, change=lambda parameters: None):
-    shutil.copytree(folder / "table1/smoke", folder / f"table1/{scale}")
+    shutil.copytree(folder / "table1/smoke", folder / f"table1/{scale}", dirs_exist_ok=True)
     path = folder / f"table1/{scale}/inputs.json"
     inputs = json.loads(path.read_text())
     inputs["parameters"] |= {"scale": scale, "source": "/data/mirror"}
@@ -81,6 +82,12 @@ def test_scales_stand_side_by_side_and_numbers_lead_to_their_runs(reports):
     assert "runs/micro/m-0/flan2022-repeat1/evaluate/predictions" in text
     manifest = json.loads((reports / "table1/smoke/manifest.json").read_text())
     assert manifest["needs"]["flan2022/evaluate"]["key"] in text
+
+
+def test_a_mirror_named_mini_is_not_the_embedded_collection(reports):
+    at_scale(reports, "micro", lambda parameters: parameters.update(source="/data/mini"))
+    (report,) = [report for report in catalogue(reports).of("table1") if report.scale == "micro"]
+    assert report.source == "mini" and warnings(report) == limits("micro", "flan2022")
 
 
 def test_no_link_is_dead_and_nothing_is_asked_of_a_network(reports):

@@ -132,6 +132,21 @@ def test_the_command_sends_a_dataset_as_it_is(hub, dataset, capsys, monkeypatch)
     assert main([str(dataset), "--to", "elsewhere"]) == 2
 
 
+@pytest.mark.parametrize(
+    ("folder", "options", "message"),
+    [
+        ("row", ["--public"], "--public: needs --push"),
+        ("nosuch", [], "nosuch: no such folder"),
+        ("row", ["--push", "alone"], "--push alone: name it OWNER/NAME"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_exported(folder, options, message, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("flannb.share.__main__.read_run", lambda folder: pytest.fail("the run is read"))
+    (tmp_path / "row" / "train").mkdir(parents=True)
+    assert main([str(tmp_path / folder), *options]) == 2
+    assert message in capsys.readouterr().err
+
+
 def test_what_is_no_export_is_refused(dataset, tmp_path):
     with pytest.raises(UserError, match="neither an exported model nor a dataset"):
         kind_of(tmp_path)
