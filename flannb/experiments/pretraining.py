@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from flannb.begun import begin
 from flannb.build import Tokenizer, asked_for, open_source, workers
 from flannb.build.corpus import Corpus, build_corpus
 from flannb.errors import UserError
 from flannb.experiments.scales import Pretraining, Scale
 from flannb.experiments.scales import scale as scale_of
-from flannb.experiments.steps import available, built, training_of
+from flannb.experiments.steps import available, begin_training, built
 from flannb.files import read_json, write_json
 from flannb.mixture import BatchShape, entropy
 from flannb.mixture.pretraining import OBJECTIVES, held_out_batches, held_out_examples, pretraining
@@ -66,7 +65,7 @@ def pretrain_step(
         start: checkpoint that it starts from; random weights where it is empty.
 
     Raises:
-        UserError: the scale does not pretrain; or as ``build_corpus`` and ``train``.
+        UserError: the scale does not pretrain; or as ``build_corpus``, ``flannb.begun.begin`` and ``train``.
     """
     import jax
 
@@ -92,9 +91,7 @@ def pretrain_step(
         start=start or None,
     )
     config = SIZES[size or chosen.size]
-    begin(
-        Path(folder), "pretraining", {**training_of(options, config), "objective": objective, "data": corpus.home.name}
-    )
+    begin_training(folder, "pretraining", options, config, {"objective": objective, "data": corpus.home.name})
     model = train(
         pretraining(corpus, objective),
         config,

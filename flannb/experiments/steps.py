@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -187,15 +187,36 @@ def train_options(chosen: Scale, seed: int, start: str = "") -> "TrainOptions":
     )
 
 
-def training_of(options: "TrainOptions", config: "T5Config") -> dict[str, Any]:
-    """What a training depends on beside its data, for ``flannb.begun``.
+def begin_training(
+    folder: str, what: str, options: "TrainOptions", config: "T5Config", data: Mapping[str, str]
+) -> None:
+    """Records what is trained in a folder, the first process for all of them.
 
     At a constant rate one may go on for more steps, and how often it is saved changes nothing.
+
+    Args:
+        data: what tells the data.
+
+    Raises:
+        UserError: as ``flannb.begun.begin``, in every process.
     """
+    import jax
+
+    from flannb.train.distribution import join_processes, of_all_processes
+
+    join_processes()
     start = str(options.start or "")
     passing = ("start", "checkpoint_every", "log_every", *(("steps",) if options.schedule == "constant" else ()))
     settings = {name: value for name, value in asdict(options).items() if name not in passing}
-    return {"options": settings, "size": asdict(config), "start": checkpoint_digest(start) or start}
+    refused = ""
+    if jax.process_index() == 0:  # no other writes into a folder that this one may just be emptying
+        about = {"options": settings, "size": asdict(config), "start": checkpoint_digest(start) or start, **data}
+        try:
+            begin(Path(folder), what, about)
+        except UserError as error:
+            refused = str(error)
+    if refused := of_all_processes(refused)[0]:
+        raise UserError(refused)
 
 
 def train_step(
@@ -231,7 +252,7 @@ def train_step(
     weights = weights_of(build, mixture, seed, tasks_drawn)
     config, options = SIZES[size or chosen.size], train_options(chosen, seed, start)
     shares = digest({shard.path: share for shard, share in weights.items()})
-    begin(Path(folder), "training", {**training_of(options, config), "data": build.key, "mixture": shares})
+    begin_training(folder, "training", options, config, {"data": build.key, "mixture": shares})
     model = train(mixed(build, weights), config, options, Path(folder), quiet=quiet)
     if jax.process_index() == 0:
         targets = pd.read_csv(Path(folder) / LOSS_CSV)["tokens"].iloc[-1]

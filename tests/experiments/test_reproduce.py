@@ -6,6 +6,7 @@ from flannb import files
 from flannb.build import Mini
 from flannb.errors import UserError
 from flannb.experiments.artefacts import TABLE1, TABLE2
+from flannb.experiments.registry import steps_of
 from flannb.experiments.reproduce import (
     Options,
     artefact_steps,
@@ -164,9 +165,9 @@ def test_paths_count_from_where_the_user_is(tmp_path, monkeypatch):
 
 def test_the_report_names_the_command_that_makes_it_again():
     options = Options(scale="tiny", seed=3, allow_missing=True, rows=("flan2022",), repeats={"": 1, "flan2022": 3})
-    report = artefact_steps(TABLE1, options)[-1]
+    report = steps_of(TABLE1, options)[-1]
     assert report.command == (
-        "nox -s reproduce_table1 -- --scale tiny --source mini --seed 3 --rows flan2022 --repeats 1,flan2022=3"
+        "nox -s reproduce_table1 -- --scale tiny --source mini --seed 3 --rows flan2022 --repeats flan2022=3"
         " --allow-missing"
     )
 

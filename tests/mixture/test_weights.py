@@ -286,5 +286,5 @@ def test_a_file_of_rates_is_a_mixture(tmp_path):
     path.write_text('{"rates": {"cots": 3}}')
     with pytest.raises(UserError, match="no submixture 'cots'"):
         mixture(str(path))
-    with pytest.raises(UserError, match=r"none\.json: not readable"):
+    with pytest.raises(UserError, match=r"none\.json: is not there\. Correct it"):
         mixture(str(tmp_path / "none.json"))

@@ -29,7 +29,7 @@ def test_the_proposal_is_predicted_to_be_better_than_every_run(shares, scores):
 
 
 def test_what_is_no_search_is_told(tmp_path):
-    with pytest.raises(UserError, match=r"proposal\.json: not readable"):
+    with pytest.raises(UserError, match=r"proposal\.json: is not there\. The step that writes it has to run first"):
         Search.read(tmp_path)
     (tmp_path / "proposal.json").write_text('{"rates": {}}')
     with pytest.raises(UserError, match=r"proposal\.json: is no search of flannb"):
