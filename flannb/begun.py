@@ -24,7 +24,10 @@ def begin(folder: Path, what: str, about: Mapping[str, Any], option: str = "") -
     """
     path = folder / BEGUN
     now = json.loads(json.dumps(about))
-    before = read_json(path) if path.is_file() else now
+    if not path.is_file():
+        write_json(path, now)
+        return
+    before = read_json(path)
     if not isinstance(before, dict):
         raise UserError(f"{path}: says of no {what} what it is; delete {folder}, or name another folder")
     if before != now:
@@ -32,7 +35,6 @@ def begin(folder: Path, what: str, about: Mapping[str, Any], option: str = "") -
             f"{folder}: holds a {what} with other {', '.join(_differing(now, before))}. To keep it, name another"
             f" folder{f' with {option}' if option else ''}; else delete this one. Then run again."
         )
-    write_json(path, now)
 
 
 def _differing(now: dict[str, Any], before: dict[str, Any]) -> list[str]:

@@ -128,16 +128,16 @@ def _classes(frame: pd.DataFrame, column: str) -> NDArray[np.int64]:
 
 
 def _numbers(texts: pd.Series) -> NDArray[np.float64]:
-    """Extracted numbers, fractions among them, as floats."""
+    return np.array([as_number(text) for text in texts], np.float64)
 
-    def number(text: object) -> float:
-        top, _, bottom = str(text).partition("/")
-        try:
-            return float(top) / float(bottom or 1)
-        except (ValueError, ZeroDivisionError):
-            return np.nan
 
-    return np.array([number(text) for text in texts], np.float64)
+def as_number(text: object) -> float:
+    """A number or fraction that is written out; not a number where it is none."""
+    top, _, bottom = str(text).partition("/")
+    try:
+        return float(top) / float(bottom or 1)
+    except (ValueError, ZeroDivisionError):
+        return np.nan
 
 
 Pair = tuple[Metric, Metric]

@@ -35,6 +35,7 @@ from flannb.collection.task import Column, Constant, Optional, Options
 from flannb.collection.template import parse, read_template, read_yaml
 from flannb.errors import UserError
 from flannb.evaluate import METRICS
+from flannb.evaluate.metrics import as_number
 from flannb.files import sha256
 from flannb.names import check_name
 
@@ -231,7 +232,7 @@ class OwnData:
                 )
         for row, value in enumerate(table[self.numbers].to_pylist() if self.numbers else (), start=1):
             text = Optional(self.numbers)(value)
-            if text and not _is_number(text):
+            if text and not math.isfinite(as_number(text)):
                 raise UserError(
                     f"{path}: column '{self.numbers}' holds {shortened(text)}, no number (row {row}); --metric spearman"
                     " needs numbers"
@@ -240,14 +241,6 @@ class OwnData:
 
 def _is_list(kind: pa.DataType) -> bool:
     return pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
-
-
-def _is_number(text: str) -> bool:
-    top, _, bottom = text.partition("/")
-    try:
-        return math.isfinite(float(top) / float(bottom or 1))
-    except (ValueError, ZeroDivisionError):
-        return False
 
 
 def _check_names(names: Sequence[str]) -> None:

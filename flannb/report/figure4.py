@@ -18,7 +18,7 @@ from flannb.report.drawing import AMBER, BLUE, GREEN, ORANGE, STAR, curve, new_f
 from flannb.report.figure_page import FigurePage, score_grid, write_page
 from flannb.report.layout import SETTINGS, Layout
 from flannb.report.page import caption
-from flannb.report.table import Predictions, Setup, cells, repeat_counts, score_table, with_interval
+from flannb.report.table import Predictions, Setup, cells, or_undefined, repeat_counts, score_table, with_interval
 
 CLAIM = (
     "The paper: with more tasks, Held-Out scores rise log-linearly up to all 1,836, while Held-In scores peak near 200"
@@ -228,12 +228,7 @@ def _peaks_later(sizes: Mapping[str, list[str]], setting: str, points: Points) -
 
 
 def _r2(line: Any) -> str:
-    return _or_undefined(line.r2, line.r2_low, line.r2_high, ".2f")
-
-
-def _or_undefined(score: float, low: float, high: float, form: str) -> str:
-    """A number of a trend; there is none where all scores are equal."""
-    return "undefined" if np.isnan(score) else with_interval(score, low, high, form)
+    return or_undefined(line.r2, line.r2_low, line.r2_high, ".2f")
 
 
 def _shown(trend: pd.DataFrame) -> pd.DataFrame:
@@ -247,7 +242,7 @@ def _shown(trend: pd.DataFrame) -> pd.DataFrame:
                 with_interval(line.slope, line.slope_low, line.slope_high, "+.1f") for line in lines
             ],
             "R²": [_r2(line) for line in lines],
-            "Tasks at the peak": [_or_undefined(line.peak, line.peak_low, line.peak_high, ",.0f") for line in lines],
+            "Tasks at the peak": [or_undefined(line.peak, line.peak_low, line.peak_high, ",.0f") for line in lines],
         }
     )
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -15,7 +14,7 @@ from flannb.report.figure_page import FigurePage, write_page
 from flannb.report.published import published
 from flannb.report.single_task_claims import Line, convergence_claims, pareto_claims
 from flannb.report.single_task_figures import MODELS, bars, curves
-from flannb.report.table import with_interval
+from flannb.report.table import or_undefined
 
 COLUMNS = (
     *("task", "dataset", "paper_metric", "group", "model", "metric", "score", "ci_low", "ci_high", "n"),
@@ -177,21 +176,16 @@ def comparison_grid(table: pd.DataFrame, done: Comparisons, setup: SingleTaskSet
         cells = {"Task": group["dataset"].iloc[0], "Metric": group["paper_metric"].iloc[0]}
         for line in group.itertuples():
             title, _, _ = MODELS[str(line.model)]
-            cells[title] = _text(line) if line.source != "not run" else "not run"
+            measured = line.source != "not run"
+            cells[title] = or_undefined(line.score, line.ci_low, line.ci_high) if measured else "not run"
         if name in done:
             found = done[str(name)].predictions()
             gain = metric_difference(
                 found["flan_t5_finetuned"], found["t5_finetuned"], done[str(name)].t5.metric, setup.seed
             )
-            cells["Gain of Flan-T5"] = (
-                with_interval(gain.score, gain.low, gain.high, "+.1f") if pd.notna(gain.score) else "undefined"
-            )
+            cells["Gain of Flan-T5"] = or_undefined(gain.score, gain.low, gain.high, "+.1f")
         lines.append(cells)
     return pd.DataFrame(lines).fillna("")
-
-
-def _text(line: Any) -> str:
-    return "undefined" if pd.isna(line.score) else with_interval(line.score, line.ci_low, line.ci_high)
 
 
 def rows_grid(done: Comparisons) -> pd.DataFrame:
@@ -256,7 +250,6 @@ def _convergence_grid(claims: pd.DataFrame, done: Comparisons) -> pd.DataFrame:
         if rest:
             task, what = rest
             heading = "Steps saved" if what == "steps" else "Higher peak (points)"
-            measured = pd.notna(line.difference)
-            cell = with_interval(line.difference, line.ci_low, line.ci_high, "+.1f") if measured else "undefined"
+            cell = or_undefined(line.difference, line.ci_low, line.ci_high, "+.1f")
             lines.setdefault(task, {"Task": done[task].t5.about["title"]})[heading] = cell
     return pd.DataFrame(list(lines.values()))

@@ -200,6 +200,11 @@ def with_interval(number: float, low: float, high: float, form: str = ".1f") -> 
     return f"{number:{form}} [{low:{form}}, {high:{form}}]"
 
 
+def or_undefined(number: float, low: float, high: float, form: str = ".1f") -> str:
+    """As ``with_interval``; in words where there is no such number, as of equal scores."""
+    return "undefined" if np.isnan(number) else with_interval(number, low, high, form)
+
+
 def one_model(predictions: Predictions) -> pd.DataFrame:
     """The predictions of one model of the first row; questions and gold answers are the same for all."""
     first = next(iter(predictions.values()))
