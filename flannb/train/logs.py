@@ -11,7 +11,7 @@ import pandas as pd
 from flannb.files import write_text
 from flannb.mixture import BatchShape
 from flannb.model import T5Config, mfu, training_flops
-from flannb.progress import Bar, say
+from flannb.progress import Bar, remark, say
 
 PROGRESS_CSV = "progress.csv"
 TENSORBOARD = "tensorboard"
@@ -88,6 +88,8 @@ class Journal:
             self._seconds = float(rows["seconds"].max()) if len(rows) else 0.0
             write_text(self._path, rows.to_csv(index=False))
             self._board = _tensorboard(Path(folder) / TENSORBOARD, start + 1)
+            if start:
+                remark(f"goes on from the checkpoint of step {start:,} of {steps:,}")
         self._bar = Bar(
             total=steps, initial=start, unit="step", desc="training", disable=quiet or not writes, mininterval=1.0
         )

@@ -57,6 +57,13 @@ def test_rates_are_of_real_tokens_and_of_the_flops_of_the_model(journal, config,
     assert row["waited"] == 0.25 and row["seconds"] == 4
 
 
+def test_a_training_that_goes_on_says_from_where(journal, capfd):
+    journal()
+    assert "goes on" not in "".join(capfd.readouterr())
+    journal(start=40)
+    assert "goes on from the checkpoint of step 40 of 100" in "".join(capfd.readouterr())
+
+
 def test_event_files_hold_the_loss_of_every_step_and_the_rates(journal, tmp_path):
     opened = journal()
     opened.note(2, [values(3.5), values(2.5)], 4.0, 1.0, 0.5)
