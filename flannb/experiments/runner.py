@@ -223,7 +223,9 @@ def _ancestors(step: Step) -> list[Step]:
 
 def _on_record(step: Step) -> dict[str, Any]:
     manifest = read_sealed(Path(step.folder) / MANIFEST)
-    return {"key": manifest["key"], "seconds": manifest["seconds"]}
+    made = manifest["machine"]
+    device = ", ".join(made["gpus"]) or made["processor"] or made["architecture"]
+    return {"key": manifest["key"], "seconds": manifest["seconds"], "device": device}
 
 
 def machine() -> dict[str, Any]:

@@ -360,14 +360,16 @@ def report_step(
     training = present_training(opened)
     found = artefact_of(artefact).at(chosen, training)
     predictions, setup = predictions_of(evaluations), setup_of(opened, scale, seed)
+    ranked = predictions_of(evaluations, "ranking") if chosen.ranking else None
     if artefact == "figure4":
         points = _points(found.rows, training, chosen.size, models)
-        return write_figure4(Path(folder), predictions, replace(setup, layout=layout_of(points)), points)
+        return write_figure4(Path(folder), predictions, replace(setup, layout=layout_of(points)), points, ranked)
     suites = [suite for suite in MORE_SUITES if suite in setup.sets]
     setup = replace(setup, layout=layout(artefact).extended({row.name: row.title for row in found.own_rows()}, suites))
-    if artefact in ("figure1", "figure3"):
-        write = {"figure1": write_figure1, "figure3": write_figure3}[artefact]
-        return write(Path(folder), predictions, setup)
+    if artefact == "figure1":
+        return write_figure1(Path(folder), predictions, setup)
+    if artefact == "figure3":
+        return write_figure3(Path(folder), predictions, setup, ranked)
     losses, tokens = (
         {row: pd.read_csv(Path(home) / name) for row, home in models.items()} for name in (LOSS_CSV, SEEN_CSV)
     )
@@ -379,7 +381,7 @@ def report_step(
         {row.name: row.title for row in found.rows},
         majority_baseline(one_model(predictions)),
         tokens,
-        predictions_of(evaluations, "ranking") if chosen.ranking else None,
+        ranked,
     )
 
 

@@ -1,5 +1,6 @@
 """Figure 3: zero-shot and few-shot scores over the share of few-shot data in the training mixture."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -9,10 +10,11 @@ from matplotlib.lines import Line2D
 from flannb.collection.submixtures import SUITES
 from flannb.mixture.named import FEW_SHOT_SHARES
 from flannb.report.claims import evaluate_claims
-from flannb.report.drawing import SETTING_MARKS, STAR, curve, new_figure, plain, report_style
+from flannb.report.drawing import DOTTED, SETTING_MARKS, STAR, curve, level, new_figure, plain, report_style
 from flannb.report.figure_page import FigurePage, score_grid, write_page
 from flannb.report.layout import SETTINGS
 from flannb.report.page import caption, count_range
+from flannb.report.ranking import HOW, guessing, ranked_tables
 from flannb.report.table import Predictions, Setup, repeat_counts, score_table
 
 CLAIM = (
@@ -23,24 +25,43 @@ CAPTION = "Scores over the share of few-shot data in training. Bands are 95% int
 TICKS = (0, 10, 25, 50, 75, 90, 100)
 
 
-def write_figure3(folder: Path, predictions: Predictions, setup: Setup) -> list[Path]:
+def write_figure3(
+    folder: Path, predictions: Predictions, setup: Setup, ranked: Predictions | None = None
+) -> list[Path]:
     """Writes the report on Figure 3; see ``flannb.report.figure_page.write_page``.
+
+    Where answers were ranked, the same of them follows: ranking.png, .svg and .csv.
 
     Args:
         folder: of the report.
         predictions: row, such as ``few_shot_25``, -> its predictions.
         setup: what was measured, in the layout ``figure3``.
+        ranked: row -> its predictions by ranking, instead of generation.
     """
-    table = score_table(predictions, setup)
-    table.insert(1, "few_shot_percent", shares(table))
+    table, heading = score_table(predictions, setup), "Few-shot data in training"
+    figures = {"figure3": (CAPTION, figure3(table, setup))}
+    tables = {"Scores": score_grid(table, heading, setup.layout.titles())}
+    data = {"figure3": _with_shares(table)}
+    if ranked:
+        scores = score_table(ranked, setup)
+        figures["ranking"] = (f"{CAPTION} {HOW}", figure3(scores, setup, guessing(ranked)))
+        tables |= ranked_tables(scores, evaluate_claims(ranked, setup), heading, setup)
+        data["ranking"] = _with_shares(scores)
     page = FigurePage(
         f"Figure 3, measured at the scale {setup.scale}",
         [CLAIM, *caption(table, setup, repeats=repeat_counts(predictions))],
-        {"figure3": (CAPTION, figure3(table, setup))},
-        {"Scores": score_grid(table, "Few-shot data in training", setup.layout.titles())},
+        figures,
+        tables,
         evaluate_claims(predictions, setup),
     )
-    return write_page(folder, "figure3", page, {"figure3": table.drop(columns="paper")})
+    return write_page(folder, "figure3", page, data)
+
+
+def _with_shares(table: pd.DataFrame) -> pd.DataFrame:
+    """Scores to write, with the share of each row."""
+    table = table.drop(columns="paper")
+    table.insert(1, "few_shot_percent", shares(table))
+    return table
 
 
 def shares(table: pd.DataFrame) -> pd.Series:
@@ -48,12 +69,13 @@ def shares(table: pd.DataFrame) -> pd.Series:
     return table["row"].map({f"few_shot_{share}": share for share in FEW_SHOT_SHARES}).astype("Int64")
 
 
-def figure3(table: pd.DataFrame, setup: Setup) -> Figure:
+def figure3(table: pd.DataFrame, setup: Setup, chance: Mapping[tuple[str, str], float] | None = None) -> Figure:
     """A panel for each suite, a curve for each setting of evaluation.
 
     Args:
         table: from ``flannb.report.table.score_table``.
         setup: what was measured.
+        chance: (suite, setting) -> what guessing scores; the mean of the settings is drawn.
     """
     suites, table = setup.layout.suites, table[shares(table).notna()]
     with report_style():
@@ -63,6 +85,8 @@ def figure3(table: pd.DataFrame, setup: Setup) -> Figure:
             for setting, (colour, marker) in SETTING_MARKS.items():
                 cell = table[(table["suite"] == suite) & (table["setting"] == setting)]
                 curve(axes, shares(cell), cell, colour, marker)
+            guessed = [value for (of, _), value in (chance or {}).items() if of == suite]
+            level(axes, sum(guessed) / len(guessed) if guessed else None)
             n = count_range(table.loc[table["suite"] == suite, "n"])
             axes.set_title(f"{SUITES[suite]}{f' (n = {n})' if n else ''}", loc="left")
             axes.set_ylabel("Score (%)")
@@ -76,5 +100,7 @@ def figure3(table: pd.DataFrame, setup: Setup) -> Figure:
             for key, (colour, marker) in SETTING_MARKS.items()
         ]
         handles.append(Line2D([], [], **STAR, label="highest"))
-        figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, columnspacing=1.2)
+        handles += [Line2D([], [], **DOTTED, label="guessing")] if chance else []
+        columns = 2 if chance else 3
+        figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, columnspacing=1.2)
         return figure

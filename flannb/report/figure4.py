@@ -14,10 +14,23 @@ from numpy.typing import NDArray
 from flannb.collection.submixtures import SUITES
 from flannb.evaluate.intervals import Interval, Statistic, highest_lead, statistic
 from flannb.report.claims import Part, evaluate_claims
-from flannb.report.drawing import AMBER, BLUE, GREEN, ORANGE, STAR, curve, new_figure, plain, report_style
+from flannb.report.drawing import (
+    AMBER,
+    BLUE,
+    DOTTED,
+    GREEN,
+    ORANGE,
+    STAR,
+    curve,
+    level,
+    new_figure,
+    plain,
+    report_style,
+)
 from flannb.report.figure_page import FigurePage, score_grid, write_page
 from flannb.report.layout import SETTINGS, Layout
 from flannb.report.page import caption
+from flannb.report.ranking import HOW, guessing, ranked_tables
 from flannb.report.table import Predictions, Setup, cells, or_undefined, repeat_counts, score_table, with_interval
 
 CLAIM = (
@@ -69,33 +82,58 @@ def layout_of(points: Points) -> Layout:
     )
 
 
-def write_figure4(folder: Path, predictions: Predictions, setup: Setup, points: Points) -> list[Path]:
+def write_figure4(
+    folder: Path, predictions: Predictions, setup: Setup, points: Points, ranked: Predictions | None = None
+) -> list[Path]:
     """Writes the report on Figure 4, with trends.csv beside it; see ``flannb.report.figure_page.write_page``.
+
+    Where answers were ranked, the same of them follows: ranking.png, .svg and .csv, and ranking_trends.csv.
 
     Args:
         folder: of the report.
         predictions: row -> its predictions.
         setup: what was measured, in the layout of ``layout_of``.
         points: what the rows are.
+        ranked: row -> its predictions by ranking, instead of generation.
     """
-    table = score_table(predictions, setup)
-    trend = trends(predictions, setup, points)
+    table, trend = score_table(predictions, setup), trends(predictions, setup, points)
+    heading = "Size, tasks"
+    figures = {"figure4": (CAPTION, figure4(table, trend, setup, points))}
+    tables = {"Scores": score_grid(table, heading, setup.layout.titles()), "Trends": _shown(trend)}
+    data = {"figure4": _with_points(table, points), "trends": trend}
+    if ranked:
+        scores, slopes = score_table(ranked, setup), trends(ranked, setup, points)
+        figures["ranking"] = (f"{CAPTION} {HOW}", figure4(scores, slopes, setup, points, guessing(ranked)))
+        tables |= ranked_tables(scores, _claims(ranked, setup, points, slopes), heading, setup)
+        tables["Trends of ranked answers"] = _shown(slopes)
+        data |= {"ranking": _with_points(scores, points), "ranking_trends": slopes}
+    page = FigurePage(
+        f"Figure 4, measured at the scale {setup.scale}",
+        [CLAIM, *caption(table, setup, repeats=repeat_counts(predictions))],
+        figures,
+        tables,
+        _claims(predictions, setup, points, trend),
+    )
+    return write_page(folder, "figure4", page, data)
+
+
+def _claims(predictions: Predictions, setup: Setup, points: Points, trend: pd.DataFrame) -> pd.DataFrame:
+    """The claims, those on slopes with how well a line fits."""
     claims = evaluate_claims(predictions, setup, parts(points))
     fits = {f"C7a.{line.suite}.{line.setting}.{line.size}": line for line in trend.itertuples()}
     claims["detail"] = [
         f"{detail}, R² = {_r2(fits[id])}" if id in fits else detail
         for id, detail in zip(claims["id"], claims["detail"], strict=True)
     ]
-    page = FigurePage(
-        f"Figure 4, measured at the scale {setup.scale}",
-        [CLAIM, *caption(table, setup, repeats=repeat_counts(predictions))],
-        {"figure4": (CAPTION, figure4(table, trend, setup, points))},
-        {"Scores": score_grid(table, "Size, tasks", setup.layout.titles()), "Trends": _shown(trend)},
-        claims,
-    )
+    return claims
+
+
+def _with_points(table: pd.DataFrame, points: Points) -> pd.DataFrame:
+    """Scores to write, with what the rows are."""
+    table = table.drop(columns="paper")
     for place, column in enumerate(("size", "tasks", "parameters")):
         table.insert(1 + place, column, [getattr(points[row], column) for row in table["row"]])
-    return write_page(folder, "figure4", page, {"figure4": table.drop(columns="paper"), "trends": trend})
+    return table
 
 
 def slope(tasks: Sequence[int]) -> Statistic:
@@ -247,7 +285,13 @@ def _shown(trend: pd.DataFrame) -> pd.DataFrame:
     )
 
 
-def figure4(table: pd.DataFrame, trend: pd.DataFrame, setup: Setup, points: Points) -> Figure:
+def figure4(
+    table: pd.DataFrame,
+    trend: pd.DataFrame,
+    setup: Setup,
+    points: Points,
+    chance: Mapping[tuple[str, str], float] | None = None,
+) -> Figure:
     """A panel for each suite and setting, a curve for each size; the legend says how steeply Held-Out scores rise.
 
     Args:
@@ -255,19 +299,22 @@ def figure4(table: pd.DataFrame, trend: pd.DataFrame, setup: Setup, points: Poin
         trend: from ``trends``.
         setup: what was measured.
         points: what the rows are.
+        chance: (suite, setting) -> what guessing scores.
     """
+    chance = chance or {}
     sizes = _by_size(points)
     marks = dict(zip(sizes, SIZE_MARKS[-len(sizes) :], strict=True))
     table = table.set_index("row")
     tasks = pd.Series({row: point.tasks for row, point in points.items()})
     with report_style():
-        figure = new_figure(3.5 + 0.15 * len(sizes))
+        figure = new_figure(3.5 + 0.15 * (len(sizes) + bool(chance)))
         panels = figure.subplots(len(SETTINGS), len(setup.layout.suites), sharex=True, sharey="col")
         for line, (setting, title) in zip(panels, SETTINGS.items(), strict=True):
             for axes, suite in zip(line, setup.layout.suites, strict=True):
                 cell = table[(table["suite"] == suite) & (table["setting"] == setting)]
                 for size, rows in sizes.items():
                     curve(axes, tasks[rows], cell, *marks[size])
+                level(axes, chance.get((suite, setting)))
                 n = cell["n"].dropna()
                 rows_scored = f", n = {n.max():,}" if len(n) else ""
                 axes.set_title(f"{SUITES[suite]}, {title}{rows_scored}", loc="left", fontsize=7)
@@ -294,6 +341,7 @@ def figure4(table: pd.DataFrame, trend: pd.DataFrame, setup: Setup, points: Poin
             for size, (colour, marker) in marks.items()
         ]
         handles.append(Line2D([], [], **STAR, label="highest"))
+        handles += [Line2D([], [], **DOTTED, label="guessing among the options")] if chance else []
         figure.legend(
             handles=handles,
             loc="outside lower center",

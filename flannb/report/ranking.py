@@ -7,7 +7,13 @@ import pandas as pd
 from flannb.report.figure_page import score_grid
 from flannb.report.page import CLAIM_HEADS, claim_cells, shown_claims
 from flannb.report.sections import Section, beside_majority
-from flannb.report.table import Setup
+from flannb.report.table import Predictions, Setup, one_model
+
+CLAIMS_TITLE = "Claims by ranked answers"
+HOW = (
+    "Here the answer to a row is the option that the model finds likeliest, whatever it would write; rows without"
+    " options are left out."
+)
 
 
 def ranking_sections(
@@ -27,9 +33,9 @@ def ranking_sections(
     measured = table.dropna(subset=["score"])
     grid = score_grid(measured, "Row", {row: titles.get(row, row) for row in dict.fromkeys(measured["row"])}).fillna("")
     sentences = [
-        "Here the answer to a row is the option that the model finds likeliest, whatever it would write; rows without"
-        " options are left out. A model that tells the options apart but does not write one of them scores here and not"
-        " above. The paper's numbers are all of written answers."
+        HOW,
+        "A model that tells the options apart but does not write one of them scores here and not above. The paper's"
+        " numbers are all of written answers.",
     ]
     for suite, baselines in majority.items():
         sentences += beside_majority(table, setup, baselines, suite)
@@ -40,9 +46,38 @@ def ranking_sections(
     return [
         Section("Answers ranked by likelihood", tuple(sentences), tuple(grid), tuple(map(tuple, grid.to_numpy()))),
         Section(
-            "Claims by ranked answers",
+            CLAIMS_TITLE,
             ("The same claims, asked of these scores; of a suite that is not ranked nothing is known here.",),
             CLAIM_HEADS,
             verdicts,
         ),
     ]
+
+
+def ranked_tables(table: pd.DataFrame, claims: pd.DataFrame, heading: str, setup: Setup) -> dict[str, pd.DataFrame]:
+    """The same for a page on a figure whose suites are all ranked: heading -> table.
+
+    Args:
+        table, claims: as in ``ranking_sections``.
+        heading: of the column of names.
+        setup: what was measured.
+    """
+    return {
+        "Scores of ranked answers": score_grid(table, heading, setup.layout.titles()),
+        CLAIMS_TITLE: pd.DataFrame(map(claim_cells, shown_claims(claims)), columns=CLAIM_HEADS),
+    }
+
+
+def guessing(ranked: Predictions) -> dict[tuple[str, str], float]:
+    """(Suite, setting) -> what guessing among the options scores, in percent, averaged over the suite's sets.
+
+    Args:
+        ranked: row -> its predictions by ranking.
+    """
+    model = one_model(ranked)
+    chances = 100 / model["options"].map(len)
+    sets = chances.groupby([model["suite"], model["setting"], model["task"]]).mean()
+    return {
+        (str(suite), str(setting)): float(value)
+        for (suite, setting), value in sets.groupby(level=[0, 1]).mean().items()
+    }

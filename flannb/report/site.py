@@ -89,11 +89,14 @@ def origin(report: Report) -> str:
         where = " and ".join(map(str, gpus)) if isinstance(gpus, list) and gpus else ""
         cores = f"{machine.get('cores')} cores of {machine.get('processor') or machine.get('architecture')}"
         parts.append(f"on {where or cores}")
-    needs = made.get("needs")
-    times = [need.get("seconds") for need in needs.values()] if isinstance(needs, dict) else []
+    recorded = made.get("needs")
+    needs = [need for need in recorded.values() if isinstance(need, dict)] if isinstance(recorded, dict) else []
+    times = [need.get("seconds") for need in needs]
     total = sum(each for each in [*times, seconds] if isinstance(each, int | float))
     if total:
-        parts.append(f"the {len(times) + 1} steps that it needs took {total / 60:,.1f} minutes in all")
+        devices = " and ".join(dict.fromkeys(str(need["device"]) for need in needs if "device" in need))
+        on = f" on {devices}" if devices else ""
+        parts.append(f"the {len(times) + 1} steps that it needs took {total / 60:,.1f} minutes in all{on}")
     return f"{', '.join(parts)}." if parts else ""
 
 

@@ -8,6 +8,8 @@ import pytest
 
 import flannb.experiments as functions
 from flannb.errors import UserError
+from flannb.experiments import runner
+from flannb.experiments.devices import gpu_names
 from flannb.experiments.reproduce import enter_project, project_root
 from flannb.experiments.runner import run_all, run_step
 from flannb.experiments.step import Step, find_state, is_done
@@ -108,6 +110,18 @@ def test_what_a_killed_step_saved_stays(step):
 def test_needs_are_part_of_the_key(step):
     other = replace(step, name="later", needs=(step,))
     assert other.key != replace(other, needs=(replace(step, state="new data"),)).key
+
+
+def test_the_manifest_says_what_each_need_took_and_on_what(step, monkeypatch):
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(runner, "gpu_names", lambda: ["A GPU", "A GPU"])
+        run_step(step, papermill=False)
+    later = replace(step, name="later", folder=f"{step.folder}2", needs=(step,))
+    run_step(later, papermill=False)
+    manifest = read_sealed(Path(later.folder) / MANIFEST)
+    need = manifest["needs"]["row/write"]
+    assert (need["key"], need["device"]) == (step.key, "A GPU, A GPU") and need["seconds"] >= 0
+    assert manifest["machine"]["gpus"] == gpu_names()
 
 
 def test_a_failure_bears_the_name_of_its_step(step):

@@ -84,3 +84,18 @@ def test_the_report_is_written_also_of_some_points(as_in_the_paper, setup3, tmp_
     table = pd.read_csv(tmp_path / "figure3.csv")
     assert list(table["few_shot_percent"].unique()) == list(FEW_SHOT_SHARES)
     assert table["score"].notna().sum() == 8
+
+
+def test_ranked_answers_follow_with_what_guessing_scores(as_in_the_paper, setup3, tmp_path):
+    ranked = {row: frame.assign(score=1 - frame["score"]) for row, frame in as_in_the_paper.items()}
+    names = {path.name for path in write_figure3(tmp_path, as_in_the_paper, setup3, ranked)}
+    assert {"ranking.png", "ranking.svg", "ranking.csv"} < names
+    written, chosen = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("figure3", "ranking"))
+    assert list(written) == list(chosen)
+    pd.testing.assert_series_equal(chosen["score"], 100 - written["score"], atol=0.011)
+    for name in ("figure3.md", "figure3.html"):
+        text = (tmp_path / name).read_text()
+        assert "Scores of ranked answers" in text and "Claims by ranked answers" in text
+    drawn = figure3(score_table(ranked, setup3), setup3, {("mmlu", "zs"): 20.0, ("mmlu", "fs"): 30.0})
+    dotted = [[line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"] for axes in drawn.axes]
+    assert dotted == [[], [25.0]] and drawn.legends[0].get_texts()[-1].get_text() == "guessing"

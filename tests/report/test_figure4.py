@@ -167,3 +167,27 @@ def test_the_report_has_fits_in_its_claims(as_in_the_paper, setup4, tmp_path):
     )
     table = pd.read_csv(tmp_path / "figure4.csv")
     assert set(table["tasks"]) == set(COUNTS) and set(table["parameters"]) == {1_000_000}
+
+
+def test_ranked_answers_follow_with_claims_and_trends_of_their_own(as_in_the_paper, make_predictions, setup4, tmp_path):
+    falling = made(make_predictions, POINTS, held_in_as_in_the_paper, lambda point: 90 - 5 * np.log2(point.tasks))
+    names = {path.name for path in write_figure4(tmp_path, as_in_the_paper, setup4, POINTS, falling)}
+    assert {"ranking.png", "ranking.svg", "ranking.csv", "ranking_trends.csv"} < names
+    slopes = {
+        name: pd.read_csv(tmp_path / f"{name}.csv").set_index("suite")["slope"] for name in ("trends", "ranking_trends")
+    }
+    assert (slopes["trends"]["mmlu"] > 4).all() and (slopes["ranking_trends"]["mmlu"] < -4).all()
+    assert pd.read_csv(tmp_path / "claims.csv").set_index("id").loc["C7a", "verdict"] == "holds"
+    text = (tmp_path / "figure4.md").read_text()
+    own = text[text.index("## Claims by ranked answers") :]
+    assert (
+        re.search(r"\| C7a: .* \| does not hold \|", own)
+        and "R² = " in own
+        and "guessing" not in text[: text.index("ranking.png")]
+    )
+    figure = figure4(
+        score_table(falling, setup4), trends(falling, setup4, POINTS), setup4, POINTS, {("mmlu", "fs"): 25.0}
+    )
+    dotted = [[line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"] for axes in figure.axes]
+    assert dotted == [[], [], [], [25.0]]
+    assert figure.legends[0].get_texts()[-1].get_text() == "guessing among the options"

@@ -1,9 +1,10 @@
 """Answers ranked by likelihood, on the page of a table."""
 
 import pandas as pd
+import pytest
 
 from flannb.report import evaluate_claims, score_table, write_table
-from flannb.report.ranking import ranking_sections
+from flannb.report.ranking import guessing, ranking_sections
 
 
 def ranked_of(predictions):
@@ -35,3 +36,12 @@ def test_the_report_has_both_ways_to_answer(predictions, setup, tmp_path):
     for name in ("table1.md", "table1.html"):
         text = (tmp_path / name).read_text()
         assert "Answers ranked by likelihood" in text and "Claims by ranked answers" in text
+
+
+def test_guessing_is_averaged_over_sets(predictions):
+    (row, frame), *_ = ranked_of(predictions).items()
+    first = frame["task"] == "mmlu_0"
+    frame.loc[first, "options"] = pd.Series([("a", "b", "c", "d")] * first.sum(), index=frame.index[first])
+    chances = guessing({row: frame})
+    assert set(chances) == {(suite, setting) for suite in ("held_in", "mmlu") for setting in ("zs", "fs")}
+    assert chances["held_in", "zs"] == 50 and chances["mmlu", "zs"] == pytest.approx((25 + 7 * 50) / 8)

@@ -15,7 +15,7 @@ from flannb.markdown import escaped
 from flannb.report.catalogue import KINDS, catalogue
 from flannb.report.grids import READERS, grid_of
 from flannb.report.limits import limits
-from flannb.report.site import warnings, write_site
+from flannb.report.site import origin, warnings, write_site
 from flannb.trust.browser import NAMES, browser_page
 
 COMMITTED = project_root() / "reports"
@@ -67,7 +67,8 @@ def test_every_report_of_the_repository_is_whole():
 def test_the_committed_page_is_that_of_the_committed_reports(tmp_path):
     copy = Path(shutil.copytree(COMMITTED, tmp_path / "reports", ignore=shutil.ignore_patterns("*.log")))
     for path in write_site(copy):
-        assert path.read_bytes() == (COMMITTED / path.name).read_bytes(), "run nox -s site"
+        same = path.read_bytes() == (COMMITTED / path.name).read_bytes()
+        assert same, "run nox -s site"  # pytest would compare megabytes line by line
 
 
 def test_scales_stand_side_by_side_and_numbers_lead_to_their_runs(reports):
@@ -82,6 +83,20 @@ def test_scales_stand_side_by_side_and_numbers_lead_to_their_runs(reports):
     assert "runs/micro/m-0/flan2022-repeat1/evaluate/predictions" in text
     manifest = json.loads((reports / "table1/smoke/manifest.json").read_text())
     assert manifest["needs"]["flan2022/evaluate"]["key"] in text
+
+
+def test_a_report_says_on_what_its_steps_ran(reports):
+    path = reports / "table1/smoke/manifest.json"
+    manifest = {name: value for name, value in json.loads(path.read_text()).items() if name != "digest"}
+    manifest["needs"] = {
+        name: {"key": need["key"], "seconds": 60.0, "device": "NVIDIA H200" if "train" in name else "a CPU"}
+        for name, need in manifest["needs"].items()
+    }
+    write_sealed(path, manifest)
+    (report,) = [report for report in catalogue(reports).of("table1") if report.scale == "smoke"]
+    assert re.search(
+        r"the \d+ steps that it needs took [\d.]+ minutes in all on a CPU and NVIDIA H200\.", origin(report)
+    )
 
 
 def test_a_mirror_named_mini_is_not_the_embedded_collection(reports):
