@@ -42,7 +42,7 @@ class FigurePage:
 
 
 def write_page(
-    folder: Path, name: str, page: FigurePage, data: Mapping[str, pd.DataFrame], decimals: str = "%.2f"
+    folder: Path, name: str, page: FigurePage, data: Mapping[str, pd.DataFrame], decimals: str = "%.4f"
 ) -> list[Path]:
     """Writes the report on a figure into a folder, each file whole or not at all: equal arguments give equal bytes.
 

@@ -186,8 +186,11 @@ def _measured(cell: Cell, suite: str, setup: Setup) -> dict[str, Any]:
     return measured | {"split": "+".join(sorted(cell.splits)), "source": source}
 
 
-def to_csv(table: pd.DataFrame, decimals: str = "%.2f") -> str:
-    """Any table of this package as CSV, numbers with two decimals unless told otherwise, what is missing empty."""
+def to_csv(table: pd.DataFrame, decimals: str = "%.4f") -> str:
+    """Any table of this package as CSV, numbers with four decimals unless told otherwise, what is missing empty.
+
+    Pages round to one decimal: of numbers that were rounded before, some would come out otherwise than there.
+    """
     return table.to_csv(index=False, float_format=decimals, lineterminator="\n")
 
 

@@ -86,7 +86,7 @@ def write_weights(folder: Path, found: Search, predictions: Predictions, setup: 
         "runs": _runs(found),
         "regression": _regression(found, seeds),
     }
-    return write_page(folder, "weights", page, data, decimals="%.4f")
+    return write_page(folder, "weights", page, data)
 
 
 def comparison(predictions: Predictions, setup: Setup) -> pd.DataFrame:

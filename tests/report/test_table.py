@@ -77,16 +77,20 @@ def test_several_splits_are_all_named(predictions, setup):
     assert line(score_table(predictions, setup), "flan2022", "bbh", "zs")["split"] == "file+test"
 
 
-def test_csv_has_two_decimals_and_empty_cells(predictions, setup):
-    text = to_csv(score_table(predictions, setup))
+def test_csv_has_four_decimals_and_empty_cells(predictions, setup):
+    table = score_table(predictions, setup)
+    text = to_csv(table)
     lines = text.splitlines()
     assert lines[0] == "row,suite,setting,score,ci_low,ci_high,n,paper,split,source"
     assert lines[-1] == "opt_iml_max_175b,bbh_cot,fs,,,,,,,paper"
     first = lines[1].split(",")
     assert first[:3] == ["flan2022", "held_in", "zs"]
-    assert all(len(number.split(".")[1]) == 2 for number in (*first[3:6], first[7]))
-    assert first[6:] == ["480", "73.80", "validation", "mini"]
-    assert len(pd.read_csv(io.StringIO(text))) == 110
+    assert all(len(number.split(".")[1]) == 4 for number in (*first[3:6], first[7]))
+    assert first[6:] == ["480", "73.8000", "validation", "mini"]
+    read = pd.read_csv(io.StringIO(text))
+    assert len(read) == 110
+    for name in ("score", "ci_low", "ci_high"):  # what is read again rounds to what pages show
+        assert [f"{value:.1f}" for value in read[name]] == [f"{value:.1f}" for value in table[name]]
 
 
 @pytest.mark.parametrize(
