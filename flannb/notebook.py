@@ -23,6 +23,10 @@ class Report:
     def __repr__(self) -> str:
         return "\n".join(path.as_posix() for path in self._paths.values())
 
+    def __contains__(self, name: str) -> bool:
+        """Whether the report has a file of a name."""
+        return name in self._paths
+
     def picture(self, name: str, width: int) -> Image:
         """A PNG file, so many pixels wide.
 

@@ -6,7 +6,9 @@ somewhere (``"3 + 2 = 5. So the answer is 5."``). What is read, in this order:
 1. what follows the last marker ("answer is", "answer:", "####") after which an answer can be read, its first statement;
 2. without such a marker: the whole prediction if it is an answer, else the answer that it states last.
 
-A statement right after "not" does not count. Four kinds of answers are known:
+A statement right after "not" does not count, and nothing is read from a list of options that a model writes itself, as
+small models do when they invent a question: its last item is where the prediction was cut off. Four kinds of answers
+are known:
 
 ======== ============================================================ =====================================
 kind     what states an answer                                        what ``extract`` gives
@@ -38,6 +40,9 @@ _MARKER = re.compile(
     re.IGNORECASE,
 )
 _NEGATED = re.compile(r"(?:\b(?:(?:can)?not|neither|nor)|n't)\s+(?:be\s+)?(?:(?:a|an|the)\s+)?$", re.IGNORECASE)
+_ITEMS = re.compile(
+    r"\boptions\s*:\s*(?:-\s*\S.*?\s-|\(?[A-Z][.)]\s.*?\s\(?[A-Z][.)](?=\s|$))", re.IGNORECASE | re.DOTALL
+)  # two items of a list, the second as far as it goes
 _SAME = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "−": "-", "\u00a0": " ", "\u202f": " "} | {"⁄": "/"})
 _SAME |= {code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}  # full-width forms of ASCII
 _MATH = re.compile(r"\\[()\[\]]")  # what LaTeX puts around a formula
@@ -72,6 +77,8 @@ def extract(prediction: str, kind: str, options: Options = None) -> str | None:
         answer = read(text[mark.end() : end], options, True)
         if answer is not None:
             return answer
+    if kind != "text" and (listed := _ITEMS.search(text)):
+        text = text[: listed.start()]
     return read(text, options, False)
 
 

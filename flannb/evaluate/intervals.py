@@ -8,8 +8,10 @@ that how hard these are cancels out. Over rows, the interval covers the choice o
 rows, also the choice of the suite's tasks, and is then a little wide, since the noise of rows counts in both draws.
 
 Of one model, the interval does not cover that training again gives another. Where a model was trained several times,
-its scores are means over these repeats, and a sample also draws as many repeats as there are, for each model apart:
-two or three repeats show most but not all of what training adds.
+its scores are means over these repeats, and a sample also draws repeats, for each model apart: one fewer than there
+are, which gives the mean its whole variance (Rao and Wu 1988); as many as there are would give half of that of two.
+Still, two or three repeats tell little of their kind, and what they share, such as the model that they start from, is
+not drawn.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -165,8 +167,8 @@ def metric_samples(metric: Callable[[NDArray[np.intp]], Any], n: int, seed: int 
     return np.array([metric(rng.integers(n, size=n)) for _ in range(METRIC_RESAMPLES)])
 
 
-_Drawn = dict[tuple[int, int], NDArray[np.int64]]
-"""Place of a model and number of its repeats -> how often each repeat is in each sample, shape (samples, repeats)."""
+_Drawn = dict[tuple[int, int], NDArray[np.float64]]
+"""Place of a model and number of its repeats -> the share of each repeat in each sample, shape (samples, repeats)."""
 
 
 @dataclass(frozen=True)
@@ -221,8 +223,9 @@ class _Means:
                 samples.append(sample_means[:, columns[0]])
                 continue
             if (place, count) not in drawn:
-                drawn[place, count] = rng.multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-            samples.append((drawn[place, count] / count * sample_means[:, columns]).sum(axis=1))
+                times = rng.multinomial(count - 1, np.full(count, 1 / count), size=RESAMPLES)
+                drawn[place, count] = times / (count - 1)
+            samples.append((drawn[place, count] * sample_means[:, columns]).sum(axis=1))
         # Rounded, since a tie must not be won by the last bit of a sum.
         return cls(np.round(100 * np.array(seen), 9), np.round(100 * np.stack(samples, axis=1), 9), n)
 

@@ -18,7 +18,7 @@ from typing import Any
 from flannb.errors import UserError
 from flannb.experiments.cluster import on_cluster
 from flannb.experiments.condition import beside, forget_record, lock_of, log_of, on_record
-from flannb.experiments.devices import gpu_names
+from flannb.experiments.devices import gpu_names, has_accelerator
 from flannb.experiments.durations import Durations
 from flannb.experiments.kernels import kernels, register
 from flannb.experiments.side_by_side import KILLED, side_by_side
@@ -223,8 +223,8 @@ def _ancestors(step: Step) -> list[Step]:
 
 def _on_record(step: Step) -> dict[str, Any]:
     manifest = read_sealed(Path(step.folder) / MANIFEST)
-    made = manifest["machine"]
-    device = ", ".join(made["gpus"]) or made["processor"] or made["architecture"]
+    made = manifest.get("machine", {})
+    device = ", ".join(made.get("gpus", ())) or made.get("accelerator") or made.get("processor", "")
     return {"key": manifest["key"], "seconds": manifest["seconds"], "device": device}
 
 
@@ -237,7 +237,8 @@ def machine() -> dict[str, Any]:
         "architecture": platform.machine(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "gpus": gpu_names(),
+        "gpus": (names := gpu_names()),
+        **({"accelerator": "another than of NVIDIA"} if has_accelerator() and not names else {}),
         "python": platform.python_version(),
     }
 

@@ -361,6 +361,8 @@ def report_step(
     found = artefact_of(artefact).at(chosen, training)
     predictions, setup = predictions_of(evaluations), setup_of(opened, scale, seed)
     ranked = predictions_of(evaluations, "ranking") if chosen.ranking else None
+    if ranked and all(frame.empty for frame in ranked.values()):
+        ranked = None  # the source has no set with options
     if artefact == "figure4":
         points = _points(found.rows, training, chosen.size, models)
         return write_figure4(Path(folder), predictions, replace(setup, layout=layout_of(points)), points, ranked)

@@ -14,7 +14,7 @@ from flannb.report.limits import limits
 from flannb.report.page import html, markdown, write_texts
 from flannb.report.pretraining import Pretrained, write_pretraining
 from flannb.report.published import published
-from flannb.report.ranking import ranking_sections
+from flannb.report.ranking import Ranked, ranking_sections
 from flannb.report.sections import Section, limits_section, seen_section, summary, token_table
 from flannb.report.sets import sets_sections
 from flannb.report.table import (
@@ -106,10 +106,9 @@ def write_table(
     sections: list[Section] = []
     texts: dict[str, str] = {}
     if ranked:
-        scores = score_table(ranked, setup)
-        baselines = {suite: majority_baseline(one_model(ranked), suite) for suite in ("held_in", "mmlu")}
-        sections += ranking_sections(scores, evaluate_claims(ranked, setup), setup, named, baselines)
-        texts["ranking.csv"] = to_csv(scores)
+        chosen = Ranked.of(ranked, setup)
+        sections += ranking_sections(chosen, ranked, setup, named)
+        texts["ranking.csv"] = to_csv(chosen.table)
     if majority:
         sections += sets_sections({"Written": predictions} | ({"Ranked": ranked} if ranked else {}), setup)
     sections += [seen_section(tokens, known, setup.positions)] if tokens else []

@@ -121,7 +121,7 @@ def curve(axes: Axes, x: pd.Series, scores: pd.DataFrame, colour: str, marker: s
         axes.plot(x[peak], scores["score"][peak], **STAR | {"markeredgecolor": colour}, zorder=4)
 
 
-def level(axes: Axes, height: float | None) -> None:
+def across(axes: Axes, height: float | None) -> None:
     """A dotted line across at a height, such as that of guessing; none where there is no height."""
     if height is not None:
         axes.axhline(height, **DOTTED)

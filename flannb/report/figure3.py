@@ -1,20 +1,20 @@
 """Figure 3: zero-shot and few-shot scores over the share of few-shot data in the training mixture."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from flannb.collection.submixtures import SUITES
 from flannb.mixture.named import FEW_SHOT_SHARES
 from flannb.report.claims import evaluate_claims
-from flannb.report.drawing import DOTTED, SETTING_MARKS, STAR, curve, level, new_figure, plain, report_style
+from flannb.report.drawing import DOTTED, SETTING_MARKS, STAR, across, curve, new_figure, plain, report_style
 from flannb.report.figure_page import FigurePage, score_grid, write_page
-from flannb.report.layout import SETTINGS
+from flannb.report.layout import SETTINGS, TITLES
 from flannb.report.page import caption, count_range
-from flannb.report.ranking import HOW, guessing, ranked_tables
+from flannb.report.ranking import CAPTION as RANKED
+from flannb.report.ranking import Ranked, ranking_tables
 from flannb.report.table import Predictions, Setup, repeat_counts, score_table
 
 CLAIM = (
@@ -42,17 +42,20 @@ def write_figure3(
     figures = {"figure3": (CAPTION, figure3(table, setup))}
     tables = {"Scores": score_grid(table, heading, setup.layout.titles())}
     data = {"figure3": _with_shares(table)}
+    notes: Mapping[str, Sequence[str]] = {}
     if ranked:
-        scores = score_table(ranked, setup)
-        figures["ranking"] = (f"{CAPTION} {HOW}", figure3(scores, setup, guessing(ranked)))
-        tables |= ranked_tables(scores, evaluate_claims(ranked, setup), heading, setup)
-        data["ranking"] = _with_shares(scores)
+        chosen = Ranked.of(ranked, setup)
+        figures["ranking"] = (RANKED, figure3(chosen.table, setup, chosen.chance))
+        more, notes = ranking_tables(chosen, heading, setup)
+        tables |= more
+        data["ranking"] = _with_shares(chosen.table)
     page = FigurePage(
         f"Figure 3, measured at the scale {setup.scale}",
         [CLAIM, *caption(table, setup, repeats=repeat_counts(predictions))],
         figures,
         tables,
         evaluate_claims(predictions, setup),
+        notes,
     )
     return write_page(folder, "figure3", page, data)
 
@@ -86,9 +89,9 @@ def figure3(table: pd.DataFrame, setup: Setup, chance: Mapping[tuple[str, str], 
                 cell = table[(table["suite"] == suite) & (table["setting"] == setting)]
                 curve(axes, shares(cell), cell, colour, marker)
             guessed = [value for (of, _), value in (chance or {}).items() if of == suite]
-            level(axes, sum(guessed) / len(guessed) if guessed else None)
+            across(axes, sum(guessed) / len(guessed) if guessed else None)
             n = count_range(table.loc[table["suite"] == suite, "n"])
-            axes.set_title(f"{SUITES[suite]}{f' (n = {n})' if n else ''}", loc="left")
+            axes.set_title(f"{TITLES[suite]}{f' (n = {n})' if n else ''}", loc="left")
             axes.set_ylabel("Score (%)")
             plain(axes)
         panels[-1].set_xticks(TICKS, [f"{tick}" for tick in TICKS])

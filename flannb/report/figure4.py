@@ -21,8 +21,8 @@ from flannb.report.drawing import (
     GREEN,
     ORANGE,
     STAR,
+    across,
     curve,
-    level,
     new_figure,
     plain,
     report_style,
@@ -30,7 +30,8 @@ from flannb.report.drawing import (
 from flannb.report.figure_page import FigurePage, score_grid, write_page
 from flannb.report.layout import SETTINGS, Layout
 from flannb.report.page import caption
-from flannb.report.ranking import HOW, guessing, ranked_tables
+from flannb.report.ranking import CAPTION as RANKED
+from flannb.report.ranking import Ranked, ranking_tables
 from flannb.report.table import Predictions, Setup, cells, or_undefined, repeat_counts, score_table, with_interval
 
 CLAIM = (
@@ -101,18 +102,21 @@ def write_figure4(
     figures = {"figure4": (CAPTION, figure4(table, trend, setup, points))}
     tables = {"Scores": score_grid(table, heading, setup.layout.titles()), "Trends": _shown(trend)}
     data = {"figure4": _with_points(table, points), "trends": trend}
+    notes: Mapping[str, Sequence[str]] = {}
     if ranked:
-        scores, slopes = score_table(ranked, setup), trends(ranked, setup, points)
-        figures["ranking"] = (f"{CAPTION} {HOW}", figure4(scores, slopes, setup, points, guessing(ranked)))
-        tables |= ranked_tables(scores, _claims(ranked, setup, points, slopes), heading, setup)
-        tables["Trends of ranked answers"] = _shown(slopes)
-        data |= {"ranking": _with_points(scores, points), "ranking_trends": slopes}
+        slopes = trends(ranked, setup, points)
+        chosen = Ranked.of(ranked, setup, _claims(ranked, setup, points, slopes))
+        figures["ranking"] = (RANKED, figure4(chosen.table, slopes, setup, points, chosen.chance))
+        more, notes = ranking_tables(chosen, heading, setup)
+        tables |= more | {"Trends of ranked answers": _shown(slopes)}
+        data |= {"ranking": _with_points(chosen.table, points), "ranking_trends": slopes}
     page = FigurePage(
         f"Figure 4, measured at the scale {setup.scale}",
         [CLAIM, *caption(table, setup, repeats=repeat_counts(predictions))],
         figures,
         tables,
         _claims(predictions, setup, points, trend),
+        notes,
     )
     return write_page(folder, "figure4", page, data)
 
@@ -314,7 +318,7 @@ def figure4(
                 cell = table[(table["suite"] == suite) & (table["setting"] == setting)]
                 for size, rows in sizes.items():
                     curve(axes, tasks[rows], cell, *marks[size])
-                level(axes, chance.get((suite, setting)))
+                across(axes, chance.get((suite, setting)))
                 n = cell["n"].dropna()
                 rows_scored = f", n = {n.max():,}" if len(n) else ""
                 axes.set_title(f"{SUITES[suite]}, {title}{rows_scored}", loc="left", fontsize=7)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -30,6 +30,7 @@ class FigurePage:
         figures: file name without ending -> caption and figure.
         tables: heading -> table, whose texts are shown as they are and whose numbers are rounded to one decimal.
         claims: from ``flannb.report.claims.evaluate_claims``; None where the paper makes no claim about it.
+        notes: heading of a table -> sentences above it.
         sortable: whether a click on a column of the HTML page sorts by it.
     """
 
@@ -38,6 +39,7 @@ class FigurePage:
     figures: Mapping[str, tuple[str, Figure]]
     tables: Mapping[str, pd.DataFrame]
     claims: pd.DataFrame | None = None
+    notes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     sortable: bool = False
 
 
@@ -78,7 +80,10 @@ def markdown(page: FigurePage) -> str:
         numbers = _numbers(table)
         right = [place for place, column in enumerate(table) if column in numbers]
         rows = _texts(table).itertuples(index=False)
-        lines += ["", f"## {escaped(heading)}", "", *markdown_table(list(table), rows, right)]
+        lines += ["", f"## {escaped(heading)}", ""]
+        if sentences := page.notes.get(heading):
+            lines += [" ".join(map(escaped, sentences)), ""]
+        lines += markdown_table(list(table), rows, right)
     return "\n".join(lines) + "\n"
 
 
@@ -95,6 +100,7 @@ def html(page: FigurePage, drawn: Sequence[tuple[str, Path]]) -> str:
             page.caption,
             {},
             {heading: _texts(table) for heading, table in page.tables.items()},
+            notes=page.notes,
             sortable=page.sortable,
         ),
         numbers={heading: _numbers(table) for heading, table in page.tables.items()},

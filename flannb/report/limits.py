@@ -30,9 +30,10 @@ _MINUTES = (
 )
 
 _MICRO = (
-    "A model of tens of millions of parameters that has read little but its training data knows next to nothing. On"
-    " MMLU, BBH and Chain-of-Thought it mostly guesses, and differences there are chance unless their intervals say"
-    " otherwise.",
+    "A model of tens of millions of parameters that has read little but its training data knows next to nothing, and"
+    " mostly writes something else than one of the options. Written scores on MMLU, BBH and Chain-of-Thought tell how"
+    " often it writes an answer that can be right at all, more than which; ranked answers leave that out.",
+    "All models start from one that was pretrained; how another would change their scores, no interval shows.",
     "At most 2,000 rows of each task are read, fewer than the caps of the mixture: mixture balancing acts on the rates"
     " of the submixtures, and hardly between the tasks of one.",
     "A training goes through less than one percent of the paper's tokens. What takes longer to learn is not seen.",

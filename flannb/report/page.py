@@ -44,21 +44,24 @@ def caption(
             counts.append(f"{title} {spread}")
     sentences = [
         f"Scores in percent at the scale {setup.scale}, data source {setup.source}, seed {setup.seed}.",
-        "In brackets the 95% bootstrap interval over evaluation rows"
-        f"{'' if repeats and min(repeats.values()) > 1 else '; another training seed would add to it'}.",
+        "In brackets the 95% bootstrap interval over evaluation rows.",
         setup.layout.note,
     ]
     titles = setup.layout.titles()
     run = " that was run" if repeats and set(setup.layout.measurable()) - repeats.keys() else ""
+    one = "to whose intervals another training would add"
     if repeats and max(repeats.values()) > 1:
         several = ", ".join(f"{titles[row]} {n}" for row, n in repeats.items() if n > 1)
-        others = f" Of every other row{run} one model was trained." if min(repeats.values()) == 1 else ""
         sentences.append(
-            f"Rows trained several times, with seeds of their own: {several}. Their scores are means over these models,"
-            f" and their intervals cover the choice of seeds too.{others}"
+            f"Models trained of a row, each with a seed of its own: {several}. Their scores are means over these, and"
+            " their intervals are over these too, as far as so few tell."
         )
+        if min(repeats.values()) == 1:
+            sentences.append(f"Of every other row{run} one model was trained, {one}.")
     elif repeats:
-        sentences.append(f"One model was trained of each row{run}.")
+        sentences.append(f"One model was trained of each row{run}, {one}.")
+    else:
+        sentences.append("Another training would add to it.")
     if counts:
         sentences.append(f"Evaluation rows per setting: {', '.join(counts)}.")
     if splits := _splits(table):

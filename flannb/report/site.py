@@ -94,7 +94,7 @@ def origin(report: Report) -> str:
     times = [need.get("seconds") for need in needs]
     total = sum(each for each in [*times, seconds] if isinstance(each, int | float))
     if total:
-        devices = " and ".join(dict.fromkeys(str(need["device"]) for need in needs if "device" in need))
+        devices = " and ".join(dict.fromkeys(str(need["device"]) for need in needs if need.get("device")))
         on = f" on {devices}" if devices else ""
         parts.append(f"the {len(times) + 1} steps that it needs took {total / 60:,.1f} minutes in all{on}")
     return f"{', '.join(parts)}." if parts else ""

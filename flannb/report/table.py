@@ -189,7 +189,7 @@ def _measured(cell: Cell, suite: str, setup: Setup) -> dict[str, Any]:
 def to_csv(table: pd.DataFrame, decimals: str = "%.4f") -> str:
     """Any table of this package as CSV, numbers with four decimals unless told otherwise, what is missing empty.
 
-    Pages round to one decimal: of numbers that were rounded before, some would come out otherwise than there.
+    Pages round to one decimal: of numbers that were rounded to two before, one in twenty would come out otherwise.
     """
     return table.to_csv(index=False, float_format=decimals, lineterminator="\n")
 

@@ -697,6 +697,25 @@ def test_a_rendered_option_reads_as_gold(options, data, frame):
         assert not any(correct(answer, other, "option", options) for other in others)
 
 
+@pytest.mark.parametrize(
+    ("prediction", "kind", "options", "answer"),
+    [
+        ("Is it so? Options: - yes - no", "yes_no", None, None),
+        ("Is it so? Options: -yes -no", "yes_no", None, None),
+        ("What is the stream? Options: (A) 1/8 (B)", "option", ANIMALS, None),
+        ("Who was it? OPTIONS:\n- (A) shark\n- (B) blue wh", "option", ANIMALS, None),
+        ("How many? Options: A. 5 B. 7", "number", None, None),
+        ("Is it so? Options: - yes - no Answer: no", "yes_no", None, "no"),
+        ("(B)\n\nWhat is it? Options: (A) 1 (B) 2 (C) 3", "option", ANIMALS, "blue whale"),
+        ("The answer is (C). Who? Options: (A) me (B) you", "option", ANIMALS, "whale"),
+        ("Options: (B)", "option", ANIMALS, "blue whale"),
+        ("Of these options (A) is wrong and (B) is right", "option", ANIMALS, "blue whale"),
+    ],
+)
+def test_a_list_of_options_that_a_model_invents_states_none_of_them(prediction, kind, options, answer):
+    assert extract(prediction, kind, options) == answer
+
+
 @given(st.sampled_from("ABCDEFGHIJKLMNOPQR"), FRAMES)
 def test_a_rendered_letter_reads_as_gold_without_options(letter, frame):
     assert extract(frame.format(f"({letter})"), "option", None) == f"({letter})"

@@ -72,6 +72,14 @@ def test_a_row_of_one_s_own_is_in_the_table_and_not_drawn(as_in_the_paper, setup
     np.testing.assert_array_equal(drawn.get_xdata(), FEW_SHOT_SHARES)
 
 
+def test_a_suite_of_one_s_own_has_a_panel_with_its_name(as_in_the_paper, setup3, tmp_path):
+    own = {row: pd.concat([frame, frame.assign(suite="own")]) for row, frame in as_in_the_paper.items()}
+    setup = replace(setup3, layout=setup3.layout.extended({}, ["own"]), sets=setup3.sets | {"own": setup3.sets["mmlu"]})
+    write_figure3(tmp_path, own, setup)
+    titles = [axes.get_title(loc="left") for axes in figure3(score_table(own, setup), setup).axes]
+    assert len(titles) == 3 and titles[-1].startswith("Own sets")
+
+
 def test_the_rows_of_both_settings_are_told(as_in_the_paper, setup3):
     fewer = {row: frame[(frame["setting"] == "fs") | (frame["row"] < 40)] for row, frame in as_in_the_paper.items()}
     assert figure3(score_table(fewer, setup3), setup3).axes[0].get_title(loc="left") == "Held-In (n = 320 to 480)"
@@ -86,16 +94,24 @@ def test_the_report_is_written_also_of_some_points(as_in_the_paper, setup3, tmp_
     assert table["score"].notna().sum() == 8
 
 
+def with_options(frame, count):
+    return frame.assign(options=[tuple("abcd"[:count])] * len(frame))
+
+
 def test_ranked_answers_follow_with_what_guessing_scores(as_in_the_paper, setup3, tmp_path):
     ranked = {row: frame.assign(score=1 - frame["score"]) for row, frame in as_in_the_paper.items()}
     names = {path.name for path in write_figure3(tmp_path, as_in_the_paper, setup3, ranked)}
     assert {"ranking.png", "ranking.svg", "ranking.csv"} < names
     written, chosen = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("figure3", "ranking"))
     assert list(written) == list(chosen)
-    pd.testing.assert_series_equal(chosen["score"], 100 - written["score"], atol=0.011)
+    pd.testing.assert_series_equal(chosen["score"], 100 - written["score"], atol=1e-4)
     for name in ("figure3.md", "figure3.html"):
         text = (tmp_path / name).read_text()
-        assert "Scores of ranked answers" in text and "Claims by ranked answers" in text
+        assert "Answers ranked by likelihood" in text and "Claims by ranked answers" in text
+        assert "Guessing among the options scores on Held-In 50.0 zero-shot" in text
+    drawn = (tmp_path / "ranking.svg").read_bytes()
+    write_figure3(tmp_path, as_in_the_paper, setup3, {row: with_options(frame, 4) for row, frame in ranked.items()})
+    assert (tmp_path / "ranking.svg").read_bytes() != drawn  # the level of guessing is another
     drawn = figure3(score_table(ranked, setup3), setup3, {("mmlu", "zs"): 20.0, ("mmlu", "fs"): 30.0})
     dotted = [[line.get_ydata()[0] for line in axes.lines if line.get_linestyle() == ":"] for axes in drawn.axes]
     assert dotted == [[], [25.0]] and drawn.legends[0].get_texts()[-1].get_text() == "guessing"

@@ -57,10 +57,10 @@ def test_table2_has_its_own_figure_and_repeats_are_on_record(predictions2, setup
         "repeats.csv",
     }
     assert "# Table 2" in (tmp_path / "table2.md").read_text()
-    assert "seeds of their own: All (Equal) 2." in (tmp_path / "table2.html").read_text()
+    assert "a seed of its own: All (Equal) 2." in (tmp_path / "table2.html").read_text()
     repeats = pd.read_csv(tmp_path / "repeats.csv").groupby(["row", "suite", "setting"])["score"].mean()
     table = pd.read_csv(tmp_path / "table2.csv").set_index(["row", "suite", "setting"])["score"]
-    pd.testing.assert_series_equal(repeats, table.loc[repeats.index], atol=0.011)
+    pd.testing.assert_series_equal(repeats, table.loc[repeats.index], atol=1e-4)
     assert len(pd.read_csv(tmp_path / "repeats.csv")) == 9 * 6
 
 
@@ -71,13 +71,12 @@ def test_the_caption_says_of_which_rows_how_many_models_were_trained(predictions
         return " ".join(caption(table, setup, repeats=repeats))
 
     one = dict.fromkeys(full, 1)
-    assert "One model was trained of each row." in said(**one)
-    assert "One model was trained of each row that was run." in said(flan2022=1)
-    assert "Of every other row one model was trained." in said(**one | {"flan2022": 3})
-    assert "Of every other row that was run one model was trained." in said(flan2022=3, minus_cot=1)
+    assert "One model was trained of each row, to whose intervals another training would add." in said(**one)
+    assert "One model was trained of each row that was run, " in said(flan2022=1)
+    assert "Of every other row one model was trained, to whose" in said(**one | {"flan2022": 3})
+    assert "Of every other row that was run one model was trained, " in said(flan2022=3, minus_cot=1)
     every = said(**dict.fromkeys(full, 2))
-    assert "other row" not in every and "another training seed" not in every
-    assert "another training seed would add to it" in said(**one)
+    assert "other row" not in every and "another training" not in every and "intervals are over these too" in every
 
 
 def test_wrong_predictions_write_nothing(predictions, setup, tmp_path):
