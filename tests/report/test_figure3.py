@@ -73,7 +73,10 @@ def test_a_row_of_one_s_own_is_in_the_table_and_not_drawn(as_in_the_paper, setup
 
 
 def test_a_suite_of_one_s_own_has_a_panel_with_its_name(as_in_the_paper, setup3, tmp_path):
-    own = {row: pd.concat([frame, frame.assign(suite="own")]) for row, frame in as_in_the_paper.items()}
+    own = {
+        row: pd.concat([frame, frame[frame["suite"] == "mmlu"].assign(suite="own")])
+        for row, frame in as_in_the_paper.items()
+    }
     setup = replace(setup3, layout=setup3.layout.extended({}, ["own"]), sets=setup3.sets | {"own": setup3.sets["mmlu"]})
     write_figure3(tmp_path, own, setup)
     titles = [axes.get_title(loc="left") for axes in figure3(score_table(own, setup), setup).axes]
