@@ -29,7 +29,7 @@ class Ranked:
 
     Attributes:
         table, claims: from ``score_table`` and ``evaluate_claims``.
-        chance: (suite, setting) -> what guessing scores, in percent.
+        chance: (suite, setting) of the layout -> what guessing scores, in percent.
     """
 
     table: pd.DataFrame
@@ -46,7 +46,9 @@ class Ranked:
             claims: on them, where they are not just those of the layout.
         """
         claims = evaluate_claims(predictions, setup) if claims is None else claims
-        return cls(score_table(predictions, setup), claims, guessing(predictions))
+        chance = guessing(predictions)
+        shown = {cell: chance[cell] for cell in setup.layout.cells() if cell in chance}
+        return cls(score_table(predictions, setup), claims, shown)
 
     def verdicts(self) -> list[tuple[str, ...]]:
         """The claims as cells below ``CLAIM_HEADS``, without parts about suites that are not ranked."""
