@@ -232,13 +232,14 @@ def machine() -> dict[str, Any]:
     """Hardware and system, without names that belong to one machine."""
     import platform
 
+    names = gpu_names()
     return {
         "system": platform.system(),
         "architecture": platform.machine(),
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "gpus": (names := gpu_names()),
-        **({"accelerator": "another than of NVIDIA"} if has_accelerator() and not names else {}),
+        "gpus": names,
+        **({"accelerator": "other than NVIDIA's"} if has_accelerator() and not names else {}),
         "python": platform.python_version(),
     }
 

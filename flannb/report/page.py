@@ -61,7 +61,7 @@ def caption(
     elif repeats:
         sentences.append(f"One model was trained of each row{run}, {one}.")
     else:
-        sentences.append("Another training would add to it.")
+        sentences.append("Another training would add to the intervals.")
     if counts:
         sentences.append(f"Evaluation rows per setting: {', '.join(counts)}.")
     if splits := _splits(table):
