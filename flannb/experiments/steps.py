@@ -360,7 +360,8 @@ def report_step(
     training = present_training(opened)
     found = artefact_of(artefact).at(chosen, training)
     predictions, setup = predictions_of(evaluations), setup_of(opened, scale, seed)
-    ranked = predictions_of(evaluations, "ranking") if chosen.ranking else None
+    shows_ranked = chosen.ranking and artefact != "figure1"
+    ranked = predictions_of(evaluations, "ranking") if shows_ranked else None
     if ranked and all(frame.empty for frame in ranked.values()):
         ranked = None  # the source has no set with options
     if artefact == "figure4":
